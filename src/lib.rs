@@ -1,0 +1,11 @@
+//! gpu-doctor: says in seconds why the GPU behind an inference server stays idle, with proof and fix.
+//!
+//! Probes collect facts into a snapshot; checks judge the snapshot; the diagnosis names the cause; reports tell it.
+//! ARCHITECTURE.md describes the rooms and floors.
+
+pub mod exit;
+pub mod probe;
+pub mod snapshot;
+
+/// Name and version of this program, as recorded in snapshots and reports.
+pub const TOOL: &str = concat!("gpu-doctor ", env!("CARGO_PKG_VERSION"));

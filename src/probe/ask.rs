@@ -1,0 +1,121 @@
+//! What the user asked about, after flags and config are joined.
+
+use crate::snapshot::Target;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// The question put to the probes. Holds secrets (headers); only [`Ask::target`] reaches the snapshot.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Root of the examined file tree.
+    pub root: PathBuf,
+    /// The server's base URL.
+    pub server: Option<Url>,
+    /// The model's file.
+    pub model: Option<PathBuf>,
+    /// The onnxruntime library.
+    pub onnxruntime: Option<PathBuf>,
+    /// The deployment's Python interpreter.
+    pub python: Option<PathBuf>,
+    /// The client's own request: where it came from, and its curl command line.
+    pub client_request: Option<(String, String)>,
+    /// Path of the operation to try, when the user named one.
+    pub operation: Option<String>,
+    /// Values for fields of the doctor's request, by name.
+    pub fields: BTreeMap<String, String>,
+    /// Headers for every request to the server, such as `authorization`.
+    pub headers: Vec<(String, String)>,
+    /// Requests of the measuring window, at most.
+    pub requests: u32,
+    /// Length of the measuring window, at most.
+    pub window: Duration,
+    /// Longest time the whole run may take.
+    pub timeout: Duration,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::from("/"),
+            server: None,
+            model: None,
+            onnxruntime: None,
+            python: None,
+            client_request: None,
+            operation: None,
+            fields: BTreeMap::new(),
+            headers: Vec::new(),
+            requests: 20,
+            window: Duration::from_secs(3),
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Ask {
+    /// The part of the question that is recorded.
+    pub fn target(&self) -> Target {
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+        Target {
+            root: self.root.display().to_string(),
+            server: self.server.as_ref().map(|url| without_credentials(url).to_string()),
+            server_is_local: self.server.as_ref().and_then(is_local),
+            model: text(&self.model),
+            onnxruntime: text(&self.onnxruntime),
+            python: text(&self.python),
+            client_request: self.client_request.as_ref().map(|(origin, _)| origin.clone()),
+        }
+    }
+}
+
+/// The URL without user, password, query and fragment.
+fn without_credentials(url: &Url) -> Url {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
+/// Whether the URL's host is this machine; `None` if the name does not resolve.
+fn is_local(url: &Url) -> Option<bool> {
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let addresses: Vec<IpAddr> = match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => (host, url.port_or_known_default()?).to_socket_addrs().ok()?.map(|a| a.ip()).collect(),
+    };
+    if addresses.is_empty() {
+        return None;
+    }
+    Some(addresses.iter().all(|address| address.is_loopback() || address.is_unspecified() || is_own(*address)))
+}
+
+/// Whether the kernel lets a socket bind to the address, which it does for this machine's own only. No packet is sent.
+fn is_own(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_local_and_documentation_addresses_are_not() {
+        let local = |text: &str| is_local(&Url::parse(text).unwrap());
+        assert_eq!(local("http://127.0.0.1:8000"), Some(true));
+        assert_eq!(local("http://[::1]:8000"), Some(true));
+        assert_eq!(local("http://192.0.2.1:8000"), Some(false));
+        assert_eq!(local("http://does-not-exist.invalid"), None);
+    }
+
+    #[test]
+    fn the_target_holds_no_credentials() {
+        let ask =
+            Ask { server: Some(Url::parse("http://u:secret@127.0.0.1:1/x?token=secret").unwrap()), ..Ask::default() };
+        assert_eq!(ask.target().server.as_deref(), Some("http://127.0.0.1:1/x"));
+    }
+}

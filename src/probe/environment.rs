@@ -1,0 +1,35 @@
+//! The environment in which the deployment's libraries are asked: the server's, where it can be read.
+
+use crate::snapshot::Facts;
+
+/// Variables that decide which GPUs and libraries a process sees. Only these are ever read from another process.
+pub const DECIDING: &[&str] = &[
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+    "CUDA_HOME",
+    "CUDA_MODULE_LOADING",
+    "CUDA_MPS_PIPE_DIRECTORY",
+    "LD_LIBRARY_PATH",
+    "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "OMP_NUM_THREADS",
+    "ORT_DISABLE_CUDA",
+    "VIRTUAL_ENV",
+];
+
+/// Changes that turn the doctor's environment into the server's, for the deciding variables.
+/// Empty when the server's environment is not known: then the doctor's own stands in.
+pub fn of_server(facts: &Facts) -> Vec<(&'static str, Option<String>)> {
+    match facts.process.environment.known() {
+        Some(environment) => DECIDING.iter().map(|name| (*name, environment.get(*name).cloned())).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The value of a deciding variable as the deployment sees it.
+pub fn value(facts: &Facts, name: &str) -> Option<String> {
+    match facts.process.environment.known() {
+        Some(environment) => environment.get(name).cloned(),
+        None => std::env::var(name).ok(),
+    }
+}

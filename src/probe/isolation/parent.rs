@@ -1,0 +1,262 @@
+//! The parent's side: start a child, hear it out, end it at its deadline.
+
+use super::SUBCOMMAND;
+use crate::snapshot::{Unknown, Why};
+use serde_json::Value;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Most that is kept of a child's report, bytes. A run of the sampler stays far below.
+const REPORT_LIMIT_BYTES: usize = 16 << 20;
+/// Most that is kept of what foreign code prints, bytes.
+const PRINTED_LIMIT_BYTES: usize = 16 << 10;
+/// Printing more than this is a flood, bytes.
+const FLOOD_BYTES: u64 = 64 << 20;
+/// How long a killed child may take to vanish before it is left to the kernel.
+const KILL_GRACE: Duration = Duration::from_millis(500);
+
+/// A child at work.
+pub struct Child {
+    process: std::process::Child,
+    job: String,
+    started: Instant,
+    report: Arc<Mutex<Gathered>>,
+    printed: Arc<Mutex<Gathered>>,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// It reported a result.
+    Result(Value),
+    /// A signal ended it: 11 is a segmentation fault, 6 an abort.
+    Signal(i32),
+    /// It ended by itself without a result.
+    Exit(i32),
+    /// It was stopped at its deadline; `state` tells what the kernel says it was doing.
+    TimedOut { state: String },
+    /// It printed without end.
+    Flood,
+    /// It could not be started.
+    NotStarted(String),
+}
+
+/// Everything that came back from a child.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The job's name.
+    pub job: String,
+    /// How it ended.
+    pub end: End,
+    /// The last stage that it named; empty if none.
+    pub last_stage: String,
+    /// The parts that it reported, in order.
+    pub parts: Vec<Value>,
+    /// What foreign code printed, at most 16 KiB.
+    pub printed: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+#[derive(Default)]
+struct Gathered {
+    bytes: Vec<u8>,
+    total: u64,
+    ended: bool,
+}
+
+/// Starts `job` with `argument` (JSON) in a child whose environment is this process's with `environment` applied.
+///
+/// No `pre_exec`: std then uses posix_spawn, which stays at 2 ms however large the parent is.
+pub fn start(job: &str, argument: &Value, environment: &[(&str, Option<String>)]) -> Result<Child, Box<Report>> {
+    let started = Instant::now();
+    let not_started = |error: std::io::Error| {
+        Box::new(Report {
+            job: job.into(),
+            end: End::NotStarted(error.to_string()),
+            last_stage: String::new(),
+            parts: Vec::new(),
+            printed: String::new(),
+            took: started.elapsed(),
+        })
+    };
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args([SUBCOMMAND, job, &std::process::id().to_string(), &argument.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let mut process = command.spawn().map_err(not_started)?;
+    let report = gather(process.stdout.take(), REPORT_LIMIT_BYTES);
+    let printed = gather(process.stderr.take(), PRINTED_LIMIT_BYTES);
+    Ok(Child { process, job: job.into(), started, report, printed })
+}
+
+/// Starts a job and hears it out until `deadline`.
+pub fn run(job: &str, argument: &Value, environment: &[(&str, Option<String>)], deadline: Instant) -> Report {
+    match start(job, argument, environment) {
+        Ok(child) => child.finish(deadline),
+        Err(report) => *report,
+    }
+}
+
+/// Keeps reading a pipe so that the child never blocks on it, and keeps the first `limit` bytes.
+fn gather(pipe: Option<impl Read + Send + 'static>, limit: usize) -> Arc<Mutex<Gathered>> {
+    let gathered = Arc::new(Mutex::new(Gathered::default()));
+    let shared = gathered.clone();
+    std::thread::spawn(move || {
+        let mut buffer = [0u8; 65536];
+        if let Some(mut pipe) = pipe {
+            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                let mut gathered = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let room = limit.saturating_sub(gathered.bytes.len()).min(count);
+                gathered.bytes.extend_from_slice(&buffer[..room]);
+                gathered.total += count as u64;
+            }
+        }
+        shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).ended = true;
+    });
+    gathered
+}
+
+fn look<T>(gathered: &Mutex<Gathered>, f: impl FnOnce(&Gathered) -> T) -> T {
+    f(&gathered.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+}
+
+impl Child {
+    /// Process id of the child.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Parts that the child has reported so far. Empty lines and half lines are left out.
+    pub fn parts_so_far(&self) -> Vec<Value> {
+        look(&self.report, |gathered| lines(&gathered.bytes, "part"))
+    }
+
+    /// Tells a streaming child to stop (its standard input closes) and hears it out until `deadline`.
+    pub fn finish(mut self, deadline: Instant) -> Report {
+        drop(self.process.stdin.take());
+        let end = self.wait(deadline);
+        let pid = self.pid() as i32;
+        // SAFETY: signals to the group that this child leads; helpers that it started go with it.
+        unsafe { libc::kill(-pid, libc::SIGKILL) };
+        let quiet = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < quiet && !(look(&self.report, |g| g.ended) && look(&self.printed, |g| g.ended)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (stages, parts, result) = look(&self.report, |gathered| {
+            let result = lines(&gathered.bytes, "result").into_iter().next_back();
+            (lines(&gathered.bytes, "stage"), lines(&gathered.bytes, "part"), result)
+        });
+        let end = match (end, result) {
+            (Some(end), None) => end,
+            // A result that came is a result, whatever the process did while ending.
+            (_, Some(result)) => End::Result(result),
+            (None, None) => End::Exit(-1),
+        };
+        Report {
+            job: self.job,
+            end,
+            last_stage: stages.last().and_then(Value::as_str).unwrap_or_default().to_string(),
+            parts,
+            printed: look(&self.printed, |gathered| String::from_utf8_lossy(&gathered.bytes).into_owned()),
+            took: self.started.elapsed(),
+        }
+    }
+
+    fn wait(&mut self, deadline: Instant) -> Option<End> {
+        let mut pause = Duration::from_micros(300);
+        loop {
+            match self.process.try_wait() {
+                Ok(Some(status)) => return Some(ended(status)),
+                Ok(None) => {}
+                Err(error) => return Some(End::NotStarted(error.to_string())),
+            }
+            let flood = look(&self.printed, |gathered| gathered.total > FLOOD_BYTES)
+                || look(&self.report, |gathered| gathered.total > REPORT_LIMIT_BYTES as u64);
+            if flood {
+                self.kill();
+                return Some(End::Flood);
+            }
+            if Instant::now() >= deadline {
+                let state = kernel_state(self.pid());
+                self.kill();
+                return Some(End::TimedOut { state });
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills the child's group; a child in uninterruptible sleep is left behind rather than waited for.
+    fn kill(&mut self) {
+        // SAFETY: signals to the group that this child leads.
+        unsafe { libc::kill(-(self.pid() as i32), libc::SIGKILL) };
+        let grace = Instant::now() + KILL_GRACE;
+        while Instant::now() < grace && !matches!(self.process.try_wait(), Ok(Some(_))) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn ended(status: ExitStatus) -> End {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => End::Signal(signal),
+        (None, code) => End::Exit(code.unwrap_or(-1)),
+    }
+}
+
+/// The values under `key` of all whole lines that are JSON objects.
+fn lines(bytes: &[u8], key: &str) -> Vec<Value> {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .filter_map(|mut value| value.as_object_mut()?.remove(key))
+        .collect()
+}
+
+/// What the kernel says a process is doing: its state letter and the system call it waits in.
+fn kernel_state(pid: u32) -> String {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let stat = read("stat");
+    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).unwrap_or("?").to_string();
+    let waits_in = read("wchan");
+    match waits_in.trim() {
+        "" | "0" => format!("state {state}"),
+        place => format!("state {state}, in {place}"),
+    }
+}
+
+impl Report {
+    /// The result, or the obstacle as an unknown that names the stage.
+    pub fn result(&self) -> Result<&Value, Unknown> {
+        let place = match self.last_stage.as_str() {
+            "" => "before its first call".to_string(),
+            stage => format!("in {stage}"),
+        };
+        let seconds = self.took.as_secs_f64();
+        Err(match &self.end {
+            End::Result(value) => return Ok(value),
+            End::Signal(libc::SIGSEGV) => Unknown::new(Why::Crashed, format!("segmentation fault {place}")),
+            End::Signal(libc::SIGABRT) => Unknown::new(Why::Crashed, format!("abort {place}")),
+            End::Signal(signal) => Unknown::new(Why::Crashed, format!("killed by signal {signal} {place}")),
+            End::Exit(code) => Unknown::new(Why::Crashed, format!("the process ended with status {code} {place}")),
+            End::TimedOut { state } => {
+                Unknown::new(Why::TimedOut, format!("no answer {place} within {seconds:.1} s ({state})"))
+            }
+            End::Flood => Unknown::new(Why::Crashed, format!("printed without end {place}")),
+            End::NotStarted(error) => Unknown::new(Why::Denied, format!("the child could not be started: {error}")),
+        })
+    }
+}

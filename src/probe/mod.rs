@@ -1,0 +1,112 @@
+//! Floor 1: probes touch the world and fill the snapshot's rooms. They judge nothing.
+//!
+//! [`PROBES`] is the one list: the runner, `checks lint`, `docs/facts.md` and the progress lines read it.
+
+mod ask;
+mod environment;
+pub mod isolation;
+mod jobs;
+mod runner;
+
+pub mod container;
+pub mod cuda;
+pub mod host;
+pub mod model;
+pub mod nvml;
+pub mod onnxruntime;
+pub mod packages;
+pub mod process;
+pub mod service;
+
+pub use ask::Ask;
+pub use jobs::run_child;
+pub use runner::{Observer, Silent, collect};
+
+use crate::snapshot::{Facts, Outcome, Unknown, Why};
+use std::time::{Duration, Instant};
+
+/// One way to find out facts.
+pub struct Probe {
+    /// Unique id, as it stands in `probes[]` of a report.
+    pub id: &'static str,
+    /// The stage of a request's life that the probe tells about.
+    pub stage: &'static str,
+    /// Rooms of the snapshot that it fills, all of them and no other.
+    pub rooms: &'static [&'static str],
+    /// Rooms that it reads, so their probes run too.
+    pub needs: &'static [&'static str],
+    /// Whether its facts are about this machine, hence of no use for a server on another one.
+    pub this_machine: bool,
+    /// Longest time it may take.
+    pub budget: Duration,
+    /// Does the work. What it does not set stays unknown.
+    pub run: fn(&Context, &mut Facts) -> Ran,
+}
+
+/// What a probe may use.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// What the user asked about.
+    pub ask: Ask,
+    /// When the probe must have returned.
+    pub deadline: Instant,
+}
+
+impl Context {
+    /// Time left until the deadline, never negative.
+    pub fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// How a probe went, by its own account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ran {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What happened, unless all went well.
+    pub detail: String,
+}
+
+impl Ran {
+    /// It ran to its end.
+    pub fn ok() -> Self {
+        Self { outcome: Outcome::Ok, detail: String::new() }
+    }
+
+    /// There was nothing to do, for the reason given.
+    pub fn skipped(detail: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Skipped, detail: detail.into() }
+    }
+
+    /// It could not do its work, for the reason given.
+    pub fn failed(detail: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Failed, detail: detail.into() }
+    }
+}
+
+impl From<&Unknown> for Ran {
+    fn from(unknown: &Unknown) -> Self {
+        let outcome = match unknown.why {
+            Why::TimedOut => Outcome::TimedOut,
+            Why::Crashed => Outcome::Crashed,
+            Why::NotAsked => Outcome::Skipped,
+            _ => Outcome::Failed,
+        };
+        Self { outcome, detail: unknown.detail.clone() }
+    }
+}
+
+/// Every probe, in the order in which they run.
+pub const PROBES: &[&Probe] = &[
+    &host::PROBE,
+    &process::PROBE,
+    &container::PROBE,
+    &packages::PROBE,
+    &nvml::PROBE,
+    &cuda::PROBE,
+    &model::PROBE,
+    &onnxruntime::PROVIDERS,
+    &onnxruntime::PLACEMENT,
+    &service::PROBE,
+];

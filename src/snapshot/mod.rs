@@ -1,0 +1,168 @@
+//! Floor 0: the facts, as plain serde types with units in their names.
+//!
+//! A snapshot is all that the judgement sees. The same bytes give the same report, on any machine.
+
+mod container;
+mod cuda;
+mod execution;
+mod fact;
+mod host;
+mod model;
+mod nvml;
+mod ort;
+mod packages;
+mod process;
+mod request;
+
+pub use container::*;
+pub use cuda::*;
+pub use execution::*;
+pub use fact::{Fact, Room, Unknown, Why};
+pub use host::*;
+pub use model::*;
+pub use nvml::*;
+pub use ort::*;
+pub use packages::*;
+pub use process::*;
+pub use request::*;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Name and major version of the snapshot's format.
+pub const SCHEMA: &str = "gpu-doctor/snapshot/v1";
+
+/// Everything that was found out about one target, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Program and version that took the snapshot: `gpu-doctor 0.1.0`.
+    pub tool: String,
+    /// When the first probe started, RFC 3339.
+    pub taken_at: String,
+    /// What was asked about.
+    pub target: Target,
+    /// How each probe went, in the order in which they ran.
+    pub probes: Vec<ProbeRecord>,
+    /// The facts, by room.
+    pub facts: Facts,
+}
+
+/// What the user asked about. Secrets (tokens, headers) are never part of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Root of the examined file tree, `/` for this machine.
+    pub root: String,
+    /// The server's URL, without credentials; null if no server was named.
+    pub server: Option<String>,
+    /// Whether the server runs on this machine; null without a server or when its name does not resolve.
+    pub server_is_local: Option<bool>,
+    /// The model's file; null if none was named.
+    pub model: Option<String>,
+    /// The onnxruntime library that was named; null if it is to be found.
+    pub onnxruntime: Option<String>,
+    /// The Python interpreter of the deployment; null if none was named.
+    pub python: Option<String>,
+    /// Where the client's own request came from; null if none was given.
+    pub client_request: Option<String>,
+}
+
+/// How one probe went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRecord {
+    /// The probe's id.
+    pub id: String,
+    /// `ok`, `timed_out`, `crashed`, `failed` or `skipped`.
+    pub outcome: Outcome,
+    /// What happened, for every outcome but `ok`; empty then.
+    pub detail: String,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// How long it took, milliseconds.
+    pub duration_ms: f64,
+}
+
+/// How a probe ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ran to its end. Single facts may still be unknown.
+    Ok,
+    /// It was stopped at its budget.
+    TimedOut,
+    /// The foreign code died.
+    Crashed,
+    /// It could not do its work: bad input, nothing to ask.
+    Failed,
+    /// It does not apply, or was not asked for.
+    Skipped,
+}
+
+macro_rules! facts {
+    ($($(#[$meta:meta])* $field:ident: $ty:ty,)*) => {
+        /// All facts, one field a room.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct Facts { $($(#[$meta])* pub $field: $ty,)* }
+
+        impl Facts {
+            /// Names of the rooms, in order.
+            pub const ROOMS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// Facts of which nothing is known, for one reason.
+            pub fn all_unknown(unknown: &Unknown) -> Self {
+                Self { $($field: <$ty as Room>::all_unknown(unknown),)* }
+            }
+
+            /// Takes one room from `other`.
+            pub fn take_room(&mut self, room: &str, other: &Facts) {
+                match room {
+                    $(stringify!($field) => self.$field = other.$field.clone(),)*
+                    _ => unreachable!("no room is called {room}"),
+                }
+            }
+
+            /// Makes every fact of one room unknown.
+            pub fn forget_room(&mut self, room: &str, unknown: &Unknown) {
+                match room {
+                    $(stringify!($field) => self.$field = <$ty as Room>::all_unknown(unknown),)*
+                    _ => unreachable!("no room is called {room}"),
+                }
+            }
+        }
+    };
+}
+
+facts! {
+    /// The machine, without loading anything.
+    host: HostFacts,
+    /// The container around the deployment.
+    container: ContainerFacts,
+    /// The driver's management library.
+    nvml: NvmlFacts,
+    /// The CUDA driver library.
+    cuda: CudaFacts,
+    /// The process behind the port.
+    process: ProcessFacts,
+    /// The deployment's Python packages.
+    packages: PackagesFacts,
+    /// The deployment's onnxruntime.
+    ort: OrtFacts,
+    /// The model's file.
+    model: ModelFacts,
+    /// Where onnxruntime puts the model.
+    placement: PlacementFacts,
+    /// The conversation with the server.
+    request: RequestFacts,
+    /// Counters while requests ran.
+    execution: ExecutionFacts,
+}
+
+/// The JSON Schema of a snapshot.
+pub fn json_schema() -> serde_json::Value {
+    serde_json::to_value(schemars::schema_for!(Snapshot)).expect("a schema is plain JSON")
+}
