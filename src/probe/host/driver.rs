@@ -65,7 +65,8 @@ mod tests {
     fn both_wordings_are_read() {
         let of = |line: &str| parse_version(&format!("{line}\nGCC version:  gcc version 12.3.0\n"));
         let closed = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.144.03  Mon Dec 30 17:44:08 UTC 2024";
-        let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder@U16)";
+        let open =
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder@U16)";
         let arm = "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  540.3.0  Release Build  (buildbrain)";
         assert_eq!(of(closed).as_deref(), Some("550.144.03"));
         assert_eq!(of(open).as_deref(), Some("580.65.06"));
