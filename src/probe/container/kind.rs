@@ -43,15 +43,11 @@ pub fn judge(signs: &Signs) -> Result<(&'static str, String), Unknown> {
     if let Some((kind, path)) = paths.iter().find_map(|path| kind_of_path(path).map(|kind| (kind, path))) {
         return Ok((kind, format!("control group {path}")));
     }
-    let markers = signs.markers.as_deref().unwrap_or_default();
-    if signs.kubernetes_variable && (!markers.is_empty() || signs.markers.is_err()) {
-        return Ok(("kubernetes", "variable KUBERNETES_SERVICE_HOST".into()));
-    }
-    if let Some((path, kind)) = markers.first() {
-        return Ok((kind, format!("file {path}")));
-    }
     if signs.kubernetes_variable {
         return Ok(("kubernetes", "variable KUBERNETES_SERVICE_HOST".into()));
+    }
+    if let Some((path, kind)) = signs.markers.as_deref().unwrap_or_default().first() {
+        return Ok((kind, format!("file {path}")));
     }
     let cgroup = signs.cgroup.as_ref().map_err(Unknown::clone)?;
     signs.markers.as_ref().map_err(Unknown::clone)?;
@@ -80,7 +76,7 @@ fn kind_of_path(path: &str) -> Option<&'static str> {
             (r"/(docker|ecs)/[0-9a-f-]{12,}|docker-[0-9a-f]{12,}", "docker"),
             (r"cri-containerd|/containerd/|nerdctl|/buildkit/|/default/[0-9a-f]{64}", "containerd"),
             (r"/lxc(/|\.payload)", "lxc"),
-            (r"/crio-|/machine\.slice/|/garden/", "unnamed"),
+            (r"/crio-|systemd-nspawn@|/garden/", "unnamed"),
         ]
         .map(|(pattern, kind)| (Regex::new(pattern).expect("a valid pattern"), kind))
         .into()

@@ -41,7 +41,7 @@ fn mask_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
 fn mask_word(word: &str) -> String {
     if let Some((name, value)) = word.split_once('=')
         && !name.contains(char::is_whitespace)
-        && !name.contains(['/', '?'])
+        && !name.contains("://")
         && names_a_secret(name)
         && !value.is_empty()
     {
@@ -148,7 +148,7 @@ mod tests {
 
         #[test]
         fn the_value_of_a_secret_flag_never_shows(
-            secret in "[A-Za-z0-9]{12,24}", flag in "--(api-key|hf_token|db-password|client.secret)", joined: bool,
+            secret in "[A-Za-z0-9]{12,24}", flag in "--(api-key|hf_token|db-password|client[-._:/]secret)", joined: bool,
             before in prop::collection::vec("[a-z/.-]{0,10}", 0..3),
         ) {
             let mut arguments = before;
