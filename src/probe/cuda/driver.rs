@@ -2,6 +2,7 @@
 //!
 //! cudarc turns results into a Rust enumeration, for which a code from a newer driver is undefined behaviour.
 
+use crate::probe::isolation::library::linker_text;
 use crate::snapshot::{Unknown, Why};
 use libloading::os::unix::Library;
 use std::ffi::{CStr, c_char, c_int, c_uint};
@@ -65,7 +66,7 @@ impl Driver {
         // SAFETY: every caller names the type that cuda.h declares.
         match unsafe { self.library.get::<T>(name.as_bytes()) } {
             Ok(function) => Ok(*function),
-            Err(error) => Err(Unknown::new(Why::Unsupported, format!("{name}: {error}"))),
+            Err(error) => Err(Unknown::new(Why::Unsupported, format!("{name}: {}", linker_text(&error)))),
         }
     }
 }

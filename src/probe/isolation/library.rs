@@ -9,7 +9,8 @@ const MAPS_LIMIT_BYTES: u64 = 16 << 20;
 /// A library that was not loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotLoaded {
-    /// `library_missing`: no file of that name on the linker's path. `library_invalid`: a file, but not a usable one.
+    /// `library_missing`: the linker found no file of that name (it passes over those of another machine, and of
+    /// another class if it finds a better one). `library_invalid`: a file, but not a usable one.
     pub status: &'static str,
     /// The file that the linker complained about.
     pub path: Fact<String>,
@@ -32,17 +33,22 @@ impl NotLoaded {
 pub fn load(name: &str, symbol: &str) -> Result<(Library, Fact<String>), NotLoaded> {
     // SAFETY: foreign constructors run here; that is why this happens in a child.
     let library = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_LOCAL) };
-    let library = library.map_err(|error| not_loaded(name, &error.to_string()))?;
+    let library = library.map_err(|error| not_loaded(name, &linker_text(&error)))?;
     // SAFETY: the symbol is only used as an address.
     let address = match unsafe { library.get::<unsafe extern "C" fn()>(symbol.as_bytes()) } {
         Ok(function) => *function as usize,
         Err(error) => {
             let path = Fact::unknown(Why::Malformed, format!("{name} does not export {symbol}"));
-            return Err(NotLoaded { status: "library_invalid", path, error: error.to_string() });
+            return Err(NotLoaded { status: "library_invalid", path, error: linker_text(&error) });
         }
     };
     let path = mapped_file(address);
     Ok((library, path))
+}
+
+/// The dynamic linker's own text, which libloading keeps as the source of its error.
+pub fn linker_text(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Reads the linker's text: `FILE: what is wrong with it`.
