@@ -1,0 +1,3 @@
+//! What several tests set up.
+
+pub mod venv;
