@@ -35,12 +35,17 @@ pub fn run(context: &Context, facts: &mut Facts) -> Ran {
     let argument = json!({ "library": library.display().to_string() });
     let report = isolation::run("onnxruntime", &argument, &environment::of_server(facts), context.deadline);
     let obstacle = obstacle(&report);
+    let heard = heard(&report, obstacle.as_ref());
+    let missing = match (missing, heard.cuda_compiled_in.known()) {
+        (Err(unknown), Some(false)) if unknown.why == Why::Absent => Ok(Vec::new()),
+        (missing, _) => missing,
+    };
     facts.ort = OrtFacts {
         library: Fact::Known(library.display().to_string()),
         found_by: Fact::Known(found_by),
         cuda_provider_library: cuda_library.map(|path| path.display().to_string()).into(),
         missing_libraries: missing.into(),
-        ..heard(&report, obstacle.as_ref())
+        ..heard
     };
     obstacle.as_ref().map_or_else(Ran::ok, Ran::from)
 }
