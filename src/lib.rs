@@ -3,6 +3,7 @@
 //! Probes collect facts into a snapshot; checks judge the snapshot; the diagnosis names the cause; reports tell it.
 //! ARCHITECTURE.md describes the rooms and floors.
 
+pub mod demo;
 pub mod exit;
 pub mod probe;
 pub mod snapshot;

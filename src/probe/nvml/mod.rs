@@ -1,5 +1,7 @@
 //! To be written.
 
+pub mod sampler;
+
 use super::{Context, Probe, Ran};
 use crate::snapshot::Facts;
 use std::time::Duration;
