@@ -65,7 +65,7 @@ fn the_clients_request_is_rejected_and_the_completed_one_accepted() {
     assert_eq!(known(&room.operation).path, "/asr");
     let sent = &known(&room.good).fields;
     assert_eq!(sent[0].value, "speech.wav (audio/wav, 146124 bytes)");
-    assert!(known(&room.good).curl.contains("-F lang=en"), "{}", known(&room.good).curl);
+    assert!(known(&room.good).curl.contains("-F 'lang=en'"), "{}", known(&room.good).curl);
     let execution = &facts.execution;
     assert_eq!(known(&execution.requests_ok), known(&execution.requests_sent));
     assert_eq!(known(&execution.answers_by_status).get("200"), Some(known(&execution.requests_sent)));
