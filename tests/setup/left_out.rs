@@ -8,11 +8,16 @@ use std::io::Write;
 /// If everything is to be tested: with `CI=true` or `GPU_DOCTOR_TESTS=full`.
 pub fn note(what: &str) {
     let is = |variable: &str, value: &str| std::env::var(variable).is_ok_and(|found| found == value);
-    assert!(!is("CI", "true") && !is("GPU_DOCTOR_TESTS", "full"), "left out, though everything is to be tested: {what}");
+    assert!(
+        !is("CI", "true") && !is("GPU_DOCTOR_TESTS", "full"),
+        "left out, though everything is to be tested: {what}"
+    );
     eprintln!("left out: {what}");
     if let Some(file) = std::env::var_os("GPU_DOCTOR_LEFT_OUT") {
         let line = format!("{what}\n");
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(&file);
-        opened.and_then(|mut file| file.write_all(line.as_bytes())).expect("the list of what was left out can be written");
+        opened
+            .and_then(|mut file| file.write_all(line.as_bytes()))
+            .expect("the list of what was left out can be written");
     }
 }
