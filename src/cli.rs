@@ -157,6 +157,9 @@ pub struct Output {
     /// What makes the exit code 1: a failure, also a warning, also a fact that could not be known [default: fail].
     #[arg(long, value_enum)]
     pub fail_on: Option<FailOn>,
+    /// Also write the snapshot to this file, to be judged again with `gpu-doctor diagnose`.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
     /// Show every check and every fact's obstacle, not only what matters.
     #[arg(long, short)]
     pub verbose: bool,

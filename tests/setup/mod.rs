@@ -3,6 +3,8 @@
 //! `mod setup;` in a test file brings it in. Not every test uses all of it.
 #![allow(dead_code)]
 
+pub mod asr;
+pub mod doctor;
 pub mod left_out;
 pub mod venv;
 

@@ -1,0 +1,102 @@
+//! What is named and wrong is said, with its place; the stages that do not depend on it still run.
+
+use crate::setup::doctor::{Said, gpu_doctor, outcome};
+use crate::setup::{driver_variables, scenario};
+use std::path::{Path, PathBuf};
+
+/// Runs on a machine with a fake healthy GPU, so that nothing but the input is wrong.
+fn run(arguments: &[&str]) -> Said {
+    let arguments: Vec<&str> = ["run", "--format", "json"].iter().chain(arguments).copied().collect();
+    gpu_doctor(&arguments, &driver_variables(&scenario("healthy-idle")))
+}
+
+fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    std::fs::write(&file, bytes).unwrap();
+    (folder, file)
+}
+
+/// The input is named among the unknown, the rest is examined, and the answer is undecided.
+fn is_said(said: &Said, words: &[&str]) {
+    let report = said.report();
+    let unknown = report["unknown"].to_string();
+    for word in words {
+        assert!(unknown.contains(word), "\"{word}\" is not in {unknown}");
+    }
+    assert_eq!(outcome(&report, "nvml"), "ok");
+    assert_eq!(report["verdict"], "undecided");
+    assert_eq!(said.code, 2);
+}
+
+#[test]
+fn a_model_that_is_not_onnx() {
+    let (_folder, file) = write("model.onnx", b"<!doctype html><html><body>404</body></html>");
+    is_said(&run(&["--model", file.to_str().unwrap()]), &["model.onnx", "not an ONNX model"]);
+}
+
+#[test]
+fn a_model_that_is_missing_or_a_folder() {
+    is_said(&run(&["--model", "/does/not/exist.onnx"]), &["/does/not/exist.onnx"]);
+    is_said(&run(&["--model", "/tmp"]), &["/tmp", "folder"]);
+}
+
+#[test]
+fn a_model_cut_short() {
+    let Some(venv) = crate::setup::venv::venv("cpu") else { return };
+    let whole = crate::setup::venv::site_packages(&venv).join("silero_vad/data/silero_vad.onnx");
+    let (_folder, file) = write("cut.onnx", &std::fs::read(whole).unwrap()[..100_000]);
+    is_said(&run(&["--model", file.to_str().unwrap()]), &["cut.onnx", "ends at byte 100000"]);
+}
+
+#[test]
+fn a_library_that_is_not_onnxruntime() {
+    let (_folder, file) = write("libonnxruntime.so", b"this is text");
+    is_said(&run(&["--onnxruntime", file.to_str().unwrap()]), &["libonnxruntime.so"]);
+    is_said(&run(&["--onnxruntime", "libc.so.6"]), &["libc.so.6"]);
+}
+
+#[test]
+fn a_config_with_an_unknown_key() {
+    let (_folder, file) = write("gpu-doctor.yaml", b"server: http://127.0.0.1:1\nmodle: x.onnx\n");
+    let said = run(&["--config", file.to_str().unwrap()]);
+    assert_eq!(said.code, 64);
+    for word in ["gpu-doctor.yaml", "unknown field `modle`", "line 2", "`model`"] {
+        assert!(said.err.contains(word), "\"{word}\" is not in {}", said.err);
+    }
+    assert_eq!(said.out, "");
+}
+
+#[test]
+fn a_config_whose_secret_is_not_set() {
+    let text = b"server: http://127.0.0.1:1\nheaders: {authorization: {env: NO_SUCH_TOKEN, prefix: 'Bearer '}}\n";
+    let (_folder, file) = write("gpu-doctor.yaml", text);
+    let said = run(&["--config", file.to_str().unwrap()]);
+    assert_eq!(said.code, 64);
+    assert!(said.err.contains("headers.authorization") && said.err.contains("NO_SUCH_TOKEN"), "{}", said.err);
+}
+
+#[test]
+fn a_snapshot_that_is_none() {
+    let (_folder, file) = write("snapshot.json", br#"{"schema": "gpu-doctor/snapshot/v9"}"#);
+    let said = gpu_doctor(&["diagnose", file.to_str().unwrap()], &[]);
+    assert_eq!(said.code, 64);
+    assert!(said.err.contains("v9") && said.err.contains("gpu-doctor/snapshot/v1"), "{}", said.err);
+    let said = gpu_doctor(&["diagnose", "/does/not/exist.json"], &[]);
+    assert_eq!(said.code, 64);
+    assert!(said.err.contains("/does/not/exist.json"), "{}", said.err);
+}
+
+#[test]
+fn a_fifo_blocks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("model.onnx");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    is_said(&run(&["--model", fifo.to_str().unwrap()]), &["model.onnx"]);
+    for option in ["--config", "--client-request"] {
+        let said = run(&[option, fifo.to_str().unwrap(), "--server", "http://127.0.0.1:1"]);
+        assert_eq!(said.code, 64, "{option}");
+        assert!(said.err.contains("not a regular file"), "{}", said.err);
+    }
+    assert!(Path::new(&fifo).exists());
+}

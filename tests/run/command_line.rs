@@ -1,0 +1,111 @@
+//! Options, exit codes, streams.
+
+use crate::setup::GPU_DOCTOR;
+use crate::setup::doctor::{causes, gpu_doctor};
+use crate::setup::{driver_variables, scenario};
+use std::process::{Command, Stdio};
+
+#[test]
+fn usage_errors_exit_with_64_and_say_what_is_expected() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["run", "--server", "ftp://x"], "http"),
+        (&["run", "--server", "127.0.0.1:8000"], "http://HOST:PORT"),
+        (&["run", "--timeout", "soon"], "60s"),
+        (&["run", "--only", "nonsense"], "neither a stage"),
+        (&["run", "--only", "hardware", "--skip", "hardware"], "leave no check"),
+        (&["run", "--root", "/does/not/exist"], "no such folder"),
+        (&["run", "--client-request", "x"], "x"),
+        (&["explain", "no-nvidia"], "did you mean no-nvidia-device"),
+        (&["frobnicate"], "frobnicate"),
+    ];
+    for (arguments, words) in cases {
+        let said = gpu_doctor(arguments, &[]);
+        assert_eq!(said.code, 64, "{arguments:?}: {}", said.err);
+        assert!(said.err.contains(words), "{arguments:?}: \"{words}\" is not in {}", said.err);
+        assert_eq!(said.out, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn json_stands_alone_on_standard_output() {
+    let said = gpu_doctor(&["run", "--format", "json", "--only", "hardware"], &[]);
+    let report = said.report();
+    assert_eq!(said.err, "", "no progress in a pipe");
+    let keys: Vec<&String> = report.as_object().unwrap().keys().collect();
+    for key in ["schema", "tool", "taken_at", "target", "verdict", "headline", "diagnoses", "findings", "unknown", "probes"] {
+        assert!(keys.iter().any(|found| *found == key), "{key} is not in {keys:?}");
+    }
+    assert_eq!(report["schema"], "gpu-doctor/report/v1");
+}
+
+#[test]
+fn text_in_a_pipe_has_no_colour_and_no_escape() {
+    let said = gpu_doctor(&["run", "--only", "hardware"], &[]);
+    assert!(said.out.starts_with("The GPU cannot be used because this machine has no NVIDIA GPU\n"), "{}", said.out);
+    assert!(!said.out.contains('\u{1b}') && !said.err.contains('\u{1b}'));
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic_and_keeps_the_exit_code() {
+    let mut child = Command::new(GPU_DOCTOR)
+        .args(["run", "--only", "hardware", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn only_and_skip_choose_by_stage_and_by_id() {
+    let report = gpu_doctor(&["run", "--format", "json", "--only", "driver,no-nv"], &[]).report();
+    let checks: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|f| f["check"].as_str().unwrap()).collect();
+    assert_eq!(checks, ["no-nvidia-device", "driver-library-version-mismatch", "driver-not-loaded"]);
+    let report = gpu_doctor(&["run", "--format", "json", "--skip", "hardware"], &[]).report();
+    assert_eq!(causes(&report), Vec::<&str>::new());
+}
+
+#[test]
+fn fail_on_decides_the_exit_code() {
+    let hang = driver_variables(&scenario("nvml-crash"));
+    assert_eq!(gpu_doctor(&["run", "--only", "driver"], &hang).code, 2);
+    assert_eq!(gpu_doctor(&["run", "--only", "driver", "--fail-on", "unknown"], &hang).code, 1);
+}
+
+#[test]
+fn checks_are_listed_and_explained() {
+    let list: serde_json::Value = serde_json::from_str(&gpu_doctor(&["checks", "list", "--format", "json"], &[]).out).unwrap();
+    let ids: Vec<&str> = list.as_array().unwrap().iter().map(|check| check["id"].as_str().unwrap()).collect();
+    for id in [
+        "no-nvidia-device",
+        "driver-not-loaded",
+        "driver-library-version-mismatch",
+        "ort-cpu-package-only",
+        "ort-cuda-libs-missing-or-wrong-major",
+        "ort-provider-not-requested",
+        "required-field-missing",
+        "all-requests-rejected",
+        "server-not-restarted",
+        "gpu-idle-while-serving",
+    ] {
+        assert!(ids.contains(&id), "{id}");
+        let said = gpu_doctor(&["explain", id], &[]);
+        assert_eq!(said.code, 0);
+        for title in ["What it means", "How it is told from its neighbours", "What to do"] {
+            assert!(said.out.contains(title), "{id} lacks \"{title}\"");
+        }
+        assert!(!said.out.contains("{%") && !said.out.contains("{{"), "{}", said.out);
+    }
+}
+
+#[test]
+fn the_demo_finds_its_own_fault() {
+    let said = gpu_doctor(&["demo", "--format", "json"], &[]);
+    let report = said.report();
+    assert_eq!(causes(&report)[0], "required-field-missing", "{}", report["headline"]);
+    assert_eq!(said.code, 1);
+}

@@ -1,0 +1,10 @@
+//! `gpu-doctor` as its users run it: against real servers, real onnxruntime wheels and fake drivers.
+
+mod bad_input;
+mod command_line;
+mod drivers;
+mod replay;
+mod servers;
+#[path = "../setup/mod.rs"]
+mod setup;
+mod wheels;
