@@ -125,7 +125,8 @@ fn a_live_reloader_makes_changed_code_no_matter() {
 fn a_program_that_was_replaced_under_its_process_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("inference-server");
-    std::fs::copy("/usr/bin/python3", &program).unwrap();
+    // A copy by another process: a descriptor of this one might still be open for writing when the program is started.
+    assert!(Command::new("cp").args(["-L", "/usr/bin/python3"]).arg(&program).status().unwrap().success());
     let server = start_program(&program, dir.path(), &[]);
     assert_eq!(probe(server.port).0.code_newer_than_start, Fact::Known(Vec::new()));
     std::fs::remove_file(&program).unwrap();
