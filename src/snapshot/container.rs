@@ -7,7 +7,7 @@ room! {
     pub struct ContainerFacts {
         /// `none`, `docker`, `containerd`, `kubernetes`, `podman`, `lxc` or `unnamed`.
         pub kind: String,
-        /// What the kind was told by, for instance a cgroup path or a marker file.
+        /// What the kind was told by (a control group, a marker file), and of which process.
         pub told_by: String,
         /// `NVIDIA_VISIBLE_DEVICES` of the process; empty text if it is set but empty.
         pub nvidia_visible_devices: String,

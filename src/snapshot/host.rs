@@ -31,7 +31,7 @@ room! {
         pub driver_version: String,
         /// The device nodes `/dev/nvidia*` that exist.
         pub device_nodes: Vec<DeviceNode>,
-        /// The driver's user-space libraries found on disk.
+        /// The driver's user-space libraries found on disk, in the order in which the dynamic linker looks.
         pub driver_libraries: Vec<DriverLibrary>,
     }
 }
@@ -70,7 +70,7 @@ pub struct DeviceNode {
 pub struct DriverLibrary {
     /// Name that programs ask for: `libcuda.so.1`.
     pub soname: String,
-    /// File that the name resolves to.
+    /// File that the name resolves to, from the examined root.
     pub path: String,
     /// Driver version in the resolved file's name (`libcuda.so.550.144.03`).
     pub version: Fact<String>,

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 room! {
     /// The site-packages of the deployment's Python.
     pub struct PackagesFacts {
-        /// The folders that were read.
+        /// The folders that were read, as the doctor can open them (`/proc/PID/root/...` for a container's).
         pub site_packages: Vec<String>,
-        /// How the folders were found: `--python` or the server process's maps.
+        /// How the folders were found: `--python`, the server's mapped libraries, its environment or its command line.
         pub found_by: String,
         /// Distributions that matter to inference (onnxruntime*, torch, nvidia-*, ctranslate2, ...), by name.
         pub distributions: Vec<Distribution>,

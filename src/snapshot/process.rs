@@ -10,15 +10,17 @@ room! {
     pub struct ProcessFacts {
         /// The server's TCP port.
         pub port: u64,
-        /// Sockets that listen on the port.
+        /// Sockets that listen on the port in the doctor's network namespace, those that fit the URL's address best first.
         pub listeners: Vec<Listener>,
-        /// The processes, owners of the socket first.
+        /// The processes, owners of the socket first. Behind Docker's proxy they are the container's.
         pub processes: Vec<ServerProcess>,
-        /// Libraries of GPU runtimes mapped by any of them: kind (`cuda_driver`, `onnxruntime`, ...) to one path.
+        /// Libraries of GPU runtimes mapped by any of them: kind (`cuda_driver`, `onnxruntime`, ...) to one path,
+        /// as the process sees it.
         pub gpu_libraries: BTreeMap<String, String>,
-        /// Device nodes `/dev/nvidia*` that any of them holds open.
+        /// Device nodes `/dev/nvidia*`, and WSL's `/dev/dxg`, that any of them holds open.
         pub device_nodes_open: Vec<String>,
-        /// Source files of the server that were changed after the process that runs them was started.
+        /// Source files of the server that were changed after the process that runs them was started, newest first, at most
+        /// 50. Empty where a live reloader watches them.
         pub code_newer_than_start: Vec<NewerFile>,
         /// Environment variables of the server's process that decide about GPUs and libraries. Others are never read out.
         pub environment: BTreeMap<String, String>,

@@ -41,7 +41,12 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
             let tree = Tree::new("/");
             let cgroup = tree.read("/proc/self/cgroup", 64 * 1024);
             let whose = "gpu-doctor itself";
-            filled(&kind::signs(&tree, cgroup, in_kubernetes), whose, |name| variable(facts, name, whose))
+            // The doctor's own variables say nothing of a server that was named but could not be looked into.
+            let of = |name: &str| match facts.process.environment.reason() {
+                Some(unknown) if context.ask.server.is_some() => Fact::Unknown(unknown.clone()),
+                _ => variable(facts, name, whose),
+            };
+            filled(&kind::signs(&tree, cgroup, in_kubernetes), whose, of)
         }
         None => {
             let tree = Tree::new(&context.ask.root);
@@ -114,6 +119,16 @@ mod tests {
         assert_eq!(container.nvidia_visible_devices, Fact::Known(String::new()));
         assert_eq!(container.nvidia_driver_capabilities.reason().unwrap().why, Why::Absent);
         assert!(container.told_by.known().unwrap().contains(&std::process::id().to_string()));
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_read_does_not_lend_the_doctors_variables() {
+        let mut facts = nothing();
+        facts.process.environment = Fact::unknown(Why::Denied, "test");
+        let ask = Ask { server: Some("http://127.0.0.1:9".parse().unwrap()), ..Ask::default() };
+        run(&Context { ask, deadline: Instant::now() + PROBE.budget }, &mut facts);
+        assert_eq!(facts.container.nvidia_visible_devices.reason().unwrap().why, Why::Denied);
+        assert!(facts.container.told_by.known().is_some_and(|told| told.ends_with("gpu-doctor itself")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod evidence;
 mod family;
 mod libraries;
 mod port;
+mod proxy;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -72,7 +73,12 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
             ),
         ));
     }
-    let family = family::find(&sockets, context.deadline)?;
+    let mut family = family::find(&sockets, context.deadline)?;
+    if let Some((address, port)) =
+        family.iter().filter(|member| member.owner).find_map(|member| proxy::forwards_to(&arguments(member.pid)))
+    {
+        family = family::find(&proxy::listening(address, port, context.deadline)?, context.deadline)?;
+    }
     let evidence: Vec<_> = family.iter().filter_map(evidence::of).collect();
     if evidence.is_empty() {
         return Err(Unknown::new(Why::Absent, format!("the processes on port {port} ended while they were read")));
@@ -83,6 +89,10 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
     process.code_newer_than_start = code::newer_than_start(&evidence, context.deadline).into();
     process.processes = Fact::Known(evidence.into_iter().map(|one| one.process).collect());
     Ok(())
+}
+
+fn arguments(pid: i32) -> Vec<String> {
+    procfs::process::Process::new(pid).and_then(|process| process.cmdline()).unwrap_or_default()
 }
 
 /// Classifies an error of procfs, naming `what` of process `pid` and, for a refusal, who may read it.

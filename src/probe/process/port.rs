@@ -1,7 +1,7 @@
 //! The sockets that listen on the server's port.
 
 use crate::snapshot::{Listener, Unknown, Why};
-use procfs::net::TcpState;
+use procfs::net::{TcpNetEntry, TcpState};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use url::Url;
 
@@ -38,8 +38,13 @@ pub fn listening(port: u16, wanted: &[IpAddr]) -> Result<Vec<Socket>, Unknown> {
         return Err(Unknown::new(Why::Denied, format!("/proc/net/tcp: {error}")));
     }
     let entries = four.unwrap_or_default().into_iter().chain(six.unwrap_or_default());
+    Ok(choose_listening(entries, port, wanted))
+}
+
+/// Of a namespace's sockets, those that listen on the port, best fitting first.
+pub fn choose_listening(entries: impl Iterator<Item = TcpNetEntry>, port: u16, wanted: &[IpAddr]) -> Vec<Socket> {
     let listening = entries.filter(|entry| entry.state == TcpState::Listen);
-    Ok(choose(listening.map(|entry| (entry.local_address, entry.uid, entry.inode)), port, wanted))
+    choose(listening.map(|entry| (entry.local_address, entry.uid, entry.inode)), port, wanted)
 }
 
 /// Sockets of which the URL's connections would be accepted: those that fit best.

@@ -59,6 +59,10 @@ pub fn find(tree: &Tree, start: &Start, deadline: Instant) -> Sources {
     for candidate in named(start) {
         match candidate {
             Candidate::File(path) => sources.add_file(tree, &path),
+            Candidate::Folder(path) if start.is_python && is_own_folder(&path, start.home) => {
+                folders.insert(path);
+            }
+            Candidate::Folder(_) => {}
             Candidate::Module { base, dotted } if start.is_python => {
                 sources.add_file(tree, &base.join(format!("{}.py", dotted.replace('.', "/"))));
                 sources.add_file(tree, &base.join(dotted.replace('.', "/")).join("__main__.py"));
@@ -67,7 +71,7 @@ pub fn find(tree: &Tree, start: &Start, deadline: Instant) -> Sources {
             Candidate::Module { .. } => {}
         }
     }
-    if start.is_python && is_own_folder(start) {
+    if start.is_python && is_own_folder(start.working_directory, start.home) {
         folders.insert(start.working_directory.to_owned());
     }
     for folder in folders {
@@ -76,18 +80,22 @@ pub fn find(tree: &Tree, start: &Start, deadline: Instant) -> Sources {
     sources
 }
 
-/// Whether all below the working directory may be taken for the server's. In `/` or a home folder it may not.
-fn is_own_folder(start: &Start) -> bool {
-    let folder = start.working_directory;
+/// Whether all below the folder may be taken for the server's. In `/` or a home folder it may not.
+fn is_own_folder(folder: &Path, home: Option<&Path>) -> bool {
     let shared = ["/", "/root", "/home", "/tmp", "/var", "/usr", "/opt", "/srv", "/mnt", "/etc", "/usr/bin"];
-    let is_home = folder.parent() == Some(Path::new("/home")) || Some(folder) == start.home;
+    let is_home = folder.parent() == Some(Path::new("/home")) || Some(folder) == home;
     !is_home && !shared.iter().any(|path| Path::new(path) == folder)
 }
 
 #[derive(Debug, PartialEq)]
 enum Candidate {
     File(PathBuf),
-    Module { base: PathBuf, dotted: String },
+    /// A folder from which Python imports.
+    Folder(PathBuf),
+    Module {
+        base: PathBuf,
+        dotted: String,
+    },
 }
 
 /// What the arguments name: scripts, `module:app`, `-m module`, configuration files.
@@ -110,12 +118,16 @@ fn named(start: &Start) -> Vec<Candidate> {
         };
         if ["--app-dir", "--chdir", "--pythonpath"].contains(&name) {
             bases.push(start.working_directory.join(value));
+            found.push(Candidate::Folder(start.working_directory.join(value)));
         } else if name == "-m" {
             modules.push(value.to_owned());
         } else if let Some(module) = APP.captures(value).and_then(|captures| captures.get(1)) {
             modules.push(module.as_str().to_owned());
         } else if is_source_name(value) && !WRITTEN.iter().any(|part| name.contains(part)) {
-            found.push(Candidate::File(start.working_directory.join(value)));
+            let path = start.working_directory.join(value);
+            // A script's own folder is the first of sys.path.
+            found.extend(path.parent().filter(|_| value.ends_with(".py")).map(|own| Candidate::Folder(own.to_owned())));
+            found.push(Candidate::File(path));
         }
     }
     let is_module = |name: &String| name.split('.').all(|part| !part.is_empty() && !part.contains('/'));
@@ -198,9 +210,11 @@ mod tests {
         let of = |line: &str| named(&start(&words(line), Path::new("/srv/x")));
         assert_eq!(of("python -m uvicorn app.main:app"), [module("/srv/x", "uvicorn"), module("/srv/x", "app.main")]);
         let in_source = of("uvicorn main:create_app() --app-dir src");
-        assert_eq!(in_source, [module("/srv/x", "main"), module("/srv/x/src", "main")]);
+        let folder = |path: &str| Candidate::Folder(path.into());
+        assert_eq!(in_source, [folder("/srv/x/src"), module("/srv/x", "main"), module("/srv/x/src", "main")]);
         let files = of("python serve.py --env-file=.env --config /etc/s.yaml --log-config l.json --host 0.0.0.0:80");
-        let expected = ["/srv/x/serve.py", "/srv/x/.env", "/etc/s.yaml"].map(|path| Candidate::File(path.into()));
+        let file = |path: &str| Candidate::File(path.into());
+        let expected = [folder("/srv/x"), file("/srv/x/serve.py"), file("/srv/x/.env"), file("/etc/s.yaml")];
         assert_eq!(files, expected, "a file that a flag calls a log is not a source");
         assert_eq!(of("python http://h:1/x"), []);
     }
@@ -246,5 +260,26 @@ mod tests {
         let arguments = words("python -m x");
         let found = find(&Tree::new("/"), &start(&arguments, dir.path()), Instant::now() + Duration::from_secs(5));
         assert!(found.cut_short.is_some());
+    }
+
+    #[test]
+    fn a_service_started_in_the_root_folder_is_found_by_its_script() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("serve.py"), "").unwrap();
+        std::fs::write(dir.path().join("model.py"), "").unwrap();
+        let arguments = words(&format!("python {}/serve.py", dir.path().display()));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let found = find(&Tree::new("/"), &start(&arguments, Path::new("/")), deadline);
+        assert_eq!(found.changed.len(), 2, "the script and what it imports from beside it: {found:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_arguments_name_a_bounded_number_of_files(
+            arguments in proptest::collection::vec("(-{1,2}[a-z-]{0,9}=?)?.{0,20}", 0..9),
+        ) {
+            let start = start(&arguments, Path::new("/x"));
+            proptest::prop_assert!(named(&start).len() <= arguments.len() * (arguments.len() + 2));
+        }
     }
 }

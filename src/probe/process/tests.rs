@@ -35,10 +35,14 @@ while True: time.sleep(1)
 ";
 
 fn start(folder: &Path, arguments: &[&str]) -> Server {
+    start_program(Path::new("/usr/bin/python3"), folder, arguments)
+}
+
+fn start_program(program: &Path, folder: &Path, arguments: &[&str]) -> Server {
     use std::os::unix::process::CommandExt;
     std::fs::write(folder.join("app.py"), SERVE).unwrap();
     std::fs::write(folder.join("twin.py"), "x = 1").unwrap();
-    let mut command = Command::new("/usr/bin/python3");
+    let mut command = Command::new(program);
     command.arg("app.py").args(arguments).current_dir(folder).process_group(0);
     command
         .env_clear()
@@ -115,6 +119,23 @@ fn a_live_reloader_makes_changed_code_no_matter() {
     let (facts, _) = probe(server.port);
     assert_eq!(facts.code_newer_than_start, Fact::Known(Vec::new()));
     assert_eq!(facts.processes.known().unwrap()[0].reloads, Fact::Known(true));
+}
+
+#[test]
+fn a_program_that_was_replaced_under_its_process_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("inference-server");
+    // A copy by another process: a descriptor of this one might still be open for writing when the program is started.
+    assert!(Command::new("cp").args(["-L", "/usr/bin/python3"]).arg(&program).status().unwrap().success());
+    let server = start_program(&program, dir.path(), &[]);
+    assert_eq!(probe(server.port).0.code_newer_than_start, Fact::Known(Vec::new()));
+    std::fs::remove_file(&program).unwrap();
+    std::fs::write(&program, "the next version").unwrap();
+    touch(&program, 30);
+    let (facts, _) = probe(server.port);
+    let newer = facts.code_newer_than_start.known().unwrap();
+    assert_eq!(newer.len(), 1, "{newer:?}");
+    assert_eq!(newer[0].path, program.display().to_string(), "told without the kernel's mark for a deleted file");
 }
 
 #[test]
