@@ -20,7 +20,8 @@ room! {
         /// Whether the CUDA execution provider, asked for strictly, registered and a session of one node could be created
         /// with it: its libraries load and the device answers.
         pub cuda_registers: bool,
-        /// Why it did not, in onnxruntime's words; empty if it did.
+        /// Why it did not, in onnxruntime's words, less C++ signatures and the machine's name; empty if it
+        /// did.
         pub cuda_error: String,
         /// The provider library `libonnxruntime_providers_cuda.so` beside the library.
         pub cuda_provider_library: String,

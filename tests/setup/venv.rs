@@ -1,5 +1,8 @@
 //! Python environments that `fixtures/venv.sh` makes.
 
+// Not every test uses all of it.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 
 /// The environment `target/venv-NAME`, or `None` where it was not made.

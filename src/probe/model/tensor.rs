@@ -28,7 +28,7 @@ pub struct ExternalData {
     pub length: Option<u64>,
 }
 
-/// Name and width in bits of an element type of `TensorProto.DataType` (onnx.proto, IR versions 1 to 13).
+/// Name and width in bits of an element type of `TensorProto.DataType` (onnx.proto); sub-byte types are packed.
 ///
 /// Texts have no width; `None` for a type that is not defined.
 pub fn element_type(code: u64) -> Option<(&'static str, u64)> {

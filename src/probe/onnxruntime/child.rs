@@ -1,5 +1,6 @@
 //! The jobs that load onnxruntime. They run in a child; one library a process, since `ort` keeps the first.
 
+use super::error_text::cause;
 use super::placement_log::PlacementLog;
 use crate::probe::isolation::Reporter;
 use crate::snapshot::{Unknown, Why};
@@ -55,7 +56,7 @@ fn ask(library: &Path, reporter: &mut Reporter) -> Result<(), Unknown> {
     reporter.stage("GetAvailableProviders");
     let providers = providers()?;
     reporter.part(json!({ "providers": providers }));
-    let error = cuda_error(&environment, reporter).err().map(|error| error.trim().to_string());
+    let error = cuda_error(&environment, reporter).err().map(|error| cause(&error));
     reporter.part(json!({ "cuda": { "registers": error.is_none(), "error": error.unwrap_or_default() } }));
     Ok(())
 }
@@ -144,7 +145,7 @@ fn place(library: &Path, model: &Path, cuda: bool, reporter: &mut Reporter) -> R
     reporter.stage(&format!("dlopen of {}", library.display()));
     let environment = environment(library, reporter, logger)?;
     reporter.stage("session options");
-    let say = |what: &str, error: &str| Unknown::new(Why::Unsupported, format!("{what}: {error}"));
+    let say = |what: &str, error: &str| Unknown::new(Why::Unsupported, format!("{what}: {}", cause(error)));
     let mut builder = Session::builder(&environment).map_err(|error| say("CreateSessionOptions", error.message()))?;
     if cuda {
         reporter.stage("registration of the CUDA execution provider");
@@ -159,7 +160,7 @@ fn place(library: &Path, model: &Path, cuda: bool, reporter: &mut Reporter) -> R
     let started = Instant::now();
     let session = builder.commit_from_file(model);
     let session_ms = started.elapsed().as_secs_f64() * 1e3;
-    let error = session.as_ref().err().map(|error| error.message().to_string());
+    let error = session.as_ref().err().map(|error| cause(error.message()));
     let log = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
     // The session is left to the process's end: destructors of providers can hang.
     std::mem::forget((session, environment));

@@ -3,6 +3,7 @@
 mod attribution;
 pub mod child;
 mod elf;
+mod error_text;
 mod find;
 mod ld_cache;
 mod needed;
