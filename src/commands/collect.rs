@@ -8,7 +8,7 @@ use crate::{exit, probe};
 pub fn run(mut options: Collect) -> Result<u8, Failure> {
     let ask = target::resolve(options.target, &mut options.selection, None)?;
     let checks = output::checks(&options.selection)?;
-    let snapshot = probe::collect(&ask, &checks.rooms(), progress::observer().as_mut());
+    let snapshot = probe::collect(&ask, &output::rooms(&options.selection, &checks), progress::observer().as_mut());
     output::to_stdout(|out| {
         serde_json::to_writer_pretty(&mut *out, &snapshot)?;
         out.write_all(b"\n")

@@ -6,13 +6,22 @@ use crate::cli::{FailOn, Format, Output, Selection};
 use crate::diagnosis::{Diagnosed, Verdict, diagnose};
 use crate::exit;
 use crate::report::Report;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Facts, Snapshot};
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// The checks that the options select.
 pub fn checks(selection: &Selection) -> Result<Checks, Failure> {
     let checks = Checks::load(selection.checks.as_deref()).map_err(|error| Failure::Usage(error.into()))?;
     checks.select(&selection.only, &selection.skip).map_err(|error| Failure::Usage(error.into()))
+}
+
+/// The rooms of the snapshot to fill: all of them, or, with `--only`, those that the selected checks read.
+pub fn rooms(selection: &Selection, checks: &Checks) -> BTreeSet<&'static str> {
+    match selection.only.is_empty() {
+        true => Facts::ROOMS.iter().copied().collect(),
+        false => checks.rooms(),
+    }
 }
 
 /// Judges a snapshot, prints the report and returns the exit code.

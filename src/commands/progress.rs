@@ -19,10 +19,7 @@ impl Observer for Lines {
     fn ended(&mut self, probe: &Probe, record: &ProbeRecord) {
         let outcome = match record.outcome {
             Outcome::Ok => "done",
-            Outcome::TimedOut => "timed out",
-            Outcome::Crashed => "crashed",
-            Outcome::Failed => "failed",
-            Outcome::Skipped => "skipped",
+            other => other.words(),
         };
         let seconds = record.duration_ms / 1000.0;
         let _ = writeln!(std::io::stderr(), "\r{:<10} {:<12} {outcome} {seconds:.2} s", probe.stage, probe.id);

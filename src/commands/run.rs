@@ -8,6 +8,6 @@ use crate::probe::collect;
 pub fn run(mut options: Run) -> Result<u8, Failure> {
     let ask = target::resolve(options.target, &mut options.selection, Some(&mut options.output))?;
     let checks = output::checks(&options.selection)?;
-    let snapshot = collect(&ask, &checks.rooms(), progress::observer().as_mut());
+    let snapshot = collect(&ask, &output::rooms(&options.selection, &checks), progress::observer().as_mut());
     output::tell(&snapshot, &checks, &options.output)
 }

@@ -7,7 +7,7 @@ mod headline;
 pub use chain::{Link, Standing};
 
 use crate::check::{Checks, Confidence, Evidence, Finding, Severity, Step, Verdict as Judged, View, judge};
-use crate::snapshot::{Snapshot, Stage};
+use crate::snapshot::{Outcome, Snapshot, Stage};
 use serde::{Deserialize, Serialize};
 
 /// What it comes to.
@@ -97,8 +97,8 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let view = View::of(snapshot);
     let findings = judge(checks, snapshot, &view)?;
     let diagnoses = graph::causes(&findings);
-    let unknown = missing(&findings);
-    let verdict = verdict(&findings, &diagnoses);
+    let unknown = missing(&findings, snapshot);
+    let verdict = verdict(&findings, &diagnoses, &unknown);
     Ok(Diagnosed {
         headline: headline::write(snapshot, verdict, &diagnoses, &unknown),
         chain: chain::links(snapshot, &findings),
@@ -109,17 +109,13 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     })
 }
 
-fn verdict(findings: &[Finding], diagnoses: &[Diagnosis]) -> Verdict {
+fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], unknown: &[Missing]) -> Verdict {
     if diagnoses.iter().any(|diagnosis| diagnosis.severity == Severity::Fail) {
         return Verdict::Unhealthy;
     }
-    let open = |finding: &&Finding| matches!(finding.verdict, Judged::Unknown(_)) && finding.severity == Severity::Fail;
     // Where no check applied, nothing was examined; that is not health.
     let examined = findings.iter().any(|finding| matches!(finding.verdict, Judged::Clear | Judged::Holds));
-    match findings.iter().any(|finding| open(&finding)) || !examined {
-        true => Verdict::Undecided,
-        false => Verdict::Healthy,
-    }
+    if unknown.is_empty() && examined { Verdict::Healthy } else { Verdict::Undecided }
 }
 
 fn check_verdict(finding: &Finding) -> CheckVerdict {
@@ -135,8 +131,8 @@ fn check_verdict(finding: &Finding) -> CheckVerdict {
     CheckVerdict { check: finding.check.spec.id.clone(), stage: finding.check.spec.stage, verdict: verdict.into(), why }
 }
 
-/// The missing facts, each once, with the checks that wait for it.
-fn missing(findings: &[Finding]) -> Vec<Missing> {
+/// The missing facts on which a check depends, each once, and the probes that could not do their work.
+fn missing(findings: &[Finding], snapshot: &Snapshot) -> Vec<Missing> {
     let mut list: Vec<Missing> = Vec::new();
     for finding in findings {
         let Judged::Unknown(reasons) = &finding.verdict else { continue };
@@ -151,6 +147,14 @@ fn missing(findings: &[Finding]) -> Vec<Missing> {
                     checks: vec![check],
                 }),
             }
+        }
+    }
+    // What the user named and could not be examined is missing even where no check waits for it.
+    for probe in &snapshot.probes {
+        let (Outcome::Failed | Outcome::TimedOut | Outcome::Crashed) = probe.outcome else { continue };
+        if !list.iter().any(|missing| missing.detail == probe.detail) {
+            let why = probe.outcome.words().to_string();
+            list.push(Missing { path: probe.id.clone(), why, detail: probe.detail.clone(), checks: Vec::new() });
         }
     }
     list

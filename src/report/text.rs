@@ -42,6 +42,7 @@ fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
             Standing::Warn => ("warn", |w| w.yellow()),
             Standing::Fail => ("FAIL", |w| w.red().bold()),
             Standing::Unknown => ("unknown", |w| w.yellow()),
+            Standing::Blocked => ("blocked", |w| w.dimmed()),
             Standing::NotApplicable => ("-", |w| w.dimmed()),
         };
         let head = format!("  {:<10} {:<8}", link.stage.name(), word);
@@ -118,13 +119,7 @@ fn probes(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Resul
         writeln!(out, "\n{}", "probes".bold())?;
     }
     for probe in lines {
-        let outcome = match probe.outcome {
-            Outcome::Ok => "ok",
-            Outcome::TimedOut => "timed out",
-            Outcome::Crashed => "crashed",
-            Outcome::Failed => "failed",
-            Outcome::Skipped => "skipped",
-        };
+        let outcome = probe.outcome.words();
         let seconds = probe.duration_ms / 1000.0;
         paragraph(out, "  ", &format!("{:<12} {outcome} after {seconds:.2} s {}", probe.id, probe.detail))?;
     }

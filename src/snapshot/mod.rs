@@ -105,6 +105,19 @@ pub enum Outcome {
     Skipped,
 }
 
+impl Outcome {
+    /// The outcome in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::TimedOut => "timed out",
+            Outcome::Crashed => "crashed",
+            Outcome::Failed => "failed",
+            Outcome::Skipped => "skipped",
+        }
+    }
+}
+
 macro_rules! facts {
     ($($(#[$meta:meta])* $field:ident: $ty:ty,)*) => {
         /// All facts, one field a room.

@@ -3,6 +3,9 @@
 //! `mod setup;` in a test file brings it in. Not every test uses all of it.
 #![allow(dead_code)]
 
+pub mod left_out;
+pub mod venv;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;

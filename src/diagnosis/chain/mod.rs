@@ -1,10 +1,11 @@
 //! The stages of a request's life, each with its standing and what was seen there.
 
 use crate::check::{Finding, Severity, Verdict};
-use crate::snapshot::{Snapshot, Stage};
+use crate::snapshot::{Snapshot, Stage, Unknown, Why};
 use serde::{Deserialize, Serialize};
 
 mod seen;
+use seen::Sight;
 
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,27 +30,36 @@ pub enum Standing {
     Fail,
     /// A check could not be decided.
     Unknown,
+    /// It does not work, and an earlier stage's failure is reason enough.
+    Blocked,
     /// Nothing was asked about it.
     NotApplicable,
 }
 
-/// Every stage that has something to say: a check, or facts.
+/// Every stage that a check or a probe tells about.
 pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
-    Stage::ALL
-        .iter()
-        .filter_map(|stage| {
-            let of_stage: Vec<&Finding> = findings.iter().filter(|f| f.check.spec.stage == *stage).collect();
-            let seen = seen::at(snapshot, *stage);
-            if of_stage.is_empty() && seen.is_none() {
-                return None;
-            }
-            let standing = standing(&of_stage, seen.is_some());
-            Some(Link { stage: *stage, standing, seen: seen.or_else(|| reason(&of_stage)).unwrap_or_default() })
-        })
-        .collect()
+    let mut broken = false;
+    let mut links = Vec::new();
+    for stage in Stage::ALL {
+        let of_stage: Vec<&Finding> = findings.iter().filter(|f| f.check.spec.stage == *stage).collect();
+        let sight = seen::at(snapshot, *stage);
+        if of_stage.is_empty() && sight.is_none() {
+            continue;
+        }
+        let standing = standing(&of_stage, sight.as_ref(), broken);
+        broken |= standing == Standing::Fail;
+        let seen = match sight {
+            Some(Ok(sight)) => sight.words,
+            Some(Err(Unknown { why: Why::NotAsked, detail })) => detail,
+            Some(Err(unknown)) => unknown.to_string(),
+            None => String::new(),
+        };
+        links.push(Link { stage: *stage, standing, seen });
+    }
+    links
 }
 
-fn standing(findings: &[&Finding], facts_seen: bool) -> Standing {
+fn standing(findings: &[&Finding], sight: Option<&Result<Sight, Unknown>>, broken_before: bool) -> Standing {
     let holds = |severity| findings.iter().any(|f| f.verdict == Verdict::Holds && f.severity == severity);
     if holds(Severity::Fail) {
         return Standing::Fail;
@@ -57,18 +67,17 @@ fn standing(findings: &[&Finding], facts_seen: bool) -> Standing {
     if holds(Severity::Warn) {
         return Standing::Warn;
     }
-    if findings.iter().any(|finding| matches!(finding.verdict, Verdict::Unknown(_))) {
-        return Standing::Unknown;
+    // A stage passes only if something was seen there; a check that is ruled out from elsewhere is no sight of it.
+    let works = match sight {
+        Some(Err(Unknown { why: Why::NotAsked, .. })) | None => return Standing::NotApplicable,
+        Some(Err(_)) => return Standing::Unknown,
+        Some(Ok(sight)) => sight.works,
+    };
+    if !works {
+        return if broken_before { Standing::Blocked } else { Standing::Unknown };
     }
-    let clear = findings.iter().any(|finding| finding.verdict == Verdict::Clear);
-    if clear || (findings.is_empty() && facts_seen) { Standing::Pass } else { Standing::NotApplicable }
-}
-
-/// Why nothing was seen: the first reason that a check of the stage gives.
-fn reason(findings: &[&Finding]) -> Option<String> {
-    findings.iter().find_map(|finding| match &finding.verdict {
-        Verdict::NotApplicable(why) => Some(why.clone()),
-        Verdict::Unknown(missing) => missing.first().map(|(path, unknown)| format!("{path} {unknown}")),
-        _ => None,
-    })
+    match findings.iter().any(|finding| matches!(finding.verdict, Verdict::Unknown(_))) {
+        true => Standing::Unknown,
+        false => Standing::Pass,
+    }
 }

@@ -2,10 +2,10 @@
 
 use crate::snapshot::{Fact, Facts, Snapshot, Stage, Unknown, Why};
 
-/// The words for a stage; `None` if nothing was asked about it.
-pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<String> {
+/// The words for a stage, or what kept it from being seen; `None` for stages that no probe tells about yet.
+pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
     let facts = &snapshot.facts;
-    let words = match stage {
+    Some(match stage {
         Stage::Hardware => hardware(facts),
         Stage::Driver => driver(facts),
         Stage::Container => container(facts),
@@ -17,15 +17,34 @@ pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<String> {
         Stage::Request => request(facts),
         Stage::Execution => execution(facts),
         Stage::Load | Stage::Measurement => return None,
-    };
-    match words {
-        Ok(words) => Some(words),
-        Err(Unknown { why: Why::NotAsked, .. }) => None,
-        Err(unknown) => Some(unknown.to_string()),
+    })
+}
+
+/// What was seen at a stage.
+pub struct Sight {
+    /// In a few words.
+    pub words: String,
+    /// Whether what the stage needs was seen to work; a stage that does not can still be no fault of its own.
+    pub works: bool,
+}
+
+impl From<String> for Sight {
+    fn from(words: String) -> Self {
+        Sight { words, works: true }
     }
 }
 
-type Words = Result<String, Unknown>;
+impl From<&str> for Sight {
+    fn from(words: &str) -> Self {
+        words.to_string().into()
+    }
+}
+
+fn broken(words: impl Into<String>) -> Sight {
+    Sight { words: words.into(), works: false }
+}
+
+type Words = Result<Sight, Unknown>;
 
 fn get<T>(fact: &Fact<T>) -> Result<&T, Unknown> {
     match fact {
@@ -51,7 +70,7 @@ fn hardware(facts: &Facts) -> Words {
     let addresses: Vec<&str> = devices.iter().map(|device| device.address.as_str()).collect();
     Ok(match devices.len() {
         0 => "no NVIDIA device on the PCI bus".into(),
-        number => format!("{} on the PCI bus ({})", count(number, "NVIDIA device"), addresses.join(", ")),
+        number => format!("{} on the PCI bus ({})", count(number, "NVIDIA device"), addresses.join(", ")).into(),
     })
 }
 
@@ -60,19 +79,20 @@ fn driver(facts: &Facts) -> Words {
     let status = get(&nvml.status)?;
     if status != "ok" {
         let code = nvml.init_code.known().map_or(String::new(), |code| format!(" {code}"));
-        return Ok(format!("NVML {}{code}: {}", status.replace('_', " "), or(&nvml.init_error, "no reason given")));
+        let reason = or(&nvml.init_error, "no reason given");
+        return Ok(broken(format!("NVML {}{code}: {reason}", status.replace('_', " "))));
     }
     let version = or(&nvml.driver_version, "of unknown version");
     let gpus = get(&nvml.gpus)?;
     let names: Vec<String> = gpus.iter().map(|gpu| or(&gpu.name, "name unknown")).collect();
-    Ok(format!("driver {version}, NVML lists {} ({})", count(gpus.len(), "GPU"), names.join(", ")))
+    Ok(format!("driver {version}, NVML lists {} ({})", count(gpus.len(), "GPU"), names.join(", ")).into())
 }
 
 fn container(facts: &Facts) -> Words {
     let kind = get(&facts.container.kind)?;
     Ok(match kind.as_str() {
         "none" => "not in a container".into(),
-        kind => format!("in a container ({kind})"),
+        kind => format!("in a container ({kind})").into(),
     })
 }
 
@@ -94,7 +114,7 @@ fn cuda(facts: &Facts) -> Words {
             _ => format!("; onnxruntime's CUDA provider does not find {}", sonames.join(", ")),
         });
     }
-    Ok(words)
+    Ok(Sight { words, works: status == "ok" })
 }
 
 fn packages(facts: &Facts) -> Words {
@@ -105,18 +125,24 @@ fn packages(facts: &Facts) -> Words {
         .filter(|distribution| wanted.iter().any(|start| distribution.name.starts_with(start)))
         .map(|distribution| format!("{} {}", distribution.name, distribution.version))
         .collect();
-    Ok(if names.is_empty() { "no inference runtime among the Python packages".into() } else { names.join(", ") })
+    Ok(match names.is_empty() {
+        true => "no inference runtime among the Python packages".into(),
+        false => names.join(", ").into(),
+    })
 }
 
 fn runtime(facts: &Facts) -> Words {
     let ort = &facts.ort;
     let version = get(&ort.version)?;
     Ok(match &ort.cuda_registers {
-        Fact::Known(true) => format!("onnxruntime {version}: CUDA registers"),
+        Fact::Known(true) => format!("onnxruntime {version}: CUDA registers").into(),
         Fact::Known(false) => {
-            format!("onnxruntime {version}: CUDA does not register ({})", or(&ort.cuda_error, "no reason given"))
+            let reason = or(&ort.cuda_error, "no reason given");
+            broken(format!("onnxruntime {version}: CUDA does not register ({reason})"))
         }
-        Fact::Unknown(unknown) => format!("onnxruntime {version}: whether CUDA registers is unknown ({unknown})"),
+        Fact::Unknown(unknown) => {
+            broken(format!("onnxruntime {version}: whether CUDA registers is unknown ({unknown})"))
+        }
     })
 }
 
@@ -143,7 +169,7 @@ fn model(facts: &Facts) -> Words {
             words.push_str(&format!("; placement unknown ({unknown})"));
         }
     }
-    Ok(words)
+    Ok(words.into())
 }
 
 fn process(facts: &Facts) -> Words {
@@ -154,13 +180,13 @@ fn process(facts: &Facts) -> Words {
         Fact::Known(libraries) => format!("maps {}", libraries.keys().cloned().collect::<Vec<_>>().join(", ")),
         Fact::Unknown(unknown) => format!("its libraries are unknown ({unknown})"),
     };
-    Ok(format!("PID {}; {libraries}", pids.join(", ")))
+    Ok(format!("PID {}; {libraries}", pids.join(", ")).into())
 }
 
 fn request(facts: &Facts) -> Words {
     let request = &facts.request;
     if !*get(&request.reachable)? {
-        return Ok(or(&request.reach_error, "not reachable"));
+        return Ok(broken(or(&request.reach_error, "not reachable")));
     }
     let said = |exchange: &crate::snapshot::Exchange| {
         let status = exchange.status.known().map_or("no answer".into(), |status| status.to_string());
@@ -174,7 +200,7 @@ fn request(facts: &Facts) -> Words {
         Fact::Known(good) => words.push(format!("known-good {}", said(good))),
         Fact::Unknown(unknown) => words.push(format!("no known-good request ({unknown})")),
     }
-    Ok(words.join(", "))
+    Ok(words.join(", ").into())
 }
 
 fn execution(facts: &Facts) -> Words {
@@ -193,5 +219,5 @@ fn execution(facts: &Facts) -> Words {
         }
         Fact::Unknown(unknown) => words.push_str(&format!("; GPU not watched ({unknown})")),
     }
-    Ok(words)
+    Ok(words.into())
 }

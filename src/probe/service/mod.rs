@@ -1,10 +1,36 @@
-//! To be written.
+//! Talks with the server: the client's own request, a good one held against it, and a measuring window of good ones.
 
-use super::{Context, Probe, Ran};
-use crate::snapshot::Facts;
+mod body;
+mod complaint;
+mod conversation;
+mod curl;
+mod discovery;
+mod files;
+mod http;
+mod kserve;
+mod message;
+mod proof;
+mod record;
+mod samples;
+mod schema;
+mod synthesis;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use super::{Ask, Context, Probe, Ran};
+use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Unknown, Why};
+use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
+use curl::ClientRequest;
+use discovery::Discovered;
+use http::{Http, Trust};
+use message::Message;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
+use synthesis::Synthesis;
 
-/// To be written.
+/// Fills the rooms `request` and `execution`.
 pub const PROBE: Probe = Probe {
     id: "service",
     stage: "request",
@@ -15,6 +41,228 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-fn run(_context: &Context, _facts: &mut Facts) -> Ran {
-    Ran::skipped("not written yet")
+/// Whether `text` is a curl command line that the doctor can send. `origin` is the file that it came from, if any:
+/// files that the command names are looked for beside it. The error names the option or the file.
+pub fn check_client_request(origin: &str, text: &str) -> Result<(), String> {
+    client_request(origin, text).map(drop)
+}
+
+fn client_request(origin: &str, text: &str) -> Result<ClientRequest, String> {
+    let file = Path::new(origin);
+    let folder = if file.is_file() { file.parent().unwrap_or(Path::new("")) } else { Path::new("") };
+    curl::parse(text, folder)
+}
+
+fn run(context: &Context, facts: &mut Facts) -> Ran {
+    let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
+    facts.execution =
+        ExecutionFacts::all_unknown(&not_asked("no request was accepted, so there was nothing to repeat"));
+    facts.request = RequestFacts::all_unknown(&not_asked("no server was named"));
+    facts.request.client_given = Fact::Known(context.ask.client_request.is_some());
+    let Some(server) = context.ask.server.as_ref().map(without_credentials) else {
+        facts.execution = ExecutionFacts::all_unknown(&not_asked("no server was named"));
+        return Ran::skipped("no server was named");
+    };
+    let client = context.ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text));
+    let trust = match &client {
+        Some(Ok(request)) => request.trust.clone(),
+        _ => Trust::default(),
+    };
+    let http = match Http::new(&server, &trust, context.deadline) {
+        Ok(http) => http,
+        Err(failure) => return unreachable(context, facts, &Unknown::new(failure.why, failure.text)),
+    };
+    let everywhere = everywhere(&context.ask);
+    let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
+    let found = match discovery::discover(&http, &server, &everywhere, &context.ask, own) {
+        Ok(found) => found,
+        Err(unknown) => return unreachable(context, facts, &unknown),
+    };
+    let mut talk = Conversation::new(&http, &server, &everywhere);
+    talk.operation = found.operation.as_ref();
+    let mut synthesis =
+        Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
+    let verdict = converse(&mut talk, &mut synthesis, own);
+    let mut ran = Ran::ok();
+    found.record(own, &mut facts.request);
+    verdict.record(&mut talk, &found, &mut facts.request);
+    if let Some(Err(error)) = &client {
+        let origin = context.ask.client_request.as_ref().map(|(origin, _)| origin.as_str()).unwrap_or_default();
+        let unknown = Unknown::new(Why::Malformed, format!("the client's request ({origin}) cannot be read: {error}"));
+        ran = Ran::from(&unknown);
+        facts.request.client = Fact::Unknown(unknown.clone());
+        facts.request.rejected = Fact::Unknown(unknown.clone());
+        facts.request.missing_fields = Fact::Unknown(unknown);
+    }
+    if let Some(good) = &verdict.good {
+        // What the client does is measured; the doctor's completion of it only when the client's is rejected.
+        facts.execution = window::measure(&http, &server, &good.message, context, facts);
+    }
+    ran
+}
+
+/// The server's URL without user, password, query and fragment; the path stays.
+fn without_credentials(url: &url::Url) -> url::Url {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
+/// Headers of every request: the user's, and the credentials of the server's URL.
+fn everywhere(ask: &Ask) -> Vec<(String, String)> {
+    let mut headers = ask.headers.clone();
+    if let Some(url) = ask.server.as_ref().filter(|url| !url.username().is_empty() || url.password().is_some()) {
+        let user = format!("{}:{}", url.username(), url.password().unwrap_or_default());
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+            headers.push(("authorization".into(), format!("Basic {}", message::base64(user.as_bytes()))));
+        }
+    }
+    headers
+}
+
+fn unreachable(context: &Context, facts: &mut Facts, unknown: &Unknown) -> Ran {
+    facts.request = RequestFacts::all_unknown(unknown);
+    facts.request.client_given = Fact::Known(context.ask.client_request.is_some());
+    facts.request.reachable = Fact::Known(false);
+    facts.request.reach_error = Fact::Known(unknown.detail.clone());
+    facts.execution = ExecutionFacts::all_unknown(unknown);
+    Ran::from(unknown)
+}
+
+/// What the conversation came to.
+struct Verdict {
+    client: Option<Answered>,
+    rejected: Option<Answered>,
+    good: Option<Answered>,
+    missing: Result<Vec<MissingField>, Unknown>,
+}
+
+/// The whole conversation: the client's request, the doctor's, and the proof.
+fn converse(talk: &mut Conversation, synthesis: &mut Synthesis, own: Option<&Message>) -> Verdict {
+    let client = own.and_then(|message| talk.ask(message));
+    let mut verdict = Verdict { client: client.clone(), rejected: None, good: None, missing: Ok(Vec::new()) };
+    if let Some(answered) = client {
+        if answered.exchange.accepted {
+            verdict.good = Some(answered);
+            return verdict;
+        }
+        verdict.rejected = Some(answered.clone());
+        if let Some(completed) = talk.complete(&answered, synthesis) {
+            verdict.prove(talk, &answered, completed);
+            return verdict;
+        }
+    }
+    let first = talk.operation.and_then(|operation| talk.ask(&by_schema(operation, synthesis)));
+    let Some(first) = first else {
+        verdict.missing = Err(verdict.unexplained(talk));
+        return verdict;
+    };
+    let completed = match first.exchange.accepted {
+        true => Some(Completed { accepted: first.clone(), added: Vec::new() }),
+        false => talk.complete(&first, synthesis),
+    };
+    let Some(completed) = completed else {
+        verdict.rejected.get_or_insert(first);
+        verdict.missing = Err(verdict.unexplained(talk));
+        return verdict;
+    };
+    match verdict.rejected.clone() {
+        Some(client) => verdict.compare(talk, &client, completed),
+        None if first.exchange.accepted => verdict.good = Some(first),
+        // Only a value of the doctor's own guess was refused: the server misses nothing.
+        None if completed.added.is_empty() => verdict.good = Some(completed.accepted),
+        None => {
+            verdict.rejected = Some(first.clone());
+            verdict.prove(talk, &first, completed);
+        }
+    }
+    verdict
+}
+
+impl Verdict {
+    fn prove(&mut self, talk: &mut Conversation, rejected: &Answered, completed: Completed) {
+        if completed.added.is_empty() {
+            self.good = Some(completed.accepted);
+            self.missing = Err(self.unexplained(talk));
+            return;
+        }
+        let proof = proof::prove(talk, rejected, completed);
+        self.good = Some(proof.good);
+        self.missing = proof.missing;
+    }
+
+    /// The doctor's request was accepted: would the client's be, with the fields that it lacks?
+    fn compare(&mut self, talk: &mut Conversation, client: &Answered, completed: Completed) {
+        let fields = &completed.accepted.message.fields;
+        let lacking = fields.iter().filter(|field| client.message.field(&field.name).is_none());
+        let lacking: Vec<_> = lacking.filter(|field| client.message.can_carry(field.place)).cloned().collect();
+        self.good = Some(completed.accepted.clone());
+        talk.begin_proof();
+        let enlarged = talk.enlarged(&as_doctor(&client.message), &lacking);
+        let answered = if lacking.is_empty() { None } else { talk.ask(&enlarged) };
+        match answered.filter(|answered| answered.exchange.accepted) {
+            Some(accepted) => {
+                let found_by = "comparing with the doctor's own accepted request";
+                let added = lacking.into_iter().map(|field| conversation::Added { field, found_by }).collect();
+                self.prove(talk, client, Completed { accepted, added });
+            }
+            None => self.missing = Err(self.unexplained(talk)),
+        }
+    }
+
+    /// Why it could not be found what the rejected request lacks.
+    fn unexplained(&self, talk: &Conversation) -> Unknown {
+        let Some(rejected) = self.rejected.as_ref() else {
+            return Unknown::new(
+                Why::NotAsked,
+                "no request was sent: neither a usable schema nor a client's request was there",
+            );
+        };
+        let last = talk.attempts.last().unwrap_or(&rejected.exchange);
+        let status = match &last.status {
+            Fact::Known(status) => format!("{status} {:?}", last.answer.chars().take(200).collect::<String>()),
+            Fact::Unknown(unknown) => unknown.detail.clone(),
+        };
+        let mut detail = format!(
+            "{} {} was rejected, and {} attempts did not find out what it lacks; the last answer: {status}",
+            rejected.exchange.method,
+            rejected.exchange.path,
+            talk.attempts.len()
+        );
+        let sent = |name: &&(String, _)| rejected.message.field(&name.0).is_some();
+        let named_though_sent: Vec<&str> =
+            rejected.complaint.missing.iter().filter(sent).map(|(name, _)| name.as_str()).collect();
+        let other = talk.operation.filter(|operation| operation.encoding != rejected.message.encoding);
+        if let Some(operation) = other {
+            let (own, wanted) = (&rejected.message.content_type, &operation.content_type);
+            detail += &format!("; its content type is {own:?}, the schema wants {wanted:?}");
+        } else if !named_though_sent.is_empty() {
+            let (names, own) = (named_though_sent.join(", "), &rejected.message.content_type);
+            detail += &format!("; the answer misses {names}, which were sent: the content type {own:?} may be wrong");
+        }
+        Unknown::new(Why::Unsupported, detail)
+    }
+
+    fn record(&self, talk: &mut Conversation, found: &Discovered, room: &mut RequestFacts) {
+        let none = |detail: String| Unknown::new(Why::NotAsked, detail);
+        let exchange = |answered: &Option<Answered>, unknown: Unknown| match answered {
+            Some(answered) => Fact::Known(answered.exchange.clone()),
+            None => Fact::Unknown(unknown),
+        };
+        room.client = exchange(&self.client, none("the client's own request was not given".into()));
+        room.attempts = Fact::Known(std::mem::take(&mut talk.attempts));
+        let reason = match (&self.missing, &self.rejected) {
+            (Err(unknown), Some(_)) => unknown.clone(),
+            _ => none(format!("no request was sent: {}", found.lack())),
+        };
+        room.good = exchange(&self.good, reason);
+        room.rejected = exchange(&self.rejected, none("no request was rejected".into()));
+        room.missing_fields = match (&self.missing, &self.good) {
+            (Ok(_), None) => Fact::Unknown(none(format!("no request was sent: {}", found.lack()))),
+            (missing, _) => missing.clone().into(),
+        };
+    }
 }

@@ -1,0 +1,295 @@
+//! Sends one request and reads one answer, bounded in time and size, with failures sorted by cause.
+
+use crate::snapshot::Why;
+use reqwest::multipart;
+use reqwest::{Client, Method, redirect};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// Longest answer that is read, bytes.
+pub const BODY_CAP: usize = 1 << 20;
+const REDIRECTS: usize = 5;
+
+/// A request ready for the wire.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub method: String,
+    pub url: Url,
+    pub headers: Vec<(String, String)>,
+    pub payload: Payload,
+    /// Whether redirects on the same host are followed.
+    pub follow: bool,
+}
+
+/// A body.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    Empty,
+    Bytes { bytes: Arc<[u8]>, content_type: String },
+    Multipart(Vec<Part>),
+}
+
+/// One part of a multipart body.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub name: String,
+    /// File name and media type.
+    pub file: Option<(String, String)>,
+    pub bytes: Arc<[u8]>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: String,
+    pub body: Vec<u8>,
+    /// The body was longer than [`BODY_CAP`].
+    pub cut: bool,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub why: Why,
+    pub text: String,
+    /// What had arrived by then, if the head of an answer had.
+    pub partial: Option<Reply>,
+}
+
+/// Which certificates are trusted, besides the system's.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// Every certificate (curl's `-k`).
+    pub insecure: bool,
+    /// More roots, PEM (curl's `--cacert`).
+    pub roots: Option<Vec<u8>>,
+}
+
+/// The HTTP client of one conversation.
+pub struct Http {
+    runtime: Option<tokio::runtime::Runtime>,
+    client: Client,
+    deadline: Instant,
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        // A name that does not resolve must not hold up the end.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Http {
+    /// A client for a server, to be done by `deadline`. Proxies from the environment are not used.
+    pub fn new(server: &Url, trust: &Trust, deadline: Instant) -> Result<Self, Failure> {
+        // Fails only if a provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder =
+            Client::builder().no_proxy().redirect(redirect::Policy::none()).user_agent(crate::TOOL.replace(' ', "/"));
+        if server.scheme() != "https" {
+            // Plain HTTP must work on systems without any certificates.
+            builder = builder.tls_certs_only([]);
+        } else if trust.insecure {
+            builder = builder.tls_danger_accept_invalid_certs(true);
+        }
+        if let Some(pem) = &trust.roots {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|e| broken(&e))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|error| broken(&error))?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| broken(&error))?;
+        Ok(Self { runtime: Some(runtime), client, deadline })
+    }
+
+    /// Time left for the conversation.
+    pub fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Sends a request and reads its answer, within `limit` and half of the time left.
+    pub fn send(&self, outgoing: &Outgoing, limit: Duration) -> Result<Reply, Failure> {
+        let limit = limit.min(self.time_left() / 2);
+        let Some(runtime) = &self.runtime else { return Err(broken(&std::fmt::Error)) };
+        let mut partial = None;
+        let ended = runtime
+            .block_on(async { tokio::time::timeout(limit, exchange(&self.client, outgoing, &mut partial)).await });
+        match ended {
+            Ok(Ok(())) => partial.ok_or_else(|| broken(&std::fmt::Error)),
+            Ok(Err(mut failure)) => {
+                failure.partial = partial;
+                Err(failure)
+            }
+            Err(_) => {
+                let seen = if partial.is_some() { "the whole answer did not come" } else { "no answer" };
+                let text = format!("{}: {seen} within {:.1} s", outgoing.url, limit.as_secs_f64());
+                Err(Failure { why: Why::TimedOut, text, partial })
+            }
+        }
+    }
+}
+
+async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply>) -> Result<(), Failure> {
+    let mut url = outgoing.url.clone();
+    for _ in 0..=REDIRECTS {
+        let request = build(client, outgoing, &url)?;
+        let mut response = client.execute(request).await.map_err(|error| classify(&url, &error))?;
+        let status = response.status().as_u16();
+        let header = |name: &str| {
+            response.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default()
+        };
+        // 301 to 303 turn other methods into GET, so a body would be lost.
+        let follows = outgoing.follow
+            && match status {
+                307 | 308 => true,
+                301..=303 => outgoing.method == "GET",
+                _ => false,
+            };
+        if follows
+            && let Ok(next) = url.join(&header("location"))
+            && next.origin() == url.origin()
+        {
+            url = next;
+            continue;
+        }
+        let content_type = header("content-type");
+        let reply = reply.insert(Reply { status, content_type, body: Vec::new(), cut: false });
+        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&url, &error))? {
+            let room = BODY_CAP - reply.body.len();
+            reply.body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if chunk.len() > room {
+                reply.cut = true;
+                break;
+            }
+        }
+        return Ok(());
+    }
+    let text = format!("{}: redirected more than {REDIRECTS} times, last to {}", outgoing.url, url.path());
+    Err(Failure { why: Why::Malformed, text, partial: None })
+}
+
+fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Request, Failure> {
+    let method = Method::from_bytes(outgoing.method.as_bytes()).map_err(|error| broken(&error))?;
+    let mut request = client.request(method, url.clone());
+    for (name, value) in &outgoing.headers {
+        request = request.header(name, value);
+    }
+    request = match &outgoing.payload {
+        Payload::Empty => request,
+        Payload::Bytes { bytes, content_type } if content_type.is_empty() => request.body(bytes.to_vec()),
+        Payload::Bytes { bytes, content_type } => request.header("content-type", content_type).body(bytes.to_vec()),
+        Payload::Multipart(parts) => {
+            let mut form = multipart::Form::new();
+            for part in parts {
+                let mut piece = multipart::Part::bytes(part.bytes.to_vec());
+                if let Some((name, media_type)) = &part.file {
+                    piece = piece.file_name(name.clone()).mime_str(media_type).map_err(|error| broken(&error))?;
+                }
+                form = form.part(part.name.clone(), piece);
+            }
+            request.multipart(form)
+        }
+    };
+    request.build().map_err(|error| broken(&error))
+}
+
+/// A request that could not even be formed.
+fn broken(error: &dyn Error) -> Failure {
+    Failure { why: Why::Malformed, text: format!("no request could be formed: {}", chain(error)), partial: None }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+/// Names the cause of a failed exchange.
+fn classify(url: &Url, error: &reqwest::Error) -> Failure {
+    let place = format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(0));
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            if let Some(tls) = tls_error(io) {
+                return failure(Why::Denied, format!("{place}: TLS: {}", tls_cause(tls)));
+            }
+            match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => {
+                    return failure(Why::Absent, format!("{place}: connection refused: nothing listens there"));
+                }
+                std::io::ErrorKind::ConnectionReset => {
+                    return failure(
+                        Why::Malformed,
+                        format!("{place}: the connection was reset before the answer ended"),
+                    );
+                }
+                std::io::ErrorKind::TimedOut => {
+                    return failure(Why::TimedOut, format!("{place}: the connection timed out"));
+                }
+                _ => {}
+            }
+        }
+        if let Some(hyper) = inner.downcast_ref::<hyper::Error>() {
+            if hyper.is_parse() {
+                let hint = if url.scheme() == "http" { "; if it speaks TLS, name it https://" } else { "" };
+                return failure(Why::Malformed, format!("{place}: the answer is not HTTP ({hyper}){hint}"));
+            }
+            if hyper.is_incomplete_message() {
+                let hint = if url.scheme() == "http" { " (some TLS ports do so: try https://)" } else { "" };
+                return failure(Why::Malformed, format!("{place}: the connection was closed before an answer{hint}"));
+            }
+        }
+        source = inner.source();
+    }
+    failure(Why::Absent, format!("{place}: {}", chain(error)))
+}
+
+/// The TLS error inside an I/O error, which may be wrapped in another one.
+fn tls_error(io: &std::io::Error) -> Option<&rustls::Error> {
+    let mut io = io;
+    for _ in 0..4 {
+        let inner = io.get_ref()?;
+        if let Some(tls) = inner.downcast_ref() {
+            return Some(tls);
+        }
+        io = inner.downcast_ref()?;
+    }
+    None
+}
+
+fn failure(why: Why, text: String) -> Failure {
+    Failure { why, text, partial: None }
+}
+
+fn tls_cause(error: &rustls::Error) -> String {
+    use rustls::{AlertDescription as A, CertificateError as C, Error as E};
+    match error {
+        E::InvalidCertificate(C::UnknownIssuer) => {
+            "the certificate is self-signed or its issuer is not trusted (curl: --cacert FILE)".into()
+        }
+        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => "the certificate has expired".into(),
+        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "the certificate is not valid yet".into()
+        }
+        E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+            format!("the certificate is for another name ({error})")
+        }
+        E::InvalidMessage(_) => "the port does not speak TLS: name it http:// instead".into(),
+        E::PeerIncompatible(_) | E::AlertReceived(A::ProtocolVersion) => {
+            format!("no TLS version in common; TLS 1.2 and 1.3 are tried ({error})")
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,257 @@
+//! Writes an exchange down for the snapshot, without secrets.
+
+use super::complaint::Complaint;
+use super::http::{Failure, Reply};
+use super::message::{Content, Encoding, Field, Message, Place};
+use crate::snapshot::{Exchange, Fact, SentField};
+use serde_json::{Map, Value};
+use std::time::Duration;
+use url::Url;
+
+/// Characters kept of an answer, and of one sent value.
+const ANSWER_CAP: usize = 600;
+const VALUE_CAP: usize = 120;
+/// What stands in place of a secret.
+const MASK: &str = "***";
+/// Headers whose values are no secrets.
+const PLAIN_HEADERS: &[&str] =
+    &["accept", "accept-language", "content-type", "user-agent", "referer", "origin", "host"];
+
+/// Writes exchanges down.
+#[derive(Debug)]
+pub struct Recorder {
+    server: Url,
+    /// Values of secret headers and fields, longest first: an answer may echo them.
+    secrets: Vec<String>,
+}
+
+impl Recorder {
+    /// A recorder for a server, that knows the secrets of the headers sent everywhere.
+    pub fn new(server: &Url, everywhere: &[(String, String)]) -> Self {
+        let mut recorder = Self { server: server.clone(), secrets: Vec::new() };
+        everywhere.iter().for_each(|(name, value)| recorder.learn_header(name, value));
+        recorder
+    }
+
+    /// Learns the secrets of a message.
+    pub fn learn(&mut self, message: &Message) {
+        message.headers.iter().for_each(|(name, value)| self.learn_header(name, value));
+        for field in &message.fields {
+            if field.place == Place::Header {
+                self.learn_header(&field.name, &field.content.as_text());
+            } else if is_secret(&field.name) && matches!(field.content, Content::Text(_) | Content::Json(_)) {
+                self.secret(&field.content.as_text());
+            }
+        }
+    }
+
+    fn learn_header(&mut self, name: &str, value: &str) {
+        if PLAIN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            return;
+        }
+        self.secret(value);
+        // `Bearer abc`: the token alone is as secret. A cookie's values likewise.
+        value.split([' ', ';', '=']).for_each(|piece| self.secret(piece));
+    }
+
+    fn secret(&mut self, value: &str) {
+        // Shorter ones would tear unrelated text apart.
+        if value.len() >= 6 && !self.secrets.iter().any(|known| known == value) {
+            self.secrets.push(value.to_owned());
+            self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        }
+    }
+
+    /// Text without secrets and control characters, at most `cap` characters.
+    pub fn clean(&self, text: &str, cap: usize) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            text = text.replace(secret.as_str(), MASK);
+        }
+        text.chars().take(cap).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+
+    /// The start of an answer's body.
+    pub fn answer(&self, reply: &Reply) -> String {
+        if reply.body.is_empty() {
+            return String::new();
+        }
+        let binary = reply.body.iter().take(64).any(|byte| *byte == 0);
+        if binary {
+            return format!("({} bytes of {})", reply.body.len(), self.clean(&reply.content_type, 100));
+        }
+        self.clean(&String::from_utf8_lossy(&reply.body), ANSWER_CAP)
+    }
+
+    /// One request and what came of it.
+    pub fn exchange(
+        &self,
+        message: &Message,
+        result: &Result<Reply, Failure>,
+        accepted: bool,
+        duration: Duration,
+        complaint: &Complaint,
+    ) -> Exchange {
+        let head = match result {
+            Ok(reply) => Some(reply),
+            Err(failure) => failure.partial.as_ref(),
+        };
+        let status = match (head, result) {
+            (Some(reply), _) => Fact::Known(u64::from(reply.status)),
+            (None, Err(failure)) => Fact::unknown(failure.why, self.clean(&failure.text, ANSWER_CAP)),
+            (None, Ok(_)) => unreachable!("an answer has a head"),
+        };
+        Exchange {
+            author: message.author.into(),
+            method: message.method.clone(),
+            path: self.clean(&self.masked(message).target(), 2000),
+            content_type: message.content_type.clone(),
+            fields: message.fields.iter().map(|field| self.sent(field)).collect(),
+            status,
+            accepted,
+            duration_ms: (duration.as_secs_f64() * 1e6).round() / 1e3,
+            answer: head.map(|reply| self.answer(reply)).unwrap_or_default(),
+            names_missing: complaint.missing.iter().map(|(name, _)| self.clean(name, 100)).collect(),
+            curl: self.clean(&self.curl(message), 4000),
+        }
+    }
+
+    fn sent(&self, field: &Field) -> SentField {
+        let value = match &field.content {
+            _ if masks(field) => MASK.into(),
+            content => self.clean(&shown(content), VALUE_CAP),
+        };
+        SentField { name: field.name.clone(), value, guess: field.guess }
+    }
+
+    /// A field's value as it is shown.
+    pub fn shown(&self, field: &Field) -> String {
+        self.sent(field).value
+    }
+
+    /// The message with secret fields masked.
+    fn masked(&self, message: &Message) -> Message {
+        let mut message = message.clone();
+        for field in message.fields.iter_mut().filter(|field| masks(field)) {
+            field.content = Content::Text(MASK.into());
+        }
+        message
+    }
+
+    /// The request as a curl command line; files by their names.
+    fn curl(&self, message: &Message) -> String {
+        let message = self.masked(message);
+        let mut words = vec!["curl".to_owned()];
+        let mut push = |option: &str, value: String| {
+            words.push(option.to_owned());
+            words.push(shlex::try_quote(&value.replace('\0', " ")).map(|v| v.into_owned()).unwrap_or_default());
+        };
+        push("-X", message.method.clone());
+        let url = message.url(&self.server).map_or_else(|| message.target(), |url| url.to_string());
+        push("--url", url.replace("%2A%2A%2A", MASK));
+        for (name, value) in &message.headers {
+            let plain = PLAIN_HEADERS.contains(&name.to_ascii_lowercase().as_str());
+            push("-H", format!("{name}: {}", if plain { value } else { MASK }));
+        }
+        for field in message.fields.iter().filter(|field| field.place == Place::Header) {
+            push("-H", format!("{}: {}", field.name, field.content.as_text()));
+        }
+        match message.encoding {
+            Encoding::None => {}
+            Encoding::Multipart => {
+                for field in message.fields.iter().filter(|field| field.place == Place::Form) {
+                    match &field.content {
+                        Content::File(file) => {
+                            push("-F", format!("{}=@{};type={}", field.name, file.name, file.media_type));
+                        }
+                        content => push("-F", format!("{}={}", field.name, shown(content))),
+                    }
+                }
+            }
+            Encoding::Urlencoded => {
+                for field in message.fields.iter().filter(|field| field.place == Place::Form) {
+                    push("--data-urlencode", format!("{}={}", field.name, shown(&field.content)));
+                }
+            }
+            Encoding::Json => {
+                push("-H", format!("content-type: {}", message.content_type));
+                push("-d", json_shown(&message));
+            }
+            Encoding::Raw => {
+                push("-H", format!("content-type: {}", message.content_type));
+                let body = message.verbatim.as_deref().unwrap_or_default();
+                push(
+                    "--data-binary",
+                    match std::str::from_utf8(body) {
+                        Ok(text) if text.len() <= 2000 => text.to_owned(),
+                        _ => format!("@FILE of {} bytes", body.len()),
+                    },
+                );
+            }
+        }
+        words.join(" ")
+    }
+}
+
+fn masks(field: &Field) -> bool {
+    let header = field.place == Place::Header && !PLAIN_HEADERS.contains(&field.name.to_ascii_lowercase().as_str());
+    header && !field.guess || is_secret(&field.name)
+}
+
+/// Whether a field's name says that its value is a secret.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    ["key", "token", "secret", "password", "passwd", "auth", "authorization", "credential", "credentials", "cookie"]
+        .iter()
+        .any(|word| name == *word || name.ends_with(&format!("_{word}")))
+        || name.ends_with("apikey")
+}
+
+fn shown(content: &Content) -> String {
+    match content {
+        Content::Text(text) => text.clone(),
+        Content::Json(Value::String(text)) => text.clone(),
+        Content::Json(value) => shortened(value, 4).to_string(),
+        Content::File(file) => format!("{} ({}, {} bytes)", file.name, file.media_type, file.bytes.len()),
+        Content::Base64(file) => format!("{} as base64 ({} bytes)", file.name, file.bytes.len()),
+    }
+}
+
+fn json_shown(message: &Message) -> String {
+    let mut message = message.clone();
+    for field in &mut message.fields {
+        field.content = match &field.content {
+            Content::Base64(file) => Content::Text(format!("<base64 of {}>", file.name)),
+            Content::Json(value) => Content::Json(shortened(value, 6)),
+            other => Content::Text(shown(other).chars().take(1000).collect()),
+        };
+    }
+    message.json_body().to_string()
+}
+
+/// The value with long lists and texts cut, and secrets masked.
+fn shortened(value: &Value, depth: usize) -> Value {
+    match value {
+        Value::String(text) if text.chars().count() > 200 => {
+            let start: String = text.chars().take(60).collect();
+            Value::String(format!("{start}... ({} characters)", text.chars().count()))
+        }
+        _ if depth == 0 => Value::String("...".into()),
+        Value::Array(list) if list.len() > 16 => {
+            let mut short: Vec<Value> = list.iter().take(4).map(|item| shortened(item, depth - 1)).collect();
+            short.push(Value::String(format!("... ({} values)", list.len())));
+            Value::Array(short)
+        }
+        Value::Array(list) => Value::Array(list.iter().map(|item| shortened(item, depth - 1)).collect()),
+        Value::Object(object) => Value::Object(
+            object
+                .iter()
+                .map(|(name, item)| {
+                    let item = if is_secret(name) { Value::String(MASK.into()) } else { shortened(item, depth - 1) };
+                    (name.clone(), item)
+                })
+                .collect::<Map<_, _>>(),
+        ),
+        other => other.clone(),
+    }
+}

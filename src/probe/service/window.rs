@@ -1,0 +1,186 @@
+//! The measuring window: known-good requests, one after the other, with the GPUs' counters in step.
+
+use super::conversation::accepts;
+use super::http::Http;
+use super::message::Message;
+use crate::probe::Context;
+use crate::probe::nvml::sampler::{self, GpuSample, Sample};
+use crate::snapshot::{ExecutionFacts, Fact, Facts, GpuWindow, Phases, Room, Series, Unknown, Why};
+use procfs::process::Process;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// Idle time before the window and after it, when the GPUs are sampled.
+const BASELINE: Duration = Duration::from_millis(1200);
+const AFTER: Duration = Duration::from_millis(500);
+/// Requests of a window without GPU counters.
+const UNSAMPLED_REQUESTS: u32 = 3;
+
+/// Repeats the good request and reads counters before, during and after.
+pub fn measure(http: &Http, server: &Url, good: &Message, context: &Context, facts: &Facts) -> ExecutionFacts {
+    let unsent = Unknown::new(Why::Malformed, "the good request could not be formed again");
+    let Some(outgoing) = good.outgoing(server, &context.ask.headers) else {
+        return ExecutionFacts::all_unknown(&unsent);
+    };
+    let local = context.ask.target().server_is_local == Some(true);
+    let pids: Result<Vec<u64>, Unknown> = match &facts.process.processes {
+        _ if !local => {
+            Err(Unknown::new(Why::NotAsked, "the server is on another machine, or its name does not resolve"))
+        }
+        Fact::Known(processes) => Ok(processes.iter().map(|process| process.pid).collect()),
+        Fact::Unknown(unknown) => Err(unknown.clone()),
+    };
+    let sampler = usable_nvml(local, facts).and_then(|()| sampler::start(pids.as_deref().unwrap_or_default()));
+    let started = sampler::monotonic_ms();
+    if sampler.is_ok() {
+        std::thread::sleep(BASELINE.min(http.time_left() / 4));
+    }
+    // Caches and lazy loading make the first request another one; the conversation was the warm-up.
+    let most =
+        if sampler.is_ok() { context.ask.requests.max(1) } else { context.ask.requests.clamp(1, UNSAMPLED_REQUESTS) };
+    let cpu_before = pids.clone().and_then(|pids| cpu_ms(&pids));
+    let opened = sampler::monotonic_ms();
+    let end = Instant::now() + context.ask.window;
+    let mut answers = BTreeMap::new();
+    let mut durations = Vec::new();
+    let (mut sent, mut ok) = (0_u64, 0_u64);
+    while sent < u64::from(most) && (sent == 0 || Instant::now() < end) && http.time_left() > Duration::from_millis(700)
+    {
+        let before = Instant::now();
+        // Past the window's end the last request may finish, within the conversation's own bounds.
+        let result = http.send(&outgoing, good.limit.unwrap_or(Duration::from_secs(30)));
+        durations.push(before.elapsed().as_secs_f64() * 1e3);
+        sent += 1;
+        ok += u64::from(result.as_ref().is_ok_and(accepts));
+        let status =
+            result.map_or_else(|failure| failure.partial.map(|reply| reply.status), |reply| Some(reply.status));
+        *answers.entry(status.map_or("none".to_owned(), |status| status.to_string())).or_insert(0) += 1;
+    }
+    let closed = sampler::monotonic_ms();
+    let cpu_after = pids.and_then(|pids| cpu_ms(&pids));
+    let gpus = sampler.and_then(|sampler| {
+        std::thread::sleep(AFTER.min(http.time_left() / 2));
+        Ok(summarise(&sampler.finish()?, opened, closed))
+    });
+    let none_sent =
+        || Unknown::new(Why::TimedOut, "the probe's time was used up before a request of the window could be sent");
+    let if_sent = |value: f64| if sent > 0 { Ok(value) } else { Err(none_sent()) };
+    ExecutionFacts {
+        requests_sent: Fact::Known(sent),
+        requests_ok: Fact::Known(ok),
+        answers_by_status: Fact::Known(answers),
+        baseline_ms: Fact::Known(round(opened - started)),
+        window_ms: if_sent(round(closed - opened)).into(),
+        request_ms_median: median(&mut durations).map(round).ok_or_else(none_sent).into(),
+        server_cpu_ms: cpu_before.and_then(|before| Ok(round((cpu_after? - before).max(0.0)))).into(),
+        gpus: gpus.into(),
+    }
+}
+
+/// Whether NVML can be sampled at all; if not, why.
+fn usable_nvml(local: bool, facts: &Facts) -> Result<(), Unknown> {
+    if !local {
+        return Err(Unknown::new(Why::NotAsked, "the GPUs of another machine are not sampled"));
+    }
+    match &facts.nvml.status {
+        Fact::Known(status) if status == "ok" => Ok(()),
+        Fact::Known(status) => {
+            let error = facts.nvml.init_error.known().map(|error| format!(": {error}")).unwrap_or_default();
+            Err(Unknown::new(Why::Absent, format!("NVML is not usable ({status}){error}")))
+        }
+        Fact::Unknown(unknown) => Err(unknown.clone()),
+    }
+}
+
+/// CPU time of the processes so far, milliseconds (utime + stime, proc_pid_stat(5)).
+fn cpu_ms(pids: &[u64]) -> Result<f64, Unknown> {
+    if pids.is_empty() {
+        return Err(Unknown::new(Why::Absent, "no process of the server is known"));
+    }
+    let mut ticks = 0;
+    for pid in pids {
+        let place = format!("/proc/{pid}/stat");
+        let stat = i32::try_from(*pid).ok().map(|pid| Process::new(pid).and_then(|process| process.stat()));
+        match stat {
+            Some(Ok(stat)) => ticks += stat.utime + stat.stime,
+            Some(Err(error)) => return Err(Unknown::new(Why::Absent, format!("{place}: {error}"))),
+            None => return Err(Unknown::new(Why::Malformed, format!("{place}: no such process id"))),
+        }
+    }
+    Ok(ticks as f64 * 1e3 / procfs::ticks_per_second() as f64)
+}
+
+/// Sorts the samples into phases and sums each counter up.
+fn summarise(samples: &[Sample], opened: f64, closed: f64) -> Vec<GpuWindow> {
+    let mut by_gpu: BTreeMap<u64, Vec<(f64, &GpuSample)>> = BTreeMap::new();
+    for sample in samples {
+        for gpu in &sample.gpus {
+            by_gpu.entry(gpu.index).or_default().push((sample.at_ms, gpu));
+        }
+    }
+    let window = |(index, readings): (u64, Vec<(f64, &GpuSample)>)| {
+        let phases = |read: &dyn Fn(&GpuSample) -> Fact<f64>| phases(&readings, opened, closed, read);
+        let whole = |fact: &Fact<u64>| fact.clone().map(|value| value as f64);
+        let last = readings.iter().rev().find(|(at, _)| *at <= closed).or(readings.last());
+        let nothing = || Fact::unknown(Why::Absent, "no sample was taken");
+        GpuWindow {
+            index,
+            uuid: readings.first().map_or_else(nothing, |(_, gpu)| gpu.uuid.clone()),
+            utilization_percent: phases(&|gpu| whole(&gpu.utilization_percent)),
+            process_utilization_percent: phases(&|gpu| whole(&gpu.process_utilization_percent)),
+            power_milliwatts: phases(&|gpu| whole(&gpu.power_milliwatts)),
+            sm_clock_mhz: phases(&|gpu| whole(&gpu.sm_clock_mhz)),
+            memory_used_bytes: phases(&|gpu| whole(&gpu.memory_used_bytes)),
+            server_memory_bytes: last.map_or_else(
+                || Fact::unknown(Why::Absent, "no sample was taken"),
+                |(_, gpu)| gpu.server_memory_bytes.clone(),
+            ),
+        }
+    };
+    by_gpu.into_iter().map(window).collect()
+}
+
+/// One counter in the three phases; unknown if no sample could read it.
+fn phases(
+    readings: &[(f64, &GpuSample)],
+    opened: f64,
+    closed: f64,
+    read: &dyn Fn(&GpuSample) -> Fact<f64>,
+) -> Fact<Phases> {
+    let (mut before, mut during, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    let mut reason = Unknown::new(Why::Absent, "no sample was taken");
+    for (at, gpu) in readings {
+        match read(gpu) {
+            Fact::Known(value) if *at < opened => before.push(value),
+            Fact::Known(value) if *at <= closed => during.push(value),
+            Fact::Known(value) => after.push(value),
+            Fact::Unknown(unknown) => reason = unknown,
+        }
+    }
+    if before.is_empty() && during.is_empty() && after.is_empty() {
+        return Fact::Unknown(reason);
+    }
+    Fact::Known(Phases { before: series(&before), during: series(&during), after: series(&after) })
+}
+
+fn series(values: &[f64]) -> Series {
+    if values.is_empty() {
+        return Series { samples: 0, min: 0.0, mean: 0.0, max: 0.0 };
+    }
+    Series {
+        samples: values.len() as u64,
+        min: values.iter().copied().fold(f64::INFINITY, f64::min),
+        mean: round(values.iter().sum::<f64>() / values.len() as f64),
+        max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    }
+}
+
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
