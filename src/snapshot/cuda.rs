@@ -17,7 +17,7 @@ room! {
         pub init_error: String,
         /// CUDA version that the driver library implements, `12.4`.
         pub driver_cuda_version: String,
-        /// Number of devices that CUDA enumerates under the given `CUDA_VISIBLE_DEVICES`.
+        /// Number of devices that CUDA enumerates under the given `CUDA_VISIBLE_DEVICES`; 0 where `cuInit` answers 100.
         pub device_count: u64,
         /// The devices in CUDA's order.
         pub devices: Vec<CudaDevice>,

@@ -139,6 +139,29 @@ fn codes_of_a_failed_start_come_through() {
 }
 
 #[test]
+fn codes_that_the_wrappers_do_not_know_come_through() {
+    for (code, why) in [(4, "denied"), (999, "unsupported"), (29, "unsupported"), (77, "unsupported")] {
+        let fault = format!("{{call: nvmlInit_v2, returns: {code}}}");
+        let (_folder, scenario) = setup::scenario_with_faults("healthy-idle", &[&fault]);
+        let nvml = play("nvml", &scenario, Duration::from_secs(3));
+        assert_eq!(nvml.known("/init_code"), code);
+        assert_eq!(nvml.unreported()["why"], why, "{code}");
+    }
+    for code in [36, 919, 12345] {
+        let fault = format!("{{call: cuInit, returns: {code}}}");
+        let (_folder, scenario) = setup::scenario_with_faults("healthy-idle", &[&fault]);
+        let cuda = play("cuda", &scenario, Duration::from_secs(3));
+        assert_eq!(cuda.known("/init_code"), code);
+        let fault = format!("{{call: cuDeviceGetName, returns: {code}}}");
+        let (_folder, scenario) = setup::scenario_with_faults("healthy-idle", &[&fault]);
+        let cuda = play("cuda", &scenario, Duration::from_secs(3));
+        let detail = cuda.fact("/devices/known/0/name")["unknown"]["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("CUDA result {code}")), "{detail}");
+        assert_eq!(cuda.known("/devices/known/0/compute_capability"), "9.0", "{code}");
+    }
+}
+
+#[test]
 fn a_lost_gpu_does_not_hide_the_other() {
     let nvml = play_ready("nvml", "two-gpus-one-lost");
     assert_eq!(nvml.known("/gpus/known/0/temperature_celsius"), 34);

@@ -90,3 +90,30 @@ fn floods_and_early_deaths_are_facts_too() {
         assert!(took < Duration::from_secs(8), "{deed}: {took:?}");
     }
 }
+
+#[test]
+fn hidden_devices_are_told_from_missing_ones() {
+    for (value, code, count) in [("", 100, 0), ("-1", 100, 0), ("1", 0, 1), ("1,0", 0, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let scenario = folder.path().join("scenario.yaml");
+        let text = std::fs::read_to_string(setup::scenario("two-gpus-one-lost")).unwrap();
+        let without_faults: Vec<&str> = text.lines().filter(|line| !line.starts_with("  - {call")).collect();
+        std::fs::write(&scenario, without_faults.join("\n").replace("faults:", "faults: []")).unwrap();
+        let output = Command::new(setup::GPU_DOCTOR)
+            .args(["collect", "--only", "cuda"])
+            .envs(setup::driver_variables(&scenario))
+            .env("CUDA_VISIBLE_DEVICES", value)
+            .output()
+            .unwrap();
+        let snapshot: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cuda = &snapshot["facts"]["cuda"];
+        assert_eq!(cuda["visible_devices"]["known"], value);
+        assert_eq!(cuda["init_code"]["known"], code, "{value:?}");
+        assert_eq!(cuda["device_count"]["known"], count, "{value:?}");
+        assert_eq!(cuda["devices"]["known"].as_array().map(Vec::len), Some(count), "{value:?}");
+        if count > 0 {
+            let uuid = &cuda["devices"]["known"][0]["uuid"]["known"];
+            assert_eq!(uuid, "GPU-0b9d7c66-51fa-4d0e-8a3e-2c4b5d6e7f80", "{value:?}");
+        }
+    }
+}

@@ -6,6 +6,9 @@ use crate::probe::isolation::{self, Reporter, library};
 use crate::snapshot::{Fact, Unknown};
 use serde_json::{Value, json};
 
+/// With this `cuInit` says that there is no device, or none that may be seen (cuda.h, CUDA_ERROR_NO_DEVICE).
+const NO_DEVICE: i32 = 100;
+
 /// Starts CUDA and reads its devices.
 pub fn job(_argument: &Value, reporter: &mut Reporter) -> Value {
     let unreported = read(reporter).err();
@@ -33,6 +36,10 @@ fn read(reporter: &mut Reporter) -> Result<(), Unknown> {
     reporter.fact("/status", &Fact::Known(status));
     reporter.fact("/init_code", &Fact::Known(code));
     reporter.fact("/init_error", &Fact::Known(&error));
+    if code == NO_DEVICE {
+        reporter.fact("/device_count", &Fact::Known(0));
+        reporter.part(json!({ "device_count": 0 }));
+    }
     if code != 0 {
         return Err(Unknown::new(why(code), format!("cuInit: {error}")));
     }

@@ -1,6 +1,6 @@
 //! Facts of each device, read through cudarc.
 
-use super::driver::Driver;
+use super::driver::{Driver, why};
 use crate::probe::isolation::Reporter;
 use crate::snapshot::{Fact, Unknown, Why};
 use cudarc::driver::DriverError;
@@ -19,7 +19,7 @@ pub fn read(driver: &Driver, count: u64, library: Option<&str>, reporter: &mut R
     // A missing function is a panic in cudarc. It becomes an unknown fact; its message would be noise.
     std::panic::set_hook(Box::new(|_| {}));
     for ordinal in 0..count {
-        read_device(ordinal, reporter);
+        read_device(driver, ordinal, reporter);
     }
     let _ = std::panic::take_hook();
     Ok(())
@@ -43,8 +43,8 @@ fn same_library(driver: &Driver, library: Option<&str>) -> Result<(), Unknown> {
     }
 }
 
-fn read_device(ordinal: u64, reporter: &mut Reporter) {
-    let mut fact = Reading { ordinal, reporter };
+fn read_device(driver: &Driver, ordinal: u64, reporter: &mut Reporter) {
+    let mut fact = Reading { driver, ordinal, reporter };
     let handle = match fact.call("cuDeviceGet", || device::get(ordinal as i32)) {
         Ok(handle) => handle,
         Err(unknown) => return fact.all_unknown(&unknown),
@@ -67,6 +67,7 @@ fn read_device(ordinal: u64, reporter: &mut Reporter) {
 
 /// One device being read.
 struct Reading<'a> {
+    driver: &'a Driver,
     ordinal: u64,
     reporter: &'a mut Reporter,
 }
@@ -78,8 +79,9 @@ impl Reading<'_> {
         match catch_unwind(AssertUnwindSafe(read)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                // Only the number: a code that cudarc does not know has no name there, and printing it can crash.
                 let code = error.0 as i32;
-                Err(Unknown::new(super::driver::why(code), format!("{place}: {:?} ({code})", error.0)))
+                Err(Unknown::new(why(code), format!("{place}: {}", self.driver.describe(code))))
             }
             Err(_) => Err(Unknown::new(Why::Unsupported, format!("{place}: this libcuda lacks the function"))),
         }

@@ -22,7 +22,13 @@ impl NotLoaded {
     /// Why nothing else is known of the library `name`.
     pub fn unknown(&self, name: &str) -> Unknown {
         let why = if self.status == "library_missing" { Why::Absent } else { Why::Malformed };
-        Unknown::new(why, format!("{name} could not be loaded: {}", self.error))
+        Unknown::new(
+            why,
+            format!(
+                "dlopen of {name} failed: {}",
+                self.error.strip_prefix(&format!("{name}: ")).unwrap_or(&self.error)
+            ),
+        )
     }
 }
 

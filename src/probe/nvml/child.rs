@@ -116,7 +116,7 @@ impl GpuReading<'_> {
         self.fact("utilization_percent", "nvmlDeviceGetUtilizationRates", || Ok(device.utilization_rates()?.gpu));
         self.fact("temperature_celsius", "nvmlDeviceGetTemperature", || read::temperature(device));
         self.fact("power_milliwatts", "nvmlDeviceGetPowerUsage", || device.power_usage());
-        self.fact("p_state", "nvmlDeviceGetPerformanceState", || Ok(device.performance_state()?.as_c()));
+        self.fact("p_state", "nvmlDeviceGetPerformanceState", || read::p_state(device));
         self.fact("mig_enabled", "nvmlDeviceGetMigMode", || Ok(device.mig_mode()?.current == 1));
         self.fact("compute_mode", "nvmlDeviceGetComputeMode", || read::compute_mode(device));
         self.fact("processes", "nvmlDeviceGetComputeRunningProcesses", || read::processes(nvml, device));

@@ -37,6 +37,14 @@ pub fn temperature(device: &Device<'_>) -> Result<u32, NvmlError> {
     device.temperature(TemperatureSensor::Gpu)
 }
 
+/// Performance state, 0 to 15. NVML says 32 where it does not know.
+pub fn p_state(device: &Device<'_>) -> Result<u32, NvmlError> {
+    match device.performance_state()?.as_c() {
+        state @ 0..=15 => Ok(state),
+        _ => Err(NvmlError::NotSupported),
+    }
+}
+
 /// The compute mode's name in the snapshot.
 pub fn compute_mode(device: &Device<'_>) -> Result<&'static str, NvmlError> {
     Ok(match device.compute_mode()? {

@@ -70,6 +70,8 @@ impl GpuSample {
 
 /// Starts sampling; `server_pids` are the processes to tell apart. Returns after the first sample.
 ///
+/// The child lives no longer than the calling thread, which the kernel takes for its parent.
+///
 /// # Errors
 /// Why there is no sample within two seconds: no library, no driver, a fault in the library.
 pub fn start(server_pids: &[u64]) -> Result<Sampler, Unknown> {
