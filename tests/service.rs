@@ -150,7 +150,10 @@ fn html_instead_of_a_schema_is_said_and_the_client_alone_suffices() {
     let client = format!("curl {}/asr -F audio=@builtin:speech.wav", server.url());
     let facts = probe(ask(&server.url(), Some(&client)), 20);
     let error = known(&facts.request.schema_error);
-    assert!(error.contains("/openapi.json") && error.contains("expected an OpenAPI document") && error.contains("HTML"), "{error}");
+    assert!(
+        error.contains("/openapi.json") && error.contains("expected an OpenAPI document") && error.contains("HTML"),
+        "{error}"
+    );
     assert_eq!((status(&facts.request.rejected), status(&facts.request.good)), (400, 200));
     let missing = &known(&facts.request.missing_fields)[0];
     assert_eq!((missing.name.as_str(), missing.schema_says.as_str()), ("lang", "unnamed"));
@@ -366,7 +369,10 @@ fn kserve_tensors_are_built_from_the_metadata_and_a_missing_input_is_found() {
     assert_eq!(known(&facts.request.server_kind), "kserve-v2");
     assert_eq!((status(&facts.request.rejected), status(&facts.request.good)), (400, 200));
     let missing = &known(&facts.request.missing_fields)[0];
-    assert_eq!((missing.name.as_str(), missing.place.as_str(), missing.schema_says.as_str()), ("lang", "tensor", "required"));
+    assert_eq!(
+        (missing.name.as_str(), missing.place.as_str(), missing.schema_says.as_str()),
+        ("lang", "tensor", "required")
+    );
     let good = server.received().into_iter().rfind(|request| request.body.contains("\"lang\"")).unwrap();
     assert!(good.body.contains(r#"{"name":"lang","shape":[1,1],"datatype":"BYTES","data":["en"]}"#), "{}", good.body);
 }

@@ -98,10 +98,8 @@ fn structured(answer: &Value, complaint: &mut Complaint, texts: &mut Vec<String>
 fn entry(object: &serde_json::Map<String, Value>, loc: &[Value], complaint: &mut Complaint) {
     let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
     let message = object.get("msg").and_then(Value::as_str).unwrap_or_default();
-    let mut path: Vec<String> = loc
-        .iter()
-        .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned))
-        .collect();
+    let mut path: Vec<String> =
+        loc.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
     let place = match path.first().map(String::as_str) {
         Some("query") if path.len() > 1 => Some(Place::Query),
         Some("path") if path.len() > 1 => Some(Place::Path),
@@ -126,6 +124,7 @@ static NAMED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r"(?i)missing field `([\w.-]+)`",
         r#"KeyError ?:? ?\(?['"]([\w.-]+)['"]"#,
+        r#"(?i)\bkey ['"]([\w.-]+)['"] (?:is |was )?(?:not found|missing)"#,
         r#"(?i)required positional arguments?: '([\w.-]+)'"#,
         r#"(?i)['"`]?\b([\w.-]+)\b['"`]? (?:(?:query |form |body )?(?:parameter|field|argument|param|input|value) )?(?:is |are |was |must be )(?:a )?(?:required|missing|mandatory|not provided|not found|not set|provided|specified|given)"#,
         r#"(?i)(?:missing|required|expected|need|needs)(?: the)?(?: required| mandatory)?(?: (?:query|form|body|request))? ?(?:parameters?|fields?|arguments?|params?|inputs?|keys?)?\s?[:=]?\s?['"`]([\w.-]+)['"`]"#,
@@ -141,11 +140,69 @@ static NAMED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 });
 /// Words that stand where a name could, but are none unless the schema has such a field.
 const FILLERS: &[&str] = &[
-    "a", "an", "the", "it", "this", "that", "field", "fields", "parameter", "parameters", "argument", "input", "inputs",
-    "value", "values", "request", "body", "data", "key", "all", "both", "either", "one", "required", "missing", "and",
-    "or", "is", "are", "be", "in", "of", "for", "from", "to", "with", "param", "params", "payload", "header", "headers",
-    "query", "form", "valid", "authentication", "authorization", "token", "json", "content", "file", "some", "at",
-    "error", "positional", "form-data", "not", "no", "following", "your", "names", "name", "which", "login", "access",
+    "a",
+    "an",
+    "the",
+    "it",
+    "this",
+    "that",
+    "field",
+    "fields",
+    "parameter",
+    "parameters",
+    "argument",
+    "input",
+    "inputs",
+    "value",
+    "values",
+    "request",
+    "body",
+    "data",
+    "key",
+    "all",
+    "both",
+    "either",
+    "one",
+    "required",
+    "missing",
+    "and",
+    "or",
+    "is",
+    "are",
+    "be",
+    "in",
+    "of",
+    "for",
+    "from",
+    "to",
+    "with",
+    "param",
+    "params",
+    "payload",
+    "header",
+    "headers",
+    "query",
+    "form",
+    "valid",
+    "authentication",
+    "authorization",
+    "token",
+    "json",
+    "content",
+    "some",
+    "at",
+    "error",
+    "positional",
+    "form-data",
+    "not",
+    "no",
+    "following",
+    "your",
+    "names",
+    "name",
+    "which",
+    "login",
+    "access",
 ];
 
 fn free_text(text: &str, known: &[&str], complaint: &mut Complaint) {
@@ -158,10 +215,12 @@ fn free_text(text: &str, known: &[&str], complaint: &mut Complaint) {
     }
     for pattern in NAMED.iter() {
         for found in pattern.captures_iter(text) {
-            let word = found.get(1).map_or("", |word| word.as_str()).trim_matches(['.', '-']);
+            let Some(group) = found.get(1) else { continue };
+            let word = group.as_str().trim_matches(['.', '-']);
+            let quoted = text.get(..group.start()).is_some_and(|before| before.ends_with(['\'', '"', '`']));
             match resembling(word, known) {
                 Some(name) => complaint.missing(name, None),
-                None if FILLERS.contains(&word.to_ascii_lowercase().as_str()) => {}
+                None if !quoted && FILLERS.contains(&word.to_ascii_lowercase().as_str()) => {}
                 None if word.bytes().all(|b| b.is_ascii_digit()) => {}
                 None => complaint.missing(word, None),
             }
@@ -187,7 +246,7 @@ fn resembling<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 
 static SUPPORTED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(?:supported|allowed|valid|available|permitted|accepted|one of|choose from|should be|must be)(?: (?:values?|languages?|langs?|options?|are|is|one of|in|models?|tasks?))*[: ]*[\[\({]?([^.;\n\]\)}]+)",
+        r"(?i)\b(?:supported|allowed|valid|available|permitted|accepted|one of|choose from|should be|must be)(?: (?:values?|languages?|langs?|options?|are|is|one of|in|models?|tasks?))*[: ]*[\[\({]?([^.;\n\]\)}]+)",
     )
 });
 

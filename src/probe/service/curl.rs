@@ -21,21 +21,92 @@ pub struct ClientRequest {
 
 /// Options without a value that change nothing here. Output, retries and verbosity are the doctor's own affair.
 const IGNORED: &[&str] = &[
-    "-s", "--silent", "-S", "--show-error", "-v", "--verbose", "-i", "--include", "--show-headers", "-f", "--fail",
-    "--fail-with-body", "--compressed", "-#", "--progress-bar", "-N", "--no-buffer", "--http1.0", "-0", "--http1.1",
-    "--http2", "-4", "--ipv4", "-6", "--ipv6", "--no-keepalive", "--tcp-nodelay", "-O", "--remote-name", "-g",
-    "--globoff", "--no-progress-meter", "--basic", "--path-as-is", "-J",
+    "-s",
+    "--silent",
+    "-S",
+    "--show-error",
+    "-v",
+    "--verbose",
+    "-i",
+    "--include",
+    "--show-headers",
+    "-f",
+    "--fail",
+    "--fail-with-body",
+    "--compressed",
+    "-#",
+    "--progress-bar",
+    "-N",
+    "--no-buffer",
+    "--http1.0",
+    "-0",
+    "--http1.1",
+    "--http2",
+    "-4",
+    "--ipv4",
+    "-6",
+    "--ipv6",
+    "--no-keepalive",
+    "--tcp-nodelay",
+    "-O",
+    "--remote-name",
+    "-g",
+    "--globoff",
+    "--no-progress-meter",
+    "--basic",
+    "--path-as-is",
+    "-J",
 ];
 /// Options with a value that change nothing here.
 const IGNORED_VALUE: &[&str] = &[
-    "-o", "--output", "-w", "--write-out", "--connect-timeout", "--retry", "--retry-delay", "--retry-max-time",
-    "--keepalive-time", "-D", "--dump-header", "--trace", "--trace-ascii", "--stderr", "-c", "--cookie-jar",
+    "-o",
+    "--output",
+    "-w",
+    "--write-out",
+    "--connect-timeout",
+    "--retry",
+    "--retry-delay",
+    "--retry-max-time",
+    "--keepalive-time",
+    "-D",
+    "--dump-header",
+    "--trace",
+    "--trace-ascii",
+    "--stderr",
+    "-c",
+    "--cookie-jar",
 ];
 /// Options with a value that are understood.
 const VALUE: &[&str] = &[
-    "-X", "--request", "-H", "--header", "-d", "--data", "--data-ascii", "--data-raw", "--data-binary",
-    "--data-urlencode", "--json", "-F", "--form", "--form-string", "-u", "--user", "--url", "-A", "--user-agent", "-b",
-    "--cookie", "-m", "--max-time", "-e", "--referer", "--cacert", "-T", "--upload-file", "--oauth2-bearer",
+    "-X",
+    "--request",
+    "-H",
+    "--header",
+    "-d",
+    "--data",
+    "--data-ascii",
+    "--data-raw",
+    "--data-binary",
+    "--data-urlencode",
+    "--json",
+    "-F",
+    "--form",
+    "--form-string",
+    "-u",
+    "--user",
+    "--url",
+    "-A",
+    "--user-agent",
+    "-b",
+    "--cookie",
+    "-m",
+    "--max-time",
+    "-e",
+    "--referer",
+    "--cacert",
+    "-T",
+    "--upload-file",
+    "--oauth2-bearer",
 ];
 /// Options without a value that are understood.
 const FLAG: &[&str] = &["-k", "--insecure", "-G", "--get", "-L", "--location", "-I", "--head"];
@@ -54,7 +125,8 @@ pub fn parse(text: &str, folder: &Path) -> Result<ClientRequest, String> {
 
 /// The words after `curl`, up to the end of the command.
 fn tokens(text: &str) -> Result<Vec<String>, String> {
-    let text = text.replace("\r\n", "\n");
+    // A continued line ends a word here; shlex would make an empty one of it.
+    let text = text.replace("\r\n", "\n").replace(" \\\n", " \n").replace("\t\\\n", " \n");
     if text.contains("$'") {
         return Err("the curl command uses $'...' quoting, which only a shell expands; use '...'".into());
     }
@@ -133,7 +205,8 @@ impl Draft {
             "-H" | "--header" => self.header(&value)?,
             "--url" => self.url(&value)?,
             "-u" | "--user" => {
-                self.headers.push(("authorization".into(), format!("Basic {}", super::message::base64(value.as_bytes()))));
+                self.headers
+                    .push(("authorization".into(), format!("Basic {}", super::message::base64(value.as_bytes()))));
             }
             "--oauth2-bearer" => self.headers.push(("authorization".into(), format!("Bearer {value}"))),
             "-A" | "--user-agent" => self.headers.push(("user-agent".into(), value)),
@@ -164,7 +237,8 @@ impl Draft {
         if value.contains("${") || value.contains("$(") || unexpanded(value) {
             return Err(format!("the value of {name} holds a shell variable; write its value or use --header"));
         }
-        let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&b));
+        let valid =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&b));
         if !valid || value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
             return Err(format!("{name:?} is not a valid header"));
         }
@@ -206,7 +280,9 @@ impl Draft {
         let query = self.body.query(self.get);
         let body = self.body.finish(self.get)?;
         let method = match self.method {
-            Some(method) if method.bytes().all(|b| b.is_ascii_alphabetic()) && !method.is_empty() => method.to_uppercase(),
+            Some(method) if method.bytes().all(|b| b.is_ascii_alphabetic()) && !method.is_empty() => {
+                method.to_uppercase()
+            }
             Some(method) => return Err(format!("curl option -X: {method:?} is not a method")),
             None if self.head => "HEAD".into(),
             None if body.put => "PUT".into(),

@@ -117,9 +117,8 @@ impl Http {
         let limit = limit.min(self.time_left() / 2);
         let Some(runtime) = &self.runtime else { return Err(broken(&std::fmt::Error)) };
         let mut partial = None;
-        let ended = runtime.block_on(async {
-            tokio::time::timeout(limit, exchange(&self.client, outgoing, &mut partial)).await
-        });
+        let ended = runtime
+            .block_on(async { tokio::time::timeout(limit, exchange(&self.client, outgoing, &mut partial)).await });
         match ended {
             Ok(Ok(())) => partial.ok_or_else(|| broken(&std::fmt::Error)),
             Ok(Err(mut failure)) => {
@@ -151,7 +150,10 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
                 301..=303 => outgoing.method == "GET",
                 _ => false,
             };
-        if follows && let Ok(next) = url.join(&header("location")) && next.origin() == url.origin() {
+        if follows
+            && let Ok(next) = url.join(&header("location"))
+            && next.origin() == url.origin()
+        {
             url = next;
             continue;
         }
@@ -228,7 +230,10 @@ fn classify(url: &Url, error: &reqwest::Error) -> Failure {
                     return failure(Why::Absent, format!("{place}: connection refused: nothing listens there"));
                 }
                 std::io::ErrorKind::ConnectionReset => {
-                    return failure(Why::Malformed, format!("{place}: the connection was reset before the answer ended"));
+                    return failure(
+                        Why::Malformed,
+                        format!("{place}: the connection was reset before the answer ended"),
+                    );
                 }
                 std::io::ErrorKind::TimedOut => {
                     return failure(Why::TimedOut, format!("{place}: the connection timed out"));
@@ -275,7 +280,9 @@ fn tls_cause(error: &rustls::Error) -> String {
             "the certificate is self-signed or its issuer is not trusted (curl: --cacert FILE)".into()
         }
         E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => "the certificate has expired".into(),
-        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => "the certificate is not valid yet".into(),
+        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "the certificate is not valid yet".into()
+        }
         E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             format!("the certificate is for another name ({error})")
         }

@@ -35,7 +35,10 @@ pub fn discover(wanted: Option<&str>, ask: &mut Ask) -> Result<Candidate, String
     let inputs = inputs.ok_or_else(|| format!("the metadata of model {model} has no list `inputs`"))?;
     let mut fields = Vec::new();
     for input in inputs.iter().take(200) {
-        fields.push(described(input, &config).ok_or_else(|| format!("an input of model {model} is not as KServe v2 says: {input}"))??);
+        fields.push(
+            described(input, &config)
+                .ok_or_else(|| format!("an input of model {model} is not as KServe v2 says: {input}"))??,
+        );
     }
     Ok(Candidate {
         method: "POST".into(),

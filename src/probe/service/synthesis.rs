@@ -26,7 +26,10 @@ impl Synthesis<'_> {
         let make = |content, guess| Field { name: field.name.clone(), place: field.place, content, guess };
         if let Some(tensor) = field.schema.get("tensor").filter(|_| field.place == Place::Tensor) {
             let given = self.given.get(&field.name);
-            return make(Content::Json(given.map_or_else(|| tensor.clone(), |text| filled(tensor, text))), given.is_none());
+            return make(
+                Content::Json(given.map_or_else(|| tensor.clone(), |text| filled(tensor, text))),
+                given.is_none(),
+            );
         }
         if let Some(text) = self.given.get(&field.name) {
             return make(typed(text, kind_of(field), field.place), false);
@@ -132,12 +135,15 @@ impl Synthesis<'_> {
     /// What a field of that name usually holds.
     fn by_name(&self, name: &str, kind: &str) -> Option<Value> {
         if let Some(values) = self.supported.get(name) {
-            let english = values.iter().find(|v| v.eq_ignore_ascii_case("en") || v.starts_with("en-") || *v == "english");
+            let english =
+                values.iter().find(|v| v.eq_ignore_ascii_case("en") || v.starts_with("en-") || *v == "english");
             return english.or(values.first()).map(|value| json!(value));
         }
         let value = match (stem(name).as_str(), kind) {
             ("messages" | "message", "array") => json!([{"role": "user", "content": "hi"}]),
-            ("lang" | "language" | "locale" | "language_code" | "lang_code" | "source_lang" | "src_lang", _) => json!("en"),
+            ("lang" | "language" | "locale" | "language_code" | "lang_code" | "source_lang" | "src_lang", _) => {
+                json!("en")
+            }
             ("target_lang" | "tgt_lang" | "target_language", _) => json!("de"),
             ("sample_rate" | "sampling_rate" | "samplerate" | "sr", "string" | "integer" | "number") => json!(16000),
             ("task", _) => json!("transcribe"),
@@ -196,7 +202,8 @@ fn typed(text: &str, kind: &str, place: Place) -> Content {
 fn filled(tensor: &Value, text: &str) -> Value {
     let mut tensor = tensor.clone();
     let bytes = tensor.get("datatype").and_then(Value::as_str) == Some("BYTES");
-    let value: Value = serde_json::from_str(text).ok().filter(|value: &Value| !bytes || value.is_array()).unwrap_or(json!(text));
+    let value: Value =
+        serde_json::from_str(text).ok().filter(|value: &Value| !bytes || value.is_array()).unwrap_or(json!(text));
     if let Some(Value::Array(data)) = tensor.get_mut("data") {
         match value {
             Value::Array(list) => *data = list,

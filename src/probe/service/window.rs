@@ -20,10 +20,14 @@ const UNSAMPLED_REQUESTS: u32 = 3;
 /// Repeats the good request and reads counters before, during and after.
 pub fn measure(http: &Http, server: &Url, good: &Message, context: &Context, facts: &Facts) -> ExecutionFacts {
     let unsent = Unknown::new(Why::Malformed, "the good request could not be formed again");
-    let Some(outgoing) = good.outgoing(server, &context.ask.headers) else { return ExecutionFacts::all_unknown(&unsent) };
+    let Some(outgoing) = good.outgoing(server, &context.ask.headers) else {
+        return ExecutionFacts::all_unknown(&unsent);
+    };
     let local = context.ask.target().server_is_local == Some(true);
     let pids: Result<Vec<u64>, Unknown> = match &facts.process.processes {
-        _ if !local => Err(Unknown::new(Why::NotAsked, "the server is on another machine, or its name does not resolve")),
+        _ if !local => {
+            Err(Unknown::new(Why::NotAsked, "the server is on another machine, or its name does not resolve"))
+        }
         Fact::Known(processes) => Ok(processes.iter().map(|process| process.pid).collect()),
         Fact::Unknown(unknown) => Err(unknown.clone()),
     };
@@ -33,21 +37,24 @@ pub fn measure(http: &Http, server: &Url, good: &Message, context: &Context, fac
         std::thread::sleep(BASELINE.min(http.time_left() / 4));
     }
     // Caches and lazy loading make the first request another one; the conversation was the warm-up.
-    let most = if sampler.is_ok() { context.ask.requests.max(1) } else { context.ask.requests.clamp(1, UNSAMPLED_REQUESTS) };
+    let most =
+        if sampler.is_ok() { context.ask.requests.max(1) } else { context.ask.requests.clamp(1, UNSAMPLED_REQUESTS) };
     let cpu_before = pids.clone().and_then(|pids| cpu_ms(&pids));
     let opened = sampler::monotonic_ms();
     let end = Instant::now() + context.ask.window;
     let mut answers = BTreeMap::new();
     let mut durations = Vec::new();
     let (mut sent, mut ok) = (0_u64, 0_u64);
-    while sent < u64::from(most) && (sent == 0 || Instant::now() < end) && http.time_left() > Duration::from_millis(700) {
+    while sent < u64::from(most) && (sent == 0 || Instant::now() < end) && http.time_left() > Duration::from_millis(700)
+    {
         let before = Instant::now();
         // Past the window's end the last request may finish, within the conversation's own bounds.
         let result = http.send(&outgoing, good.limit.unwrap_or(Duration::from_secs(30)));
         durations.push(before.elapsed().as_secs_f64() * 1e3);
         sent += 1;
         ok += u64::from(result.as_ref().is_ok_and(accepts));
-        let status = result.map_or_else(|failure| failure.partial.map(|reply| reply.status), |reply| Some(reply.status));
+        let status =
+            result.map_or_else(|failure| failure.partial.map(|reply| reply.status), |reply| Some(reply.status));
         *answers.entry(status.map_or("none".to_owned(), |status| status.to_string())).or_insert(0) += 1;
     }
     let closed = sampler::monotonic_ms();
@@ -56,7 +63,8 @@ pub fn measure(http: &Http, server: &Url, good: &Message, context: &Context, fac
         std::thread::sleep(AFTER.min(http.time_left() / 2));
         Ok(summarise(&sampler.finish()?, opened, closed))
     });
-    let none_sent = || Unknown::new(Why::TimedOut, "the probe's time was used up before a request of the window could be sent");
+    let none_sent =
+        || Unknown::new(Why::TimedOut, "the probe's time was used up before a request of the window could be sent");
     let if_sent = |value: f64| if sent > 0 { Ok(value) } else { Err(none_sent()) };
     ExecutionFacts {
         requests_sent: Fact::Known(sent),

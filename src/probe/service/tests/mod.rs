@@ -1,0 +1,3 @@
+mod complaint;
+mod curl;
+mod schema;
