@@ -1,3 +1,4 @@
 mod complaint;
 mod curl;
 mod schema;
+mod window;
