@@ -32,7 +32,9 @@ fn json_stands_alone_on_standard_output() {
     let report = said.report();
     assert_eq!(said.err, "", "no progress in a pipe");
     let keys: Vec<&String> = report.as_object().unwrap().keys().collect();
-    for key in ["schema", "tool", "taken_at", "target", "verdict", "headline", "diagnoses", "findings", "unknown", "probes"] {
+    for key in
+        ["schema", "tool", "taken_at", "target", "verdict", "headline", "diagnoses", "findings", "unknown", "probes"]
+    {
         assert!(keys.iter().any(|found| *found == key), "{key} is not in {keys:?}");
     }
     assert_eq!(report["schema"], "gpu-doctor/report/v1");
@@ -78,7 +80,8 @@ fn fail_on_decides_the_exit_code() {
 
 #[test]
 fn checks_are_listed_and_explained() {
-    let list: serde_json::Value = serde_json::from_str(&gpu_doctor(&["checks", "list", "--format", "json"], &[]).out).unwrap();
+    let list: serde_json::Value =
+        serde_json::from_str(&gpu_doctor(&["checks", "list", "--format", "json"], &[]).out).unwrap();
     let ids: Vec<&str> = list.as_array().unwrap().iter().map(|check| check["id"].as_str().unwrap()).collect();
     for id in [
         "no-nvidia-device",

@@ -31,7 +31,9 @@ fn nvml_returns_18() {
     let said = gpu_doctor(&["run", "--format", "json"], &driver_variables(&scenario("nvml-mismatch")));
     let report = said.report();
     assert_eq!(causes(&report), ["driver-library-version-mismatch"]);
-    assert!(diagnosis(&report, "driver-library-version-mismatch")["because"].as_str().unwrap().contains("NVML answers 18"));
+    assert!(
+        diagnosis(&report, "driver-library-version-mismatch")["because"].as_str().unwrap().contains("NVML answers 18")
+    );
     assert_eq!(said.code, 1);
 }
 

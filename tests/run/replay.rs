@@ -11,7 +11,8 @@ fn replays(arguments: &[&str], variables: &[(&str, PathBuf)]) {
     let folder = tempfile::tempdir().unwrap();
     let saved = folder.path().join("snapshot.json");
     for format in ["json", "text"] {
-        let live: Vec<&str> = arguments.iter().chain(&["--format", format, "--save", saved.to_str().unwrap()]).copied().collect();
+        let live: Vec<&str> =
+            arguments.iter().chain(&["--format", format, "--save", saved.to_str().unwrap()]).copied().collect();
         let live: Said = gpu_doctor(&live, variables);
         let replay = gpu_doctor(&["diagnose", saved.to_str().unwrap(), "--format", format], &[]);
         assert!(!live.out.is_empty(), "{}", live.err);

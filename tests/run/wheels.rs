@@ -11,7 +11,14 @@ fn the_gpu_wheel_without_cuda_names_every_missing_library() {
     let said = gpu_doctor(&["run", "--format", "json", "--onnxruntime", library.to_str().unwrap()], &[]);
     let report = said.report();
     let cause = diagnosis(&report, "ort-cuda-libs-missing-or-wrong-major");
-    for soname in ["libcublasLt.so.12", "libcublas.so.12", "libcudart.so.12", "libcudnn.so.9", "libcufft.so.11", "libcurand.so.10"] {
+    for soname in [
+        "libcublasLt.so.12",
+        "libcublas.so.12",
+        "libcudart.so.12",
+        "libcudnn.so.9",
+        "libcufft.so.11",
+        "libcurand.so.10",
+    ] {
         assert!(cause["because"].as_str().unwrap().contains(soname), "{soname}: {}", cause["because"]);
         assert!(report["headline"].as_str().unwrap().contains(soname), "{soname}: {}", report["headline"]);
     }

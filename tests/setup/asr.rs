@@ -24,7 +24,17 @@ pub fn start(name: &str, variables: &[(&str, PathBuf)]) -> Option<Asr> {
     std::fs::copy(source, code.path().join("app.py")).expect("the server's code is there");
     let port = free_port();
     let process = Command::new(venv.join("bin/python"))
-        .args(["-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--log-level", "warning", "--port", &port.to_string()])
+        .args([
+            "-m",
+            "uvicorn",
+            "app:app",
+            "--host",
+            "127.0.0.1",
+            "--log-level",
+            "warning",
+            "--port",
+            &port.to_string(),
+        ])
         .current_dir(code.path())
         .envs(variables.iter().map(|(name, value)| (*name, value.as_path())))
         .env("PYTHONDONTWRITEBYTECODE", "1")

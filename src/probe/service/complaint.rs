@@ -124,6 +124,7 @@ static NAMED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r"(?i)missing field `([\w.-]+)`",
         r#"KeyError ?:? ?\(?['"]([\w.-]+)['"]"#,
+        r#"(?i)\bkey ['"]([\w.-]+)['"] (?:is |was )?(?:not found|missing)"#,
         r#"(?i)required positional arguments?: '([\w.-]+)'"#,
         r#"(?i)['"`]?\b([\w.-]+)\b['"`]? (?:(?:query |form |body )?(?:parameter|field|argument|param|input|value) )?(?:is |are |was |must be )(?:a )?(?:required|missing|mandatory|not provided|not found|not set|provided|specified|given)"#,
         r#"(?i)(?:missing|required|expected|need|needs)(?: the)?(?: required| mandatory)?(?: (?:query|form|body|request))? ?(?:parameters?|fields?|arguments?|params?|inputs?|keys?)?\s?[:=]?\s?['"`]([\w.-]+)['"`]"#,
@@ -188,7 +189,6 @@ const FILLERS: &[&str] = &[
     "token",
     "json",
     "content",
-    "file",
     "some",
     "at",
     "error",
@@ -215,10 +215,12 @@ fn free_text(text: &str, known: &[&str], complaint: &mut Complaint) {
     }
     for pattern in NAMED.iter() {
         for found in pattern.captures_iter(text) {
-            let word = found.get(1).map_or("", |word| word.as_str()).trim_matches(['.', '-']);
+            let Some(group) = found.get(1) else { continue };
+            let word = group.as_str().trim_matches(['.', '-']);
+            let quoted = text.get(..group.start()).is_some_and(|before| before.ends_with(['\'', '"', '`']));
             match resembling(word, known) {
                 Some(name) => complaint.missing(name, None),
-                None if FILLERS.contains(&word.to_ascii_lowercase().as_str()) => {}
+                None if !quoted && FILLERS.contains(&word.to_ascii_lowercase().as_str()) => {}
                 None if word.bytes().all(|b| b.is_ascii_digit()) => {}
                 None => complaint.missing(word, None),
             }
@@ -244,7 +246,7 @@ fn resembling<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 
 static SUPPORTED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(?:supported|allowed|valid|available|permitted|accepted|one of|choose from|should be|must be)(?: (?:values?|languages?|langs?|options?|are|is|one of|in|models?|tasks?))*[: ]*[\[\({]?([^.;\n\]\)}]+)",
+        r"(?i)\b(?:supported|allowed|valid|available|permitted|accepted|one of|choose from|should be|must be)(?: (?:values?|languages?|langs?|options?|are|is|one of|in|models?|tasks?))*[: ]*[\[\({]?([^.;\n\]\)}]+)",
     )
 });
 

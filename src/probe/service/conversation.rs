@@ -14,6 +14,8 @@ use url::Url;
 /// Requests of the conversation, the client's own included, and of the proof after it, at most.
 const ROUNDS: usize = 12;
 const PROOF_ROUNDS: usize = 4;
+/// Fields that are tried alone, at most: requests must be left for the doctor's own way.
+const SINGLES: usize = 6;
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -55,18 +57,21 @@ pub struct Conversation<'a> {
     pub attempts: Vec<Exchange>,
     pub operation: Option<&'a Candidate>,
     left: usize,
+    proving: bool,
 }
 
 impl<'a> Conversation<'a> {
     /// A conversation that has not begun.
     pub fn new(http: &'a Http, server: &'a Url, everywhere: &'a [(String, String)]) -> Self {
         let recorder = Recorder::new(server, everywhere);
-        Self { http, server, everywhere, recorder, attempts: Vec::new(), operation: None, left: ROUNDS }
+        Self { http, server, everywhere, recorder, attempts: Vec::new(), operation: None, left: ROUNDS, proving: false }
     }
 
-    /// Grants the requests of the proof.
+    /// Grants the requests of the proof, once.
     pub fn begin_proof(&mut self) {
-        self.left = PROOF_ROUNDS;
+        if !std::mem::replace(&mut self.proving, true) {
+            self.left = PROOF_ROUNDS;
+        }
     }
 
     /// Sends one request, if the count and the time allow it.
@@ -133,9 +138,8 @@ impl<'a> Conversation<'a> {
             // All at once first; if that is no better, one at a time.
             let trials = [untried.clone()].into_iter().chain(untried.iter().cloned().map(|field| vec![field]));
             tried.extend(untried.iter().map(|field| field.name.clone()));
-            let single = untried.len() == 1;
             let mut next = None;
-            for fields in trials.take(if single { 1 } else { usize::MAX }) {
+            for fields in trials.take(if untried.len() == 1 { 1 } else { 1 + SINGLES }) {
                 let answered = self.ask(&self.enlarged(&current.message, &fields))?;
                 let news = answered.complaint != current.complaint && !answered.complaint.missing.is_empty();
                 if answered.exchange.accepted || news {
@@ -173,7 +177,8 @@ impl<'a> Conversation<'a> {
     fn supported(&self, current: &Answered, synthesis: &mut Synthesis) -> Option<(Vec<Field>, &'static str)> {
         let mut fields = Vec::new();
         for (name, values) in &current.complaint.supported {
-            let Some(old) = current.message.field(name).filter(|field| field.guess) else { continue };
+            let old = current.message.field(name).filter(|field| field.guess && field.place != Place::Tensor);
+            let Some(old) = old else { continue };
             if values.contains(&old.content.as_text()) || synthesis.supported.contains_key(name) {
                 continue;
             }

@@ -125,7 +125,8 @@ pub fn parse(text: &str, folder: &Path) -> Result<ClientRequest, String> {
 
 /// The words after `curl`, up to the end of the command.
 fn tokens(text: &str) -> Result<Vec<String>, String> {
-    let text = text.replace("\r\n", "\n");
+    // A continued line ends a word here; shlex would make an empty one of it.
+    let text = text.replace("\r\n", "\n").replace(" \\\n", " \n").replace("\t\\\n", " \n");
     if text.contains("$'") {
         return Err("the curl command uses $'...' quoting, which only a shell expands; use '...'".into());
     }

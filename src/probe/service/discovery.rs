@@ -46,6 +46,8 @@ pub fn discover(
     if !base.is_empty() {
         places.push("/openapi.json".into());
     }
+    // BentoML's place for the same.
+    places.push("/docs.json".into());
     let wish = Wish {
         client_path: client.map(|message| message.path.as_str()),
         client_encoding: client.map(|message| message.encoding),
@@ -70,7 +72,7 @@ pub fn discover(
         }
     }
     if let Some((url, found, place)) = document {
-        let prefix = if place.starts_with("/openapi") { "" } else { base.as_str() };
+        let prefix = place.strip_suffix("/openapi.json").unwrap_or_default();
         let kind = Some(found.kind());
         match chosen(&found, &wish, &base, prefix) {
             Ok(operation) => {
@@ -143,7 +145,8 @@ fn chosen(document: &Document, wish: &Wish, base: &str, prefix: &str) -> Result<
     // The path of the server's URL may name the operation, or only where the server is mounted.
     let mounted = Some(base).filter(|base| !base.is_empty() && wish.named.is_none() && prefix.is_empty());
     let by_base = mounted.and_then(|base| document.choose(&Wish { named: Some(base), ..Wish::default() }).ok());
-    if wish.client_path.is_none()
+    let listed = |path| document.choose(&Wish { named: Some(path), ..Wish::default() }).is_ok();
+    if !wish.client_path.is_some_and(listed)
         && let Some(found) = by_base
     {
         return Ok(found);

@@ -41,10 +41,13 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-/// Whether `text` is a curl command line that the doctor can send. `origin` is the file that it came from, if any:
-/// files that the command names are looked for beside it. The error names the option or the file.
-pub fn check_client_request(origin: &str, text: &str) -> Result<(), String> {
-    client_request(origin, text).map(drop)
+/// The URL in a curl command line, if the doctor can send the command. `origin` is the file that it came from, if any:
+/// files that the command names are looked for beside it. The request itself goes to the server that the user named.
+///
+/// # Errors
+/// What is wrong with the command: the option or the file, by name.
+pub fn client_request_url(origin: &str, text: &str) -> Result<url::Url, String> {
+    client_request(origin, text).map(|request| request.url)
 }
 
 fn client_request(origin: &str, text: &str) -> Result<ClientRequest, String> {
@@ -142,6 +145,9 @@ struct Verdict {
 
 /// The whole conversation: the client's request, the doctor's, and the proof.
 fn converse(talk: &mut Conversation, synthesis: &mut Synthesis, own: Option<&Message>) -> Verdict {
+    let operation = talk.operation;
+    // The schema tells of the client's request only if it lists its path.
+    talk.operation = operation.filter(|operation| own.is_none_or(|own| schema::same_path(&operation.path, &own.path)));
     let client = own.and_then(|message| talk.ask(message));
     let mut verdict = Verdict { client: client.clone(), rejected: None, good: None, missing: Ok(Vec::new()) };
     if let Some(answered) = client {
@@ -155,6 +161,7 @@ fn converse(talk: &mut Conversation, synthesis: &mut Synthesis, own: Option<&Mes
             return verdict;
         }
     }
+    talk.operation = operation;
     let first = talk.operation.and_then(|operation| talk.ask(&by_schema(operation, synthesis)));
     let Some(first) = first else {
         verdict.missing = Err(verdict.unexplained(talk));
@@ -202,7 +209,8 @@ impl Verdict {
         self.good = Some(completed.accepted.clone());
         talk.begin_proof();
         let enlarged = talk.enlarged(&as_doctor(&client.message), &lacking);
-        let answered = if lacking.is_empty() { None } else { talk.ask(&enlarged) };
+        let same_place = schema::same_path(&completed.accepted.message.path, &client.message.path);
+        let answered = if lacking.is_empty() || !same_place { None } else { talk.ask(&enlarged) };
         match answered.filter(|answered| answered.exchange.accepted) {
             Some(accepted) => {
                 let found_by = "comparing with the doctor's own accepted request";
@@ -235,8 +243,13 @@ impl Verdict {
         let sent = |name: &&(String, _)| rejected.message.field(&name.0).is_some();
         let named_though_sent: Vec<&str> =
             rejected.complaint.missing.iter().filter(sent).map(|(name, _)| name.as_str()).collect();
-        let other = talk.operation.filter(|operation| operation.encoding != rejected.message.encoding);
-        if let Some(operation) = other {
+        let listed = talk.operation.filter(|operation| schema::same_path(&operation.path, &rejected.message.path));
+        let other = listed.filter(|operation| operation.encoding != rejected.message.encoding);
+        if let (Some(operation), None) = (talk.operation, listed) {
+            detail += &format!("; the schema does not list that path, it has {}", operation.path);
+        } else if let Some(operation) = listed.filter(|operation| operation.method != rejected.message.method) {
+            detail += &format!("; the schema's method there is {}", operation.method);
+        } else if let Some(operation) = other {
             let (own, wanted) = (&rejected.message.content_type, &operation.content_type);
             detail += &format!("; its content type is {own:?}, the schema wants {wanted:?}");
         } else if !named_though_sent.is_empty() {

@@ -50,8 +50,10 @@ impl Recorder {
             return;
         }
         self.secret(value);
-        // `Bearer abc`: the token alone is as secret. A cookie's values likewise.
-        value.split([' ', ';', '=']).for_each(|piece| self.secret(piece));
+        if is_secret(name) {
+            // `Bearer abc`: the token alone is as secret. A cookie's values likewise.
+            value.split([' ', ';', '=']).filter(|piece| *piece != "Bearer").for_each(|piece| self.secret(piece));
+        }
     }
 
     fn secret(&mut self, value: &str) {
@@ -180,13 +182,8 @@ impl Recorder {
             Encoding::Raw => {
                 push("-H", format!("content-type: {}", message.content_type));
                 let body = message.verbatim.as_deref().unwrap_or_default();
-                push(
-                    "--data-binary",
-                    match std::str::from_utf8(body) {
-                        Ok(text) if text.len() <= 2000 => text.to_owned(),
-                        _ => format!("@FILE of {} bytes", body.len()),
-                    },
-                );
+                let json = serde_json::from_slice(body).map(|value| shortened(&value, 6).to_string());
+                push("--data-binary", json.unwrap_or_else(|_| format!("@FILE of {} bytes", body.len())));
             }
         }
         words.join(" ")

@@ -97,10 +97,9 @@ impl Document {
             let found = operations.iter().filter(|(template, ..)| same_path(template, path));
             found.max_by_key(|(_, method, _)| *method == "post")
         };
-        if let Some(path) = wish.client_path {
-            return at(path)
-                .map(|(path, method, operation)| self.candidate(path, method, operation, wish.client_encoding))
-                .ok_or(format!("the schema has no operation at the client's path {path}"));
+        // A client may use a path that the schema does not list: a hidden one, or a wrong one.
+        if let Some((path, method, operation)) = wish.client_path.and_then(at) {
+            return Ok(self.candidate(path, method, operation, wish.client_encoding));
         }
         if let Some(path) = wish.named {
             return at(path)
@@ -282,7 +281,7 @@ pub fn kind(schema: &Value) -> &'static str {
 }
 
 /// Whether a path matches a template such as `/v1/{model}/infer`.
-fn same_path(template: &str, path: &str) -> bool {
+pub fn same_path(template: &str, path: &str) -> bool {
     let (mut left, mut right) = (template.trim_end_matches('/').split('/'), path.trim_end_matches('/').split('/'));
     loop {
         match (left.next(), right.next()) {

@@ -112,7 +112,7 @@ fn cpu_ms(pids: &[u64]) -> Result<f64, Unknown> {
 }
 
 /// Sorts the samples into phases and sums each counter up.
-fn summarise(samples: &[Sample], opened: f64, closed: f64) -> Vec<GpuWindow> {
+pub fn summarise(samples: &[Sample], opened: f64, closed: f64) -> Vec<GpuWindow> {
     let mut by_gpu: BTreeMap<u64, Vec<(f64, &GpuSample)>> = BTreeMap::new();
     for sample in samples {
         for gpu in &sample.gpus {

@@ -1,0 +1,4 @@
+mod complaint;
+mod curl;
+mod schema;
+mod window;
