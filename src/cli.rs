@@ -127,7 +127,7 @@ pub struct TargetOptions {
     /// Longest time the whole run may take, for instance 60s or 2m [default: 60s].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<std::time::Duration>,
-    /// Requests of the measuring window, at most [default: 20].
+    /// Requests of the measuring window, one after the other within 3 s, at most [default: 200].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub requests: Option<u32>,
 }

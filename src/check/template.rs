@@ -32,6 +32,9 @@ fn environment() -> Environment<'static> {
         _ => minijinja::escape_formatter(out, state, value),
     });
     environment.add_filter("bytes", bytes);
+    // For commands to copy: a path with a space stays one word.
+    environment
+        .add_filter("shell", |text: String| shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into()));
     environment.add_filter("count", |items: Vec<Value>, word: String| match items.len() {
         1 => format!("1 {word}"),
         many => format!("{many} {word}s"),

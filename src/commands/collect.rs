@@ -9,9 +9,6 @@ pub fn run(mut options: Collect) -> Result<u8, Failure> {
     let ask = target::resolve(options.target, &mut options.selection, None)?;
     let checks = output::checks(&options.selection)?;
     let snapshot = probe::collect(&ask, &output::rooms(&options.selection, &checks), progress::observer().as_mut());
-    output::to_stdout(|out| {
-        serde_json::to_writer_pretty(&mut *out, &snapshot)?;
-        out.write_all(b"\n")
-    })?;
+    output::to_stdout(|out| output::write_snapshot(&snapshot, out))?;
     Ok(exit::HEALTHY)
 }

@@ -7,8 +7,11 @@ use crate::diagnosis::{Diagnosed, Verdict, diagnose};
 use crate::exit;
 use crate::report::Report;
 use crate::snapshot::{Facts, Snapshot};
+use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// The checks that the options select.
 pub fn checks(selection: &Selection) -> Result<Checks, Failure> {
@@ -26,11 +29,29 @@ pub fn rooms(selection: &Selection, checks: &Checks) -> BTreeSet<&'static str> {
 
 /// Judges a snapshot, prints the report and returns the exit code.
 pub fn tell(snapshot: &Snapshot, checks: &Checks, output: &Output) -> Result<u8, Failure> {
+    if let Some(file) = &output.save {
+        save(snapshot, file).with_context(|| format!("--save {}", file.display())).map_err(Failure::Usage)?;
+    }
     let diagnosed = diagnose(checks, snapshot).map_err(|error| Failure::Bug(anyhow::anyhow!(error)))?;
     let code = exit_code(&diagnosed, output.fail_on.unwrap_or_default());
     let report = Report::new(snapshot, diagnosed);
     to_stdout(|out| report.write(output.format.unwrap_or(Format::Text), output.verbose, out))?;
     Ok(code)
+}
+
+/// Writes the snapshot to a file that only its owner may read.
+fn save(snapshot: &Snapshot, file: &Path) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    let mut out = std::io::BufWriter::new(file);
+    write_snapshot(snapshot, &mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Writes the snapshot as indented JSON.
+pub fn write_snapshot(snapshot: &Snapshot, out: &mut dyn Write) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, snapshot)?;
+    out.write_all(b"\n")
 }
 
 /// Writes to standard output. A reader that has gone away (`| head`) is no error: the exit code still tells.

@@ -48,7 +48,7 @@ impl Default for Ask {
             operation: None,
             fields: BTreeMap::new(),
             headers: Vec::new(),
-            requests: 20,
+            requests: 200,
             window: Duration::from_secs(3),
             timeout: Duration::from_secs(60),
         }

@@ -25,7 +25,7 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     writeln!(out)?;
     stages(report, out)?;
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
-        cause(number + 1, diagnosis, out)?;
+        cause(number + 1, diagnosis, report, out)?;
     }
     unknown(report, verbose, out)?;
     probes(report, verbose, out)?;
@@ -56,7 +56,7 @@ fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     Ok(())
 }
 
-fn cause(number: usize, diagnosis: &Diagnosis, out: &mut dyn Write) -> std::io::Result<()> {
+fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     let kind = match diagnosis.severity {
         Severity::Fail => "cause".red().bold(),
         Severity::Warn => "warning".yellow().bold(),
@@ -68,8 +68,9 @@ fn cause(number: usize, diagnosis: &Diagnosis, out: &mut dyn Write) -> std::io::
     };
     writeln!(out, "\n{number}. {kind}: {} ({}, {sure})", diagnosis.cause.bold(), diagnosis.stage)?;
     paragraph(out, "   ", &diagnosis.because)?;
-    if !diagnosis.explains.is_empty() {
-        paragraph(out, "   ", &format!("It explains: {}.", diagnosis.explains.join(", ")))?;
+    for explained in &diagnosis.explains {
+        let why = report.findings.iter().find(|finding| finding.check == *explained).map_or("", |f| f.why.as_str());
+        paragraph(out, "   ", &format!("It explains {explained}: {why}"))?;
     }
     writeln!(out, "   {}", "proof".bold())?;
     for evidence in &diagnosis.evidence {

@@ -69,7 +69,10 @@ fn hardware(facts: &Facts) -> Words {
     let devices = get(&facts.host.nvidia_pci_devices)?;
     let addresses: Vec<&str> = devices.iter().map(|device| device.address.as_str()).collect();
     Ok(match devices.len() {
-        0 => "no NVIDIA device on the PCI bus".into(),
+        0 => match facts.nvml.gpus.known().map_or(0, Vec::len) {
+            0 => "no NVIDIA device on the PCI bus".into(),
+            in_nvml => format!("no NVIDIA device on the PCI bus, but NVML shows {}", count(in_nvml, "GPU")).into(),
+        },
         number => format!("{} on the PCI bus ({})", count(number, "NVIDIA device"), addresses.join(", ")).into(),
     })
 }
@@ -107,7 +110,8 @@ fn cuda(facts: &Facts) -> Words {
         "library_missing" => "libcuda.so.1 not found".into(),
         status => format!("libcuda {}: {}", status.replace('_', " "), or(&cuda.init_error, "no reason given")),
     };
-    if let Some(missing) = facts.ort.missing_libraries.known() {
+    let compiled_in = facts.ort.cuda_compiled_in.known() == Some(&true);
+    if let Some(missing) = facts.ort.missing_libraries.known().filter(|_| compiled_in) {
         let sonames: Vec<&str> = missing.iter().map(|library| library.soname.as_str()).collect();
         words.push_str(&match sonames.len() {
             0 => "; onnxruntime's CUDA provider finds all its libraries".to_string(),
@@ -161,7 +165,10 @@ fn model(facts: &Facts) -> Words {
             if let (Some(gpu), Some(cpu)) =
                 (facts.placement.gpu_parameter_bytes.known(), facts.placement.cpu_parameter_bytes.known())
             {
-                words.push_str(&format!("; parameters: {} GPU, {} CPU", megabytes(*gpu), megabytes(*cpu)));
+                words.push_str(&match (*gpu, *cpu) {
+                    (0, cpu) => format!("; all parameters on the CPU ({})", megabytes(cpu)),
+                    (gpu, cpu) => format!("; parameters: {} on the GPU, {} on the CPU", megabytes(gpu), megabytes(cpu)),
+                });
             }
         }
         (Fact::Unknown(Unknown { why: Why::NotAsked, .. }), _) => {}

@@ -6,6 +6,7 @@ use super::tree::Tree;
 use super::{Context, Probe, Ran, environment};
 use crate::snapshot::{ContainerFacts, Fact, Facts, Room, Unknown, Why};
 use kind::Signs;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,11 +31,11 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
                 environment::value(facts, "KUBERNETES_SERVICE_HOST").is_some(),
             );
             let whose = format!("process {pid}");
-            let of = |name: &str| match &facts.process.environment {
+            let variables = match &facts.process.environment {
                 Fact::Unknown(unknown) => Fact::Unknown(unknown.clone()),
-                Fact::Known(_) => variable(facts, name, &whose),
+                Fact::Known(_) => Fact::Known(runtime_variables(facts)),
             };
-            filled(&signs, &whose, of)
+            filled(&signs, &whose, variables)
         }
         None if context.ask.root == Path::new("/") => {
             let in_kubernetes = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
@@ -42,42 +43,37 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
             let cgroup = tree.read("/proc/self/cgroup", 64 * 1024);
             let whose = "gpu-doctor itself";
             // The doctor's own variables say nothing of a server that was named but could not be looked into.
-            let of = |name: &str| match facts.process.environment.reason() {
+            let variables = match facts.process.environment.reason() {
                 Some(unknown) if context.ask.server.is_some() => Fact::Unknown(unknown.clone()),
-                _ => variable(facts, name, whose),
+                _ => Fact::Known(runtime_variables(facts)),
             };
-            filled(&kind::signs(&tree, cgroup, in_kubernetes), whose, of)
+            filled(&kind::signs(&tree, cgroup, in_kubernetes), whose, variables)
         }
         None => {
             let tree = Tree::new(&context.ask.root);
             let cgroup = tree.read("proc/self/cgroup", 64 * 1024);
-            let untold = |_: &str| Fact::unknown(Why::Unsupported, "not told by a file tree");
+            let untold = Fact::unknown(Why::Unsupported, "not told by a file tree");
             filled(&kind::signs(&tree, cgroup, false), "the file tree", untold)
         }
     };
     Ran::ok()
 }
 
-fn filled(signs: &Signs, whose: &str, variable: impl Fn(&str) -> Fact<String>) -> ContainerFacts {
-    let mut facts = match kind::judge(signs) {
+fn filled(signs: &Signs, whose: &str, runtime_variables: Fact<BTreeMap<String, String>>) -> ContainerFacts {
+    match kind::judge(signs) {
         Ok((kind, told_by)) => ContainerFacts {
             kind: Fact::Known(kind.to_owned()),
             told_by: Fact::Known(format!("{told_by} of {whose}")),
-            ..ContainerFacts::all_unknown(&Unknown::new(Why::NotAsked, ""))
+            runtime_variables,
         },
-        Err(unknown) => ContainerFacts::all_unknown(&unknown),
-    };
-    facts.nvidia_visible_devices = variable("NVIDIA_VISIBLE_DEVICES");
-    facts.nvidia_driver_capabilities = variable("NVIDIA_DRIVER_CAPABILITIES");
-    facts
+        Err(unknown) => ContainerFacts { runtime_variables, ..ContainerFacts::all_unknown(&unknown) },
+    }
 }
 
-/// A variable as the deployment sees it; absent if it is not set, which is not the same as empty.
-fn variable(facts: &Facts, name: &str, whose: &str) -> Fact<String> {
-    match environment::value(facts, name) {
-        Some(value) => Fact::Known(value),
-        None => Fact::unknown(Why::Absent, format!("{name} is not set in the environment of {whose}")),
-    }
+/// The variables of the NVIDIA container runtime that are set where the deployment runs.
+fn runtime_variables(facts: &Facts) -> BTreeMap<String, String> {
+    let names = ["NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"];
+    names.iter().filter_map(|name| Some((name.to_string(), environment::value(facts, name)?))).collect()
 }
 
 #[cfg(test)]
@@ -85,7 +81,6 @@ mod tests {
     use super::*;
     use crate::probe::Ask;
     use crate::snapshot::ServerProcess;
-    use std::collections::BTreeMap;
     use std::time::Instant;
 
     fn container(root: &Path, facts: &mut Facts) -> ContainerFacts {
@@ -116,8 +111,9 @@ mod tests {
         facts.process.processes = Fact::Known(vec![process]);
         facts.process.environment = Fact::Known(BTreeMap::from([("NVIDIA_VISIBLE_DEVICES".into(), String::new())]));
         let container = container(Path::new("/"), &mut facts);
-        assert_eq!(container.nvidia_visible_devices, Fact::Known(String::new()));
-        assert_eq!(container.nvidia_driver_capabilities.reason().unwrap().why, Why::Absent);
+        let variables = container.runtime_variables.known().unwrap();
+        assert_eq!(variables.get("NVIDIA_VISIBLE_DEVICES").map(String::as_str), Some(""));
+        assert_eq!(variables.get("NVIDIA_DRIVER_CAPABILITIES"), None);
         assert!(container.told_by.known().unwrap().contains(&std::process::id().to_string()));
     }
 
@@ -127,7 +123,7 @@ mod tests {
         facts.process.environment = Fact::unknown(Why::Denied, "test");
         let ask = Ask { server: Some("http://127.0.0.1:9".parse().unwrap()), ..Ask::default() };
         run(&Context { ask, deadline: Instant::now() + PROBE.budget }, &mut facts);
-        assert_eq!(facts.container.nvidia_visible_devices.reason().unwrap().why, Why::Denied);
+        assert_eq!(facts.container.runtime_variables.reason().unwrap().why, Why::Denied);
         assert!(facts.container.told_by.known().is_some_and(|told| told.ends_with("gpu-doctor itself")));
     }
 
