@@ -1,11 +1,17 @@
 //! The one sentence.
 
-use super::{Diagnosis, Missing, Verdict};
+use super::{Diagnosis, Link, Missing, Standing, Verdict};
 use crate::check::Severity;
 use crate::snapshot::Snapshot;
 
 /// Writes the headline: the first cause, every other independent one in a few words, or what is missing for an answer.
-pub fn write(snapshot: &Snapshot, verdict: Verdict, diagnoses: &[Diagnosis], unknown: &[Missing]) -> String {
+pub fn write(
+    snapshot: &Snapshot,
+    verdict: Verdict,
+    diagnoses: &[Diagnosis],
+    unknown: &[Missing],
+    chain: &[Link],
+) -> String {
     let failures: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Fail).collect();
     let warnings: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Warn).collect();
     match (failures.as_slice(), verdict) {
@@ -18,7 +24,14 @@ pub fn write(snapshot: &Snapshot, verdict: Verdict, diagnoses: &[Diagnosis], unk
             line
         }
         ([], Verdict::Undecided) if unknown.is_empty() => {
-            "Undecided: nothing was examined, because no selected check applies to what was named".to_string()
+            let line = match chain.iter().find(|link| link.standing == Standing::Unknown) {
+                Some(link) => format!(
+                    "Undecided: stage {} does not work, and no check names the cause: {}",
+                    link.stage, link.seen
+                ),
+                None => "Undecided: nothing was examined, because no selected check applies to what was named".into(),
+            };
+            with_warnings(line, &warnings)
         }
         ([], Verdict::Undecided) => {
             let mut line = format!("Undecided: {}", count(unknown.len(), "fact"));

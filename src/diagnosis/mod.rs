@@ -98,10 +98,11 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let findings = judge(checks, snapshot, &view)?;
     let diagnoses = graph::causes(&findings);
     let unknown = missing(&findings, snapshot);
-    let verdict = verdict(&findings, &diagnoses, &unknown);
+    let chain = chain::links(snapshot, &findings);
+    let verdict = verdict(&findings, &diagnoses, &unknown, &chain);
     Ok(Diagnosed {
-        headline: headline::write(snapshot, verdict, &diagnoses, &unknown),
-        chain: chain::links(snapshot, &findings),
+        headline: headline::write(snapshot, verdict, &diagnoses, &unknown, &chain),
+        chain,
         findings: findings.iter().map(check_verdict).collect(),
         verdict,
         diagnoses,
@@ -109,13 +110,15 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     })
 }
 
-fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], unknown: &[Missing]) -> Verdict {
+fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], unknown: &[Missing], chain: &[Link]) -> Verdict {
     if diagnoses.iter().any(|diagnosis| diagnosis.severity == Severity::Fail) {
         return Verdict::Unhealthy;
     }
     // Where no check applied, nothing was examined; that is not health.
     let examined = findings.iter().any(|finding| matches!(finding.verdict, Judged::Clear | Judged::Holds));
-    if unknown.is_empty() && examined { Verdict::Healthy } else { Verdict::Undecided }
+    // A stage that was seen not to work, for a reason that no check names, is not health either.
+    let open = chain.iter().any(|link| link.standing == Standing::Unknown);
+    if unknown.is_empty() && examined && !open { Verdict::Healthy } else { Verdict::Undecided }
 }
 
 fn check_verdict(finding: &Finding) -> CheckVerdict {

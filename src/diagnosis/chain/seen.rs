@@ -88,7 +88,13 @@ fn driver(facts: &Facts) -> Words {
     let version = or(&nvml.driver_version, "of unknown version");
     let gpus = get(&nvml.gpus)?;
     let names: Vec<String> = gpus.iter().map(|gpu| or(&gpu.name, "name unknown")).collect();
-    Ok(format!("driver {version}, NVML lists {} ({})", count(gpus.len(), "GPU"), names.join(", ")).into())
+    let words = format!("driver {version}, NVML lists {} ({})", count(gpus.len(), "GPU"), names.join(", "));
+    // A GPU that does not even tell its name is lost or hangs.
+    let lost = gpus.iter().find_map(|gpu| Some((gpu.index, gpu.name.reason()?)));
+    Ok(match lost {
+        Some((index, unknown)) => broken(format!("{words}; GPU {index} does not answer ({unknown})")),
+        None => words.into(),
+    })
 }
 
 fn container(facts: &Facts) -> Words {

@@ -4,7 +4,7 @@ mod kind;
 
 use super::tree::Tree;
 use super::{Context, Probe, Ran, environment};
-use crate::snapshot::{ContainerFacts, Fact, Facts, Room, Unknown, Why};
+use crate::snapshot::{ContainerFacts, Fact, Facts, Room, Why};
 use kind::Signs;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn runtime_variables(facts: &Facts) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
     use crate::probe::Ask;
-    use crate::snapshot::ServerProcess;
+    use crate::snapshot::{ServerProcess, Unknown};
     use std::time::Instant;
 
     fn container(root: &Path, facts: &mut Facts) -> ContainerFacts {
@@ -135,6 +135,6 @@ mod tests {
         std::fs::write(dir.path().join(".dockerenv"), "").unwrap();
         let docker = container(dir.path(), &mut nothing());
         assert_eq!(docker.kind, Fact::Known("docker".into()));
-        assert_eq!(docker.nvidia_visible_devices.reason().unwrap().why, Why::Unsupported);
+        assert_eq!(docker.runtime_variables.reason().unwrap().why, Why::Unsupported);
     }
 }
