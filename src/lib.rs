@@ -3,9 +3,15 @@
 //! Probes collect facts into a snapshot; checks judge the snapshot; the diagnosis names the cause; reports tell it.
 //! ARCHITECTURE.md describes the rooms and floors.
 
+pub mod check;
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod demo;
+pub mod diagnosis;
 pub mod exit;
 pub mod probe;
+pub mod report;
 pub mod snapshot;
 
 /// Name and version of this program, as recorded in snapshots and reports.

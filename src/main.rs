@@ -1,11 +1,31 @@
 //! Parse, dispatch, exit code; nothing else.
 
+use clap::Parser;
+use gpu_doctor::{cli::Cli, commands, exit, probe};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).map(String::as_str) == Some(gpu_doctor::probe::isolation::SUBCOMMAND) {
-        return ExitCode::from(gpu_doctor::probe::run_child(&arguments[2..]));
+    let arguments: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    if arguments.get(1).map(String::as_str) == Some(probe::isolation::SUBCOMMAND) {
+        return ExitCode::from(probe::run_child(&arguments[2..]));
     }
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::HEALTHY });
+        }
+    };
+    let code = match std::panic::catch_unwind(|| commands::dispatch(cli)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
+            eprintln!("gpu-doctor: {failure}");
+            failure.exit_code()
+        }
+        Err(_) => {
+            eprintln!("gpu-doctor: this is a bug of gpu-doctor; please report it with the lines above");
+            exit::BUG
+        }
+    };
+    ExitCode::from(code)
 }

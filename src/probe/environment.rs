@@ -2,7 +2,8 @@
 
 use crate::snapshot::Facts;
 
-/// Variables that decide which GPUs and libraries a process sees. Only these are ever read from another process.
+/// Variables that decide which GPUs and libraries a process sees. Only these and [`TELLING`] are ever read from another
+/// process.
 pub const DECIDING: &[&str] = &[
     "CUDA_VISIBLE_DEVICES",
     "CUDA_DEVICE_ORDER",
@@ -16,6 +17,9 @@ pub const DECIDING: &[&str] = &[
     "ORT_DISABLE_CUDA",
     "VIRTUAL_ENV",
 ];
+
+/// Variables that tell where a process runs. They are read like the deciding ones, and not passed on.
+pub const TELLING: &[&str] = &["KUBERNETES_SERVICE_HOST"];
 
 /// Changes that turn the doctor's environment into the server's, for the deciding variables.
 /// Empty when the server's environment is not known: then the doctor's own stands in.

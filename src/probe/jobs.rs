@@ -1,13 +1,20 @@
 //! The jobs that run in a child: every place where foreign code is loaded.
 
 use super::isolation::{self, Reporter};
+use super::{cuda, nvml, onnxruntime};
 use serde_json::Value;
 
 /// A job takes its argument, names its stages as it goes, and returns its result.
 type Job = fn(&Value, &mut Reporter) -> Value;
 
 /// Every job by name.
-const JOBS: &[(&str, Job)] = &[];
+const JOBS: &[(&str, Job)] = &[
+    ("nvml", nvml::child::job),
+    ("nvml-samples", nvml::sampling::job),
+    ("cuda", cuda::child::job),
+    ("onnxruntime", onnxruntime::child::onnxruntime),
+    ("placement", onnxruntime::child::placement),
+];
 
 /// Runs the job that the parent named, on the arguments after the hidden subcommand, and ends the process with it.
 ///

@@ -7,6 +7,7 @@ mod environment;
 pub mod isolation;
 mod jobs;
 mod runner;
+mod tree;
 
 pub mod container;
 pub mod cuda;

@@ -1,6 +1,6 @@
 //! What the CUDA driver library says.
 
-use super::fact::{Fact, room};
+use super::fact::{Fact, Unknown, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ room! {
         pub library: String,
         /// Return code of `cuInit`; 0 is success, 100 no device (cuda.h, CUresult).
         pub init_code: i64,
-        /// The failure in words: CUDA's name of the code, or the dynamic linker's text.
+        /// The failure in words: CUDA's name of the code, or the dynamic linker's text; empty if there was none.
         pub init_error: String,
         /// CUDA version that the driver library implements, `12.4`.
         pub driver_cuda_version: String,
@@ -40,4 +40,17 @@ pub struct CudaDevice {
     pub compute_capability: Fact<String>,
     /// Memory of the card, bytes.
     pub memory_total_bytes: Fact<u64>,
+}
+
+impl CudaDevice {
+    /// The device at `ordinal` with every fact unknown for one reason.
+    pub fn all_unknown(ordinal: u64, unknown: &Unknown) -> Self {
+        Self {
+            ordinal,
+            name: Fact::Unknown(unknown.clone()),
+            uuid: Fact::Unknown(unknown.clone()),
+            compute_capability: Fact::Unknown(unknown.clone()),
+            memory_total_bytes: Fact::Unknown(unknown.clone()),
+        }
+    }
 }

@@ -13,10 +13,12 @@ mod ort;
 mod packages;
 mod process;
 mod request;
+mod stage;
 
 pub use container::*;
 pub use cuda::*;
 pub use execution::*;
+pub(crate) use fact::room;
 pub use fact::{Fact, Room, Unknown, Why};
 pub use host::*;
 pub use model::*;
@@ -25,6 +27,7 @@ pub use ort::*;
 pub use packages::*;
 pub use process::*;
 pub use request::*;
+pub use stage::Stage;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,6 +103,19 @@ pub enum Outcome {
     Failed,
     /// It does not apply, or was not asked for.
     Skipped,
+}
+
+impl Outcome {
+    /// The outcome in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::TimedOut => "timed out",
+            Outcome::Crashed => "crashed",
+            Outcome::Failed => "failed",
+            Outcome::Skipped => "skipped",
+        }
+    }
 }
 
 macro_rules! facts {

@@ -16,7 +16,7 @@ room! {
         pub format: String,
         /// ONNX IR version.
         pub ir_version: i64,
-        /// Tool that wrote the model; empty if it did not say.
+        /// Tool that wrote the model, with its version; empty if it did not say.
         pub producer: String,
         /// Operator set versions by domain; the default domain is written `ai.onnx`.
         pub opsets: BTreeMap<String, i64>,
@@ -88,7 +88,8 @@ room! {
         pub unplaced_parameter_bytes: u64,
         /// Why nodes went to the CPU, in onnxruntime's words, without repetition.
         pub cpu_reasons: Vec<String>,
-        /// Time to create the session, milliseconds.
+        /// Time to create the session, milliseconds. Unknown when the session was given up after the placement, before the
+        /// parameters were copied to the GPU.
         pub session_ms: f64,
     }
 }

@@ -1,6 +1,6 @@
 //! What the driver's management library says.
 
-use super::fact::{Fact, room};
+use super::fact::{Fact, Unknown, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,10 @@ room! {
         pub library: String,
         /// Return code of `nvmlInit`; 0 is success, 9 driver not loaded, 18 version mismatch (nvml.h, nvmlReturn_t).
         pub init_code: i64,
-        /// The failure in words: NVML's text or the dynamic linker's.
+        /// The failure in words: NVML's text or the dynamic linker's; empty if there was none.
         pub init_error: String,
-        /// Result of opening `/dev/nvidiactl`: `ok` or the errno's name (`ENOENT`, `EACCES`, `EPERM`, `EIO`).
+        /// Result of opening `/dev/nvidiactl`: `ok`, the errno's name (`ENOENT`, `EACCES`, `EPERM`, `EIO`), or
+        /// `not_a_device` if something else has that name.
         pub control_node_open: String,
         /// Driver version.
         pub driver_version: String,
@@ -58,6 +59,28 @@ pub struct Gpu {
     pub compute_mode: Fact<String>,
     /// Processes with a compute context. In a container these are the host's process ids.
     pub processes: Fact<Vec<GpuProcess>>,
+}
+
+impl Gpu {
+    /// The GPU at `index` with every fact unknown for one reason.
+    pub fn all_unknown(index: u64, unknown: &Unknown) -> Self {
+        Self {
+            index,
+            name: Fact::Unknown(unknown.clone()),
+            uuid: Fact::Unknown(unknown.clone()),
+            pci_address: Fact::Unknown(unknown.clone()),
+            compute_capability: Fact::Unknown(unknown.clone()),
+            memory_total_bytes: Fact::Unknown(unknown.clone()),
+            memory_used_bytes: Fact::Unknown(unknown.clone()),
+            utilization_percent: Fact::Unknown(unknown.clone()),
+            temperature_celsius: Fact::Unknown(unknown.clone()),
+            power_milliwatts: Fact::Unknown(unknown.clone()),
+            p_state: Fact::Unknown(unknown.clone()),
+            mig_enabled: Fact::Unknown(unknown.clone()),
+            compute_mode: Fact::Unknown(unknown.clone()),
+            processes: Fact::Unknown(unknown.clone()),
+        }
+    }
 }
 
 /// A process that holds a compute context on a GPU.

@@ -17,13 +17,15 @@ room! {
         pub compiled_providers: Vec<String>,
         /// Whether the CUDA execution provider is compiled in.
         pub cuda_compiled_in: bool,
-        /// Whether the CUDA execution provider registered for a session when it was asked to, strictly.
+        /// Whether the CUDA execution provider, asked for strictly, registered and a session of one node could be created
+        /// with it: its libraries load and the device answers.
         pub cuda_registers: bool,
-        /// Why it did not register, in onnxruntime's words.
+        /// Why it did not, in onnxruntime's words; empty if it did.
         pub cuda_error: String,
         /// The provider library `libonnxruntime_providers_cuda.so` beside the library.
         pub cuda_provider_library: String,
-        /// Every library that the CUDA provider needs, directly or not, and that the dynamic linker would not find.
+        /// Every library that the CUDA provider needs, directly or not, and that the dynamic linker would not find. Empty
+        /// too when CUDA is not compiled in: there is no provider that needs anything.
         pub missing_libraries: Vec<MissingLibrary>,
     }
 }

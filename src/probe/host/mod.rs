@@ -1,10 +1,22 @@
-//! To be written.
+//! The machine as its files show it. Runs first: loading a driver library later may change what is seen here.
 
+mod driver;
+mod libraries;
+mod nodes;
+mod pci;
+mod system;
+#[cfg(test)]
+mod tests;
+
+use super::tree::Tree;
 use super::{Context, Probe, Ran};
-use crate::snapshot::Facts;
+use crate::snapshot::{Facts, HostFacts};
 use std::time::Duration;
 
-/// To be written.
+/// Most bytes read of one small file of `/proc`, `/sys` or `/etc`.
+const SMALL_FILE_BYTES: usize = 64 * 1024;
+
+/// Reads PCI devices, kernel modules, device nodes and driver libraries below the root that was asked about.
 pub const PROBE: Probe = Probe {
     id: "host",
     stage: "hardware",
@@ -15,6 +27,27 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-fn run(_context: &Context, _facts: &mut Facts) -> Ran {
-    Ran::skipped("not written yet")
+fn run(context: &Context, facts: &mut Facts) -> Ran {
+    facts.host = read(&Tree::new(&context.ask.root));
+    Ran::ok()
+}
+
+/// Every fact of the room, from the files of one tree.
+fn read(tree: &Tree) -> HostFacts {
+    let system = system::read(tree);
+    HostFacts {
+        kernel_release: system.kernel_release,
+        os_name: system.os_name,
+        architecture: system.architecture,
+        cpu_count: system.cpu_count,
+        memory_total_bytes: system.memory_total_bytes,
+        wsl: system::wsl(tree).into(),
+        tegra: system::tegra(tree).into(),
+        nvidia_pci_devices: pci::nvidia_devices(tree).into(),
+        nvidia_module_loaded: driver::module_loaded(tree, "nvidia").into(),
+        nvidia_uvm_module_loaded: driver::module_loaded(tree, "nvidia_uvm").into(),
+        driver_version: driver::version(tree).into(),
+        device_nodes: nodes::nvidia_nodes(tree).into(),
+        driver_libraries: libraries::driver_libraries(tree).into(),
+    }
 }

@@ -4,9 +4,12 @@
 //! goes, `{"result": ..}` at the end. A crash, a hang or a flood is an [`End`], with the stage it happened in.
 
 mod child;
+mod facts;
+pub mod library;
 mod parent;
 
 pub use child::{Reporter, enter};
+pub use facts::{account, lay_over};
 pub use parent::{Child, End, Report, run, start};
 
 /// The hidden subcommand that turns this executable into a child.

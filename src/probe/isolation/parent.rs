@@ -144,6 +144,11 @@ impl Child {
         look(&self.report, |gathered| lines(&gathered.bytes, "part"))
     }
 
+    /// Whether the child has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
+    }
+
     /// Tells a streaming child to stop (its standard input closes) and hears it out until `deadline`.
     pub fn finish(mut self, deadline: Instant) -> Report {
         drop(self.process.stdin.take());

@@ -1,12 +1,21 @@
-//! To be written.
+//! The driver's management library, asked in a child.
 
+pub(super) mod child;
+mod control_node;
+mod error;
+mod read;
 pub mod sampler;
+pub(super) mod sampling;
+mod utilization;
 
+use super::isolation::{self, Report};
 use super::{Context, Probe, Ran};
-use crate::snapshot::Facts;
-use std::time::Duration;
+use crate::snapshot::{Fact, Facts, Gpu, NvmlFacts, Room, Unknown};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-/// To be written.
+/// Driver version, GPUs and their state before any load.
 pub const PROBE: Probe = Probe {
     id: "nvml",
     stage: "driver",
@@ -17,6 +26,64 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-fn run(_context: &Context, _facts: &mut Facts) -> Ran {
-    Ran::skipped("not written yet")
+/// The library as the driver's package installs it.
+const LIBRARY: &str = "libnvidia-ml.so.1";
+/// Longest time that one child may take.
+const CHILD_BUDGET: Duration = Duration::from_secs(3);
+/// A further child is not worth starting with less time than this.
+const WORTH_STARTING: Duration = Duration::from_millis(300);
+/// Most GPUs that are believed.
+const MOST_GPUS: u64 = 256;
+
+fn run(context: &Context, facts: &mut Facts) -> Ran {
+    let mut parts = Vec::new();
+    let mut faults: BTreeMap<u64, Unknown> = BTreeMap::new();
+    loop {
+        let skip: Vec<u64> = faults.keys().copied().collect();
+        let deadline = context.deadline.min(Instant::now() + CHILD_BUDGET);
+        let report = isolation::run("nvml", &json!({ "skip": skip }), &[], deadline);
+        parts.extend_from_slice(&report.parts);
+        let Err(fault) = report.result() else {
+            let ran = faults.first_key_value().map_or_else(Ran::ok, |(_, fault)| Ran::from(fault));
+            return settle(facts, &parts, &faults, &report.unreported(), ran);
+        };
+        // A GPU that hangs or crashes the library must not hide the others: they are asked again without it.
+        match gpu_at_work(&report) {
+            Some(gpu) if !faults.contains_key(&gpu) && context.time_left() > WORTH_STARTING => {
+                faults.insert(gpu, fault);
+            }
+            _ => {
+                let first = faults.values().next().unwrap_or(&fault).clone();
+                return settle(facts, &parts, &faults, &fault, Ran::from(&first));
+            }
+        }
+    }
+}
+
+/// Puts together what all children reported.
+fn settle(facts: &mut Facts, parts: &[Value], faults: &BTreeMap<u64, Unknown>, unreported: &Unknown, ran: Ran) -> Ran {
+    let mut base = NvmlFacts::all_unknown(unreported);
+    if let Some(count) = last_number(parts, "gpu_count") {
+        let gpu = |index| Gpu::all_unknown(index, faults.get(&index).unwrap_or(unreported));
+        base.gpus = Fact::Known((0..count.min(MOST_GPUS)).map(gpu).collect());
+    }
+    match isolation::lay_over(&base, parts) {
+        Ok(room) => {
+            facts.nvml = room;
+            ran
+        }
+        Err(malformed) => {
+            facts.nvml = NvmlFacts::all_unknown(&malformed);
+            Ran::from(&malformed)
+        }
+    }
+}
+
+/// The GPU that the child was busy with when it ended.
+fn gpu_at_work(report: &Report) -> Option<u64> {
+    last_number(&report.parts, "gpu_begins")
+}
+
+fn last_number(parts: &[Value], key: &str) -> Option<u64> {
+    parts.iter().rev().find_map(|part| part.get(key)?.as_u64())
 }

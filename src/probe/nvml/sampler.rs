@@ -1,60 +1,111 @@
-//! Samples every GPU's counters while something else runs. To be written: this one says that it cannot.
+//! NVML's counters while requests run: a child samples them, this side starts and stops it.
 
-use crate::snapshot::{Fact, Unknown, Why};
-use std::sync::LazyLock;
-use std::time::Instant;
+use crate::probe::isolation::{self, Child};
+use crate::snapshot::{Fact, Unknown};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::time::{Duration, Instant};
 
-/// A running sampler.
-#[derive(Debug)]
-pub struct Sampler;
+/// Time between two samples: 20 Hz, faster than the driver's own counters change.
+const PERIOD: Duration = Duration::from_millis(50);
+/// How long the first sample may take.
+const START_BUDGET: Duration = Duration::from_secs(2);
+/// How long the child may take to stop.
+const STOP_BUDGET: Duration = Duration::from_millis(500);
 
-/// One round of readings.
-#[derive(Debug, Clone)]
+/// A child that samples every GPU until it is told to stop, at most for two minutes.
+pub struct Sampler {
+    child: Child,
+}
+
+/// Every GPU at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// When, on the clock of [`monotonic_ms`].
+    /// When the reading began, as [`monotonic_ms`] tells it.
     pub at_ms: f64,
-    /// Each GPU, in NVML's order.
+    /// The GPUs in NVML's order.
     pub gpus: Vec<GpuSample>,
 }
 
-/// One GPU's counters at one time.
-#[derive(Debug, Clone)]
+/// One GPU at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GpuSample {
     /// Index in NVML's order.
     pub index: u64,
     /// `GPU-...` identifier.
     pub uuid: Fact<String>,
-    /// Utilization, percent.
+    /// Share of time with a kernel running, percent: the highest of the driver's samples since the last reading, or
+    /// where the driver keeps none, its current value.
     pub utilization_percent: Fact<u64>,
-    /// Utilization by the server's processes, percent.
+    /// Share of the multiprocessors that a server process uses, percent; the highest if there are several.
     pub process_utilization_percent: Fact<u64>,
-    /// Power draw, milliwatts.
+    /// Power draw, milliwatts. The driver averages over up to a second.
     pub power_milliwatts: Fact<u64>,
     /// Energy since the driver was loaded, millijoules.
     pub energy_millijoules: Fact<u64>,
-    /// Streaming multiprocessor clock, megahertz.
+    /// Clock of the streaming multiprocessors, MHz.
     pub sm_clock_mhz: Fact<u64>,
     /// Memory in use, bytes.
     pub memory_used_bytes: Fact<u64>,
-    /// Memory held by the server's processes, bytes.
+    /// Memory that the server processes hold, bytes.
     pub server_memory_bytes: Fact<u64>,
 }
 
-/// Starts sampling; `server_pids` are the processes whose share is told apart.
-pub fn start(_server_pids: &[u64]) -> Result<Sampler, Unknown> {
-    Err(Unknown::new(Why::Unsupported, "sampling is not written yet"))
-}
-
-impl Sampler {
-    /// Stops and gives the samples in order.
-    pub fn finish(self) -> Result<Vec<Sample>, Unknown> {
-        Ok(Vec::new())
+impl GpuSample {
+    /// The GPU at `index` with every counter unknown for one reason.
+    pub(super) fn all_unknown(index: u64, unknown: &Unknown) -> Self {
+        Self {
+            index,
+            uuid: Fact::Unknown(unknown.clone()),
+            utilization_percent: Fact::Unknown(unknown.clone()),
+            process_utilization_percent: Fact::Unknown(unknown.clone()),
+            power_milliwatts: Fact::Unknown(unknown.clone()),
+            energy_millijoules: Fact::Unknown(unknown.clone()),
+            sm_clock_mhz: Fact::Unknown(unknown.clone()),
+            memory_used_bytes: Fact::Unknown(unknown.clone()),
+            server_memory_bytes: Fact::Unknown(unknown.clone()),
+        }
     }
 }
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Starts sampling; `server_pids` are the processes to tell apart. Returns after the first sample.
+///
+/// The child lives no longer than the calling thread, which the kernel takes for its parent.
+///
+/// # Errors
+/// Why there is no sample within two seconds: no library, no driver, a fault in the library.
+pub fn start(server_pids: &[u64]) -> Result<Sampler, Unknown> {
+    let deadline = Instant::now() + START_BUDGET;
+    let argument = json!({ "server_pids": server_pids, "period_ms": PERIOD.as_millis() as u64 });
+    let mut child = match isolation::start("nvml-samples", &argument, &[]) {
+        Ok(child) => child,
+        Err(report) => return Err(report.unreported()),
+    };
+    while child.parts_so_far().is_empty() {
+        if Instant::now() >= deadline || child.has_ended() {
+            return Err(child.finish(Instant::now()).unreported());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Sampler { child })
+}
 
-/// Milliseconds on a clock that only goes forward.
+impl Sampler {
+    /// Stops sampling and returns all samples, oldest first. Those taken before a fault are kept.
+    ///
+    /// # Errors
+    /// Why there is not a single sample.
+    pub fn finish(self) -> Result<Vec<Sample>, Unknown> {
+        let report = self.child.finish(Instant::now() + STOP_BUDGET);
+        let samples: Vec<Sample> = report.parts.iter().filter_map(|part| Sample::deserialize(part).ok()).collect();
+        if samples.is_empty() { Err(report.unreported()) } else { Ok(samples) }
+    }
+}
+
+/// Milliseconds of the kernel's monotonic clock, the same in every process of this machine.
 pub fn monotonic_ms() -> f64 {
-    START.elapsed().as_secs_f64() * 1e3
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes to a live structure; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as f64 * 1e3 + now.tv_nsec as f64 / 1e6
 }

@@ -1,7 +1,17 @@
-//! To be written.
+//! The deployment's own onnxruntime: what it is, whether CUDA works in it, and where it puts the user's model.
 
-use super::{Context, Probe, Ran};
-use crate::snapshot::Facts;
+mod attribution;
+pub mod child;
+mod elf;
+mod find;
+mod ld_cache;
+mod needed;
+mod placement;
+mod placement_log;
+mod providers;
+mod wheels;
+
+use super::Probe;
 use std::time::Duration;
 
 /// Loads the deployment's onnxruntime and asks it to register CUDA.
@@ -12,7 +22,7 @@ pub const PROVIDERS: Probe = Probe {
     needs: &["process", "packages"],
     this_machine: true,
     budget: Duration::from_secs(15),
-    run: run_providers,
+    run: providers::run,
 };
 
 /// Creates a session of the user's model and reads where its nodes and parameters go.
@@ -23,13 +33,5 @@ pub const PLACEMENT: Probe = Probe {
     needs: &["process", "model", "ort"],
     this_machine: true,
     budget: Duration::from_secs(20),
-    run: run_placement,
+    run: placement::run,
 };
-
-fn run_providers(_context: &Context, _facts: &mut Facts) -> Ran {
-    Ran::skipped("not written yet")
-}
-
-fn run_placement(_context: &Context, _facts: &mut Facts) -> Ran {
-    Ran::skipped("not written yet")
-}

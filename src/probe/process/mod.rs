@@ -1,10 +1,21 @@
-//! To be written.
+//! The process behind the server's port, from `/proc` alone: the server need not cooperate.
+
+mod code;
+mod command;
+mod evidence;
+mod family;
+mod libraries;
+mod port;
+mod sources;
+#[cfg(test)]
+mod tests;
 
 use super::{Context, Probe, Ran};
-use crate::snapshot::Facts;
+use crate::snapshot::{Fact, Facts, ProcessFacts, Room, Unknown, Why};
+use procfs::ProcError;
 use std::time::Duration;
 
-/// To be written.
+/// Finds the owners of the server's listening socket and all their descendants, and what they run.
 pub const PROBE: Probe = Probe {
     id: "process",
     stage: "process",
@@ -15,6 +26,85 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-fn run(_context: &Context, _facts: &mut Facts) -> Ran {
-    Ran::skipped("not written yet")
+fn run(context: &Context, facts: &mut Facts) -> Ran {
+    let mut process = ProcessFacts::all_unknown(&Unknown::new(Why::NotAsked, "the server's process was not reached"));
+    let done = read(context, &mut process);
+    let ran = match &done {
+        Ok(()) => Ran::ok(),
+        Err(unknown) => {
+            forget_the_unread(&mut process, unknown);
+            Ran::from(unknown)
+        }
+    };
+    facts.process = process;
+    ran
+}
+
+/// Gives every fact that was not reached the reason why the probe stopped.
+fn forget_the_unread(process: &mut ProcessFacts, unknown: &Unknown) {
+    let read = std::mem::replace(process, ProcessFacts::all_unknown(unknown));
+    if read.port.known().is_some() {
+        process.port = read.port;
+    }
+    if read.listeners.known().is_some() {
+        process.listeners = read.listeners;
+    }
+}
+
+fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
+    let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
+    let server = context.ask.server.as_ref().ok_or_else(|| not_asked("no server was named"))?;
+    match context.ask.target().server_is_local {
+        Some(true) => {}
+        Some(false) => return Err(not_asked("the server is on another machine")),
+        None => return Err(not_asked("the server's name does not resolve")),
+    }
+    let port = server.port_or_known_default().ok_or_else(|| not_asked("the server's URL names no port"))?;
+    process.port = Fact::Known(port.into());
+    let sockets = port::listening(port, &port::addresses(server))?;
+    process.listeners = Fact::Known(sockets.iter().map(|socket| socket.listener.clone()).collect());
+    if sockets.is_empty() {
+        return Err(Unknown::new(
+            Why::Absent,
+            format!(
+                "nothing listens on port {port} in the doctor's network namespace; a server that answers there is in \
+                 another one (a container with a published port): run gpu-doctor inside the container"
+            ),
+        ));
+    }
+    let family = family::find(&sockets, context.deadline)?;
+    let evidence: Vec<_> = family.iter().filter_map(evidence::of).collect();
+    if evidence.is_empty() {
+        return Err(Unknown::new(Why::Absent, format!("the processes on port {port} ended while they were read")));
+    }
+    process.gpu_libraries = evidence::gpu_libraries(&evidence).into();
+    process.device_nodes_open = evidence::device_nodes(&evidence).into();
+    process.environment = evidence::environment(&evidence).into();
+    process.code_newer_than_start = code::newer_than_start(&evidence, context.deadline).into();
+    process.processes = Fact::Known(evidence.into_iter().map(|one| one.process).collect());
+    Ok(())
+}
+
+/// Classifies an error of procfs, naming `what` of process `pid` and, for a refusal, who may read it.
+fn unknown(error: &ProcError, pid: i32, what: &str) -> Unknown {
+    let place = format!("/proc/{pid}/{what}");
+    let refused = || {
+        let uid =
+            std::fs::metadata(format!("/proc/{pid}")).map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata));
+        match uid {
+            Ok(uid) => Unknown::new(Why::Denied, format!("{place}: permission denied; run as uid {uid} or root")),
+            Err(_) => Unknown::new(Why::Denied, format!("{place}: permission denied; run as root")),
+        }
+    };
+    match error {
+        ProcError::PermissionDenied(_) => refused(),
+        ProcError::NotFound(_) => Unknown::new(Why::Absent, format!("{place}: the process has ended")),
+        ProcError::Io(io, _) if io.kind() == std::io::ErrorKind::PermissionDenied => refused(),
+        // A process that ends while it is read gives ESRCH.
+        ProcError::Io(io, _) if io.raw_os_error() == Some(libc::ESRCH) => {
+            Unknown::new(Why::Absent, format!("{place}: the process has ended"))
+        }
+        ProcError::Io(io, _) => Unknown::from_io(io, place),
+        other => Unknown::new(Why::Malformed, format!("{place}: {other}")),
+    }
 }

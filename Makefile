@@ -1,0 +1,27 @@
+# The commands of README and CI.
+
+PYTHON ?= python3
+LEFT_OUT := $(CURDIR)/target/left-out.txt
+
+.PHONY: test lint venvs drivers bench
+
+# Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
+test: venvs drivers
+	@rm -f $(LEFT_OUT)
+	GPU_DOCTOR_LEFT_OUT=$(LEFT_OUT) cargo test --workspace
+	@if [ -s $(LEFT_OUT) ]; then \
+		echo "left out on this machine:"; sort -u $(LEFT_OUT) | sed 's/^/  /'; \
+		if [ "$(CI)" = true ]; then exit 1; fi; \
+	else echo "nothing was left out"; fi
+
+# The Python deployments that tests examine, under target/.
+venvs:
+	@PYTHON=$(PYTHON) fixtures/venv.sh
+
+# The fake driver libraries.
+drivers:
+	@cargo build --quiet -p fake-nvml -p fake-cuda
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings

@@ -1,0 +1,93 @@
+//! Did the GPUs work while requests succeeded? By several counters, never by one.
+//!
+//! Thresholds are uncalibrated: they come from documentation, not yet from traces of real cards.
+
+use crate::snapshot::{Fact, Facts, GpuWindow, Phases, Unknown, Why};
+
+/// Readings below which a phase says nothing.
+const LEAST_SAMPLES: u64 = 3;
+/// Rise of utilization over the idle baseline that counts as work, percentage points.
+const UTILIZATION_RISE_PERCENT: f64 = 3.0;
+/// Rise of power over the idle baseline that counts as a sign of work, as a share of the baseline.
+const POWER_RISE_SHARE: f64 = 0.15;
+/// Rise of the clock over the idle baseline that counts as a sign of work, megahertz.
+const CLOCK_RISE_MHZ: f64 = 200.0;
+
+/// What one GPU's counters say.
+#[derive(Default)]
+struct Signals {
+    moved: Vec<String>,
+    flat: Vec<String>,
+    holds_memory: bool,
+}
+
+/// The verdict and the counters that say so, or what keeps it from being known.
+pub fn judge(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, String), Unknown> {
+    if gpu_visible == &Fact::Known(false) {
+        return Err(Unknown::new(Why::NotAsked, "this machine has no NVIDIA GPU to watch"));
+    }
+    let execution = &facts.execution;
+    let sent = *known(&execution.requests_sent)?;
+    let accepted = *known(&execution.requests_ok)?;
+    if accepted == 0 {
+        return Ok(("no_work", format!("none of {sent} requests was accepted, so no work reached the model")));
+    }
+    let gpus = known(&execution.gpus)?;
+    if gpus.is_empty() {
+        return Err(Unknown::new(Why::Absent, "no GPU was watched"));
+    }
+    let signals: Vec<Signals> = gpus.iter().map(read).collect();
+    let moved: Vec<&str> = signals.iter().flat_map(|signal| &signal.moved).map(String::as_str).collect();
+    if !moved.is_empty() {
+        return Ok(("active", moved.join("; ")));
+    }
+    // Every GPU must be known to be flat by two independent counters.
+    if let Some(index) = signals.iter().position(|signal| signal.flat.len() < 2) {
+        let seen = signals[index].flat.join("; ");
+        let detail = format!("GPU {index} shows too few counters to tell idle from work ({seen})");
+        return Err(Unknown::new(Why::Unsupported, detail));
+    }
+    let flat: Vec<&str> = signals.iter().flat_map(|signal| &signal.flat).map(String::as_str).collect();
+    let verdict = if signals.iter().any(|signal| signal.holds_memory) { "loaded_not_computing" } else { "idle" };
+    Ok((verdict, format!("{accepted} of {sent} requests accepted; {}", flat.join("; "))))
+}
+
+fn read(gpu: &GpuWindow) -> Signals {
+    let mut signals = Signals { holds_memory: gpu.server_memory_bytes.known() > Some(&0), ..Signals::default() };
+    let name = format!("GPU {}", gpu.index);
+    if let Some(phases) = usable(&gpu.utilization_percent) {
+        let moved = phases.during.max - phases.before.max >= UTILIZATION_RISE_PERCENT;
+        let said =
+            format!("{name} utilization at most {:.0} % (before: {:.0} %)", phases.during.max, phases.before.max);
+        signals.note(moved, said);
+    }
+    if let Some(phases) = usable(&gpu.process_utilization_percent) {
+        let said = format!("{name} utilization by the server at most {:.0} %", phases.during.max);
+        signals.note(phases.during.max > 0.0, said);
+    }
+    if let (Some(power), Some(clock)) = (usable(&gpu.power_milliwatts), usable(&gpu.sm_clock_mhz)) {
+        // Either alone moves for other reasons; both together do not.
+        let moved = power.during.mean > power.before.mean * (1.0 + POWER_RISE_SHARE)
+            && clock.during.mean - clock.before.mean > CLOCK_RISE_MHZ;
+        let (before, during) = (power.before.mean / 1000.0, power.during.mean / 1000.0);
+        signals.note(moved, format!("{name} power {before:.0} W before, {during:.0} W during"));
+    }
+    signals
+}
+
+impl Signals {
+    fn note(&mut self, moved: bool, said: String) {
+        if moved { self.moved.push(said) } else { self.flat.push(said) }
+    }
+}
+
+fn usable(phases: &Fact<Phases>) -> Option<&Phases> {
+    phases.known().filter(|p| p.before.samples >= LEAST_SAMPLES && p.during.samples >= LEAST_SAMPLES)
+}
+
+fn known<T>(fact: &Fact<T>) -> Result<&T, Unknown> {
+    match fact {
+        Fact::Known(value) => Ok(value),
+        Fact::Unknown(unknown) => Err(unknown.clone()),
+    }
+}

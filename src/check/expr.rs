@@ -1,0 +1,171 @@
+//! CEL: the only file that names the cel crate.
+//!
+//! Logic is three-valued. A missing fact makes a term undetermined; `undetermined && false` is false and
+//! `undetermined || true` is true, as in Kleene's logic, so an expression has a value exactly when the missing facts
+//! cannot change it. What would be a trap, a misspelt path that silently makes a check clear, is caught by `lint`.
+
+use cel::common::ast::{Expr, IdedExpr};
+use cel::{Context, Env, Program, Value as Cel};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A compiled expression with the paths that it reads.
+pub struct Expression {
+    program: Program,
+    /// Paths of facts, with `[]` for "of any element".
+    pub paths: BTreeSet<String>,
+    /// How deep list macros are nested.
+    pub depth: usize,
+}
+
+/// The values that expressions are evaluated over.
+pub struct Values(Context<'static, 'static>);
+
+/// What an expression says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Truth {
+    /// It is so, whatever is missing.
+    True,
+    /// It is not so, whatever is missing.
+    False,
+    /// It depends on something that is missing, or is no truth value; in words.
+    Undetermined(String),
+}
+
+impl Expression {
+    /// Compiles an expression.
+    pub fn compile(source: &str) -> Result<Expression, String> {
+        let program = Env::stdlib().compile(source).map_err(|error| format!("\"{source}\": {error}"))?;
+        let (mut paths, mut depth) = (BTreeSet::new(), 0);
+        walk(program.expression(), &BTreeMap::new(), &mut paths, 0, &mut depth);
+        Ok(Expression { program, paths, depth })
+    }
+
+    /// Evaluates the expression.
+    pub fn evaluate(&self, values: &Values) -> Truth {
+        match self.program.execute(&values.0) {
+            Ok(Cel::Bool(true)) => Truth::True,
+            Ok(Cel::Bool(false)) => Truth::False,
+            Ok(other) => Truth::Undetermined(format!("the condition gives {other:?}, not true or false")),
+            Err(error) => Truth::Undetermined(error.to_string()),
+        }
+    }
+}
+
+impl Values {
+    /// Takes the fields of a JSON object as variables.
+    pub fn new(object: &Value) -> Values {
+        let mut context = Context::with_env(Arc::new(Env::stdlib()));
+        for (name, value) in object.as_object().into_iter().flatten() {
+            context.add_variable_from_value(name.clone(), to_cel(value));
+        }
+        Values(context)
+    }
+}
+
+/// Integers that fit become signed: serde_json's unsigned ones would have no overload with CEL's literals.
+fn to_cel(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(truth) => (*truth).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => Cel::Int(int),
+            (None, Some(unsigned)) => Cel::UInt(unsigned),
+            (None, None) => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::Array(items) => items.iter().map(to_cel).collect::<Vec<_>>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), to_cel(value))).collect::<HashMap<String, Cel>>().into()
+        }
+    }
+}
+
+/// Bound variables and the path that each stands for, if it stands for an element of a fact.
+type Bound = BTreeMap<String, Option<String>>;
+
+fn walk(expr: &IdedExpr, bound: &Bound, paths: &mut BTreeSet<String>, depth: usize, deepest: &mut usize) {
+    *deepest = depth.max(*deepest);
+    if let Some(path) = path_of(expr, bound) {
+        paths.extend(path);
+        return;
+    }
+    match &expr.expr {
+        Expr::Select(select) => walk(&select.operand, bound, paths, depth, deepest),
+        Expr::Call(call) => {
+            for part in call.target.iter().map(|target| &**target).chain(&call.args) {
+                walk(part, bound, paths, depth, deepest);
+            }
+        }
+        Expr::List(list) => list.elements.iter().for_each(|item| walk(item, bound, paths, depth, deepest)),
+        Expr::Comprehension(fold) => {
+            walk(&fold.iter_range, bound, paths, depth, deepest);
+            let element = path_of(&fold.iter_range, bound).flatten().map(|path| format!("{path}[]"));
+            let mut inner = bound.clone();
+            inner.insert(fold.iter_var.clone(), element);
+            inner.insert(fold.accu_var.clone(), None);
+            for part in [&fold.loop_cond, &fold.loop_step, &fold.result] {
+                walk(part, &inner, paths, depth + 1, deepest);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The path that a chain of field selections spells: `Some(None)` for one that starts at a bound variable without path.
+fn path_of(expr: &IdedExpr, bound: &Bound) -> Option<Option<String>> {
+    match &expr.expr {
+        Expr::Ident(name) => Some(match bound.get(name) {
+            Some(stands_for) => stands_for.clone(),
+            None => Some(name.clone()),
+        }),
+        Expr::Select(select) => {
+            path_of(&select.operand, bound).map(|start| start.map(|start| format!("{start}.{}", select.field)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn truth(source: &str, values: Value) -> Truth {
+        Expression::compile(source).unwrap().evaluate(&Values::new(&values))
+    }
+
+    #[test]
+    fn logic_is_three_valued() {
+        let facts = json!({"a": {"yes": true, "no": false, "list": [{"x": 1}, {}]}});
+        assert_eq!(truth("a.missing && a.no", facts.clone()), Truth::False);
+        assert_eq!(truth("a.no && a.missing", facts.clone()), Truth::False);
+        assert_eq!(truth("a.missing || a.yes", facts.clone()), Truth::True);
+        assert_eq!(truth("a.list.exists(l, l.x == 1)", facts.clone()), Truth::True);
+        for open in ["a.missing", "!a.missing", "a.missing && a.yes", "a.list.exists(l, l.x == 2)", "size(a.gone) == 0"]
+        {
+            assert!(matches!(truth(open, facts.clone()), Truth::Undetermined(_)), "{open}");
+        }
+    }
+
+    #[test]
+    fn integers_of_json_compare_and_subtract_with_literals() {
+        assert_eq!(truth("n.total - n.ok == 2", json!({"n": {"total": 602, "ok": 600}})), Truth::True);
+    }
+
+    #[test]
+    fn paths_follow_bound_variables_into_lists() {
+        let expression =
+            Expression::compile("size(nvml.gpus) > 0 && nvml.gpus.all(g, g.name != host.os_name)").unwrap();
+        let paths: Vec<&str> = expression.paths.iter().map(String::as_str).collect();
+        assert_eq!(paths, ["host.os_name", "nvml.gpus", "nvml.gpus[].name"]);
+        assert_eq!(expression.depth, 1);
+    }
+
+    #[test]
+    fn a_condition_that_is_no_truth_value_is_undetermined() {
+        assert!(matches!(truth("n.total", json!({"n": {"total": 1}})), Truth::Undetermined(_)));
+        assert!(Expression::compile("n.total >").is_err());
+    }
+}

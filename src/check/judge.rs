@@ -1,0 +1,136 @@
+//! Puts every check to the facts.
+
+use super::expr::{Expression, Truth, Values};
+use super::load::{Check, Checks};
+use super::spec::{Severity, Step};
+use super::template::render;
+use super::view::View;
+use crate::snapshot::{Snapshot, Stage, Unknown, Why};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a check says of the facts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is so.
+    Holds,
+    /// It is ruled out.
+    Clear,
+    /// It depends on facts that could not be known: path and reason of each.
+    Unknown(Vec<(String, Unknown)>),
+    /// It was not asked about.
+    NotApplicable(String),
+}
+
+/// One check, judged.
+pub struct Finding<'a> {
+    /// The check.
+    pub check: &'a Check,
+    /// What it says.
+    pub verdict: Verdict,
+    /// How bad it is, given the facts.
+    pub severity: Severity,
+    /// The clause for the headline; empty unless it holds.
+    pub brief: String,
+    /// The proof in words; empty unless it holds.
+    pub because: String,
+    /// What it is about.
+    pub subjects: Vec<String>,
+    /// The facts that prove it.
+    pub evidence: Vec<Evidence>,
+    /// What to do.
+    pub fix: Vec<Step>,
+    /// How to see that the fix worked.
+    pub verify: Vec<String>,
+}
+
+/// A fact that a finding rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Its path.
+    pub path: String,
+    /// Its value, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// Why it is not known, otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+}
+
+/// Judges the snapshot by every check, in order.
+pub fn judge<'a>(checks: &'a Checks, snapshot: &Snapshot, view: &View) -> Result<Vec<Finding<'a>>, String> {
+    let values = Values::new(view.values());
+    checks.iter().map(|check| judge_one(check, snapshot, view, &values)).collect()
+}
+
+fn judge_one<'a>(check: &'a Check, snapshot: &Snapshot, view: &View, values: &Values) -> Result<Finding<'a>, String> {
+    let spec = &check.spec;
+    let verdict = verdict(&check.when, spec.stage, snapshot, view, values);
+    let mut finding = Finding {
+        check,
+        severity: spec.severity,
+        brief: String::new(),
+        because: String::new(),
+        subjects: Vec::new(),
+        evidence: Vec::new(),
+        fix: Vec::new(),
+        verify: Vec::new(),
+        verdict,
+    };
+    if finding.verdict != Verdict::Holds {
+        return Ok(finding);
+    }
+    if check.warn_if.as_ref().is_some_and(|condition| condition.evaluate(values) == Truth::True) {
+        finding.severity = Severity::Warn;
+    }
+    let text = |source: &String| render(source, view.values()).map_err(|error| format!("{}: {error}", check.file));
+    finding.brief = text(&spec.brief)?;
+    finding.because = text(&spec.because)?;
+    finding.subjects = spec.subjects.iter().map(text).collect::<Result<_, _>>()?;
+    finding.subjects.retain(|subject| !subject.is_empty() && subject != "unknown");
+    finding.verify = spec.verify.iter().map(text).collect::<Result<_, _>>()?;
+    for step in &spec.fix {
+        let step = Step { say: text(&step.say)?, run: text(&step.run)? };
+        if !(step.say.is_empty() && step.run.is_empty()) {
+            finding.fix.push(step);
+        }
+    }
+    finding.evidence = spec.evidence.iter().map(|path| evidence(path, view)).collect();
+    Ok(finding)
+}
+
+fn verdict(when: &Expression, stage: Stage, snapshot: &Snapshot, view: &View, values: &Values) -> Verdict {
+    if stage.is_of_this_machine() && snapshot.target.server_is_local == Some(false) {
+        return Verdict::NotApplicable("the server is on another machine".into());
+    }
+    let said = match when.evaluate(values) {
+        Truth::True => return Verdict::Holds,
+        Truth::False => return Verdict::Clear,
+        Truth::Undetermined(said) => said,
+    };
+    let mut missing: Vec<(String, Unknown)> = Vec::new();
+    for path in &when.paths {
+        // A path into a list or record that is itself unknown has its reason above it.
+        missing.extend(view.unknown_at(path).cloned());
+    }
+    missing.sort_by(|a, b| a.0.cmp(&b.0));
+    missing.dedup();
+    if missing.is_empty() {
+        let unknown = Unknown::new(Why::Unsupported, format!("the condition could not be evaluated: {said}"));
+        return Verdict::Unknown(vec![(when.paths.iter().cloned().collect::<Vec<_>>().join(", "), unknown)]);
+    }
+    let asked: Vec<_> = missing.iter().filter(|(_, unknown)| unknown.why != Why::NotAsked).cloned().collect();
+    match asked.is_empty() {
+        true => Verdict::NotApplicable(missing[0].1.detail.clone()),
+        false => Verdict::Unknown(asked),
+    }
+}
+
+fn evidence(path: &str, view: &View) -> Evidence {
+    let value = view.value(path).cloned();
+    let unknown = match value {
+        Some(_) => None,
+        None => Some(view.reason(path).map_or("not recorded".to_string(), Unknown::to_string)),
+    };
+    Evidence { path: path.into(), value, unknown }
+}

@@ -1,0 +1,190 @@
+//! Reads checks: the built-in ones, and folders of a user's own.
+
+use super::derive::Derived;
+use super::expr::Expression;
+use super::spec::Spec;
+use super::template;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The built-in checks: file name and text, collected from `checks/` by the build script.
+const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/checks.rs"));
+
+/// Largest check file, bytes.
+const LIMIT_BYTES: u64 = 64 << 10;
+
+/// A check with its conditions compiled.
+pub struct Check {
+    /// The YAML.
+    pub spec: Spec,
+    /// The file, for messages.
+    pub file: String,
+    pub(super) when: Expression,
+    pub(super) warn_if: Option<Expression>,
+}
+
+/// Checks in the order of their stages, then their ids.
+pub struct Checks {
+    checks: Vec<Check>,
+}
+
+/// What can be wrong with checks and with their selection.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A folder or file cannot be read.
+    #[error("checks {path}: {source}")]
+    Read {
+        /// The folder or file.
+        path: String,
+        /// The obstacle.
+        source: std::io::Error,
+    },
+    /// A file is not a check.
+    #[error("check {path}: {problem}")]
+    Spec {
+        /// The file.
+        path: String,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// A selector fits nothing.
+    #[error("{option} {selector}: this is neither a stage ({stages}) nor the beginning of a check's id")]
+    Selector {
+        /// `--only` or `--skip`.
+        option: &'static str,
+        /// What the user wrote.
+        selector: String,
+        /// The stages that have checks.
+        stages: String,
+    },
+    /// Nothing is left.
+    #[error("--only and --skip together leave no check")]
+    Nothing,
+}
+
+impl Checks {
+    /// The built-in checks, and those of a folder if one is given.
+    pub fn load(folder: Option<&Path>) -> Result<Checks, LoadError> {
+        let mut checks = Vec::new();
+        for (file, text) in BUILT_IN {
+            checks.push(Check::parse(file, text)?);
+        }
+        if let Some(folder) = folder {
+            checks.extend(Checks::of_folder(folder)?.checks);
+        }
+        Checks::sorted(checks)
+    }
+
+    /// The checks of a folder and its subfolders alone.
+    pub fn of_folder(folder: &Path) -> Result<Checks, LoadError> {
+        let mut files = Vec::new();
+        yaml_files(folder, 0, &mut files)?;
+        let checks = files.iter().map(|file| {
+            let read = |source| LoadError::Read { path: file.display().to_string(), source };
+            if std::fs::metadata(file).map_err(read)?.len() > LIMIT_BYTES {
+                let problem = format!("it is larger than {LIMIT_BYTES} bytes");
+                return Err(LoadError::Spec { path: file.display().to_string(), problem });
+            }
+            Check::parse(&file.display().to_string(), &std::fs::read_to_string(file).map_err(read)?)
+        });
+        Checks::sorted(checks.collect::<Result<_, _>>()?)
+    }
+
+    fn sorted(mut checks: Vec<Check>) -> Result<Checks, LoadError> {
+        checks.sort_by(|a, b| (a.spec.stage, &a.spec.id).cmp(&(b.spec.stage, &b.spec.id)));
+        let mut ids = BTreeSet::new();
+        if let Some(twin) = checks.iter().find(|check| !ids.insert(check.spec.id.clone())) {
+            let problem = format!("the id \"{}\" is used twice", twin.spec.id);
+            return Err(LoadError::Spec { path: twin.file.clone(), problem });
+        }
+        Ok(Checks { checks })
+    }
+
+    /// Keeps the checks that `only` names (all, if it is empty) and `skip` does not.
+    pub fn select(self, only: &[String], skip: &[String]) -> Result<Checks, LoadError> {
+        for (option, selectors) in [("--only", only), ("--skip", skip)] {
+            if let Some(stray) = selectors.iter().find(|selector| !self.checks.iter().any(|c| c.answers_to(selector))) {
+                let stages: BTreeSet<_> = self.checks.iter().map(|check| check.spec.stage).collect();
+                let stages = stages.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
+                return Err(LoadError::Selector { option, selector: stray.clone(), stages });
+            }
+        }
+        let wanted = |check: &Check| {
+            (only.is_empty() || only.iter().any(|selector| check.answers_to(selector)))
+                && !skip.iter().any(|selector| check.answers_to(selector))
+        };
+        let checks: Vec<Check> = self.checks.into_iter().filter(wanted).collect();
+        if checks.is_empty() { Err(LoadError::Nothing) } else { Ok(Checks { checks }) }
+    }
+
+    /// The checks, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter()
+    }
+
+    /// The check of that id.
+    pub fn get(&self, id: &str) -> Option<&Check> {
+        self.checks.iter().find(|check| check.spec.id == id)
+    }
+
+    /// Rooms of the snapshot that the checks read.
+    pub fn rooms(&self) -> BTreeSet<&'static str> {
+        let mut rooms = BTreeSet::new();
+        for path in self.checks.iter().flat_map(Check::paths) {
+            let start = path.split(['.', '[']).next().unwrap_or_default().to_string();
+            if start == "derived" {
+                rooms.extend(Derived::NEEDS);
+            }
+            rooms.extend(crate::snapshot::Facts::ROOMS.iter().filter(|room| **room == start));
+        }
+        rooms
+    }
+}
+
+impl Check {
+    /// Reads one check from its YAML.
+    pub fn parse(file: &str, text: &str) -> Result<Check, LoadError> {
+        let wrong = |problem: String| LoadError::Spec { path: file.into(), problem };
+        let spec: Spec = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let when = Expression::compile(&spec.when).map_err(|problem| wrong(format!("when: {problem}")))?;
+        let warn_if = spec.warn_if.as_deref().map(Expression::compile).transpose();
+        let warn_if = warn_if.map_err(|problem| wrong(format!("warn_if: {problem}")))?;
+        Ok(Check { spec, file: file.into(), when, warn_if })
+    }
+
+    /// Whether a selector (a stage, or the beginning of an id) means this check.
+    fn answers_to(&self, selector: &str) -> bool {
+        !selector.is_empty() && (self.spec.stage.name() == selector || self.spec.id.starts_with(selector))
+    }
+
+    /// Every text of the check that is a template.
+    pub(super) fn templates(&self) -> impl Iterator<Item = &String> {
+        let spec = &self.spec;
+        let steps = spec.fix.iter().flat_map(|step| [&step.say, &step.run]);
+        [&spec.brief, &spec.because].into_iter().chain(&spec.subjects).chain(steps).chain(&spec.verify)
+    }
+
+    /// Every path that the check reads, in conditions, evidence and texts.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let conditions = [Some(&self.when), self.warn_if.as_ref()].into_iter().flatten();
+        let mut paths: Vec<String> = conditions.flat_map(|condition| condition.paths.iter().cloned()).collect();
+        paths.extend(self.spec.evidence.iter().cloned());
+        paths.extend(self.templates().filter_map(|text| template::paths(text).ok()).flatten());
+        paths
+    }
+}
+
+fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<std::path::PathBuf>) -> Result<(), LoadError> {
+    let read = |source| LoadError::Read { path: folder.display().to_string(), source };
+    let mut entries: Vec<_> = std::fs::read_dir(folder).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
+    entries.sort_by_key(|entry| entry.file_name());
+    for entry in entries {
+        let kind = entry.file_type().map_err(read)?;
+        if kind.is_dir() && depth < 3 {
+            yaml_files(&entry.path(), depth + 1, files)?;
+        } else if kind.is_file() && entry.path().extension().is_some_and(|extension| extension == "yaml") {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Floor 1: checks judge the snapshot. Pure: the same facts give the same findings, on any machine.
+//!
+//! A check is one YAML file ([`Spec`]). Its conditions are CEL expressions over the facts; its texts are templates.
+
+mod derive;
+mod expr;
+mod judge;
+mod lint;
+mod load;
+mod paths;
+mod spec;
+mod template;
+mod view;
+
+pub use derive::Derived;
+pub use judge::{Evidence, Finding, Verdict, judge};
+pub use lint::lint;
+pub use load::{Check, Checks, LoadError};
+pub use spec::{Confidence, Severity, Spec, Step};
+pub use view::View;

@@ -1,0 +1,75 @@
+//! Texts of checks: the only file that names the minijinja crate.
+
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+
+/// Renders a template over the known values; a fact that is not known reads "unknown".
+pub fn render(source: &str, values: &serde_json::Value) -> Result<String, String> {
+    let text = environment()
+        .render_str(source, Value::from(minijinja::value::Serde(values)))
+        .map_err(|error| format!("\"{source}\": {error:#}"))?;
+    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The paths that a template reads.
+pub fn paths(source: &str) -> Result<Vec<String>, String> {
+    let environment = environment();
+    let template = environment.template_from_str(source).map_err(|error| format!("\"{source}\": {error:#}"))?;
+    let mut paths: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(|out, state, value| match value.kind() {
+        ValueKind::Undefined | ValueKind::None => {
+            out.write_str("unknown")?;
+            Ok(())
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    environment.add_filter("bytes", bytes);
+    environment.add_filter("count", |items: Vec<Value>, word: String| match items.len() {
+        1 => format!("1 {word}"),
+        many => format!("{many} {word}s"),
+    });
+    environment
+}
+
+/// A number of bytes for people: `2.3 MB`.
+fn bytes(count: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let step = units.iter().enumerate().rev().find(|(power, _)| count >= 1000f64.powi(*power as i32));
+    match step {
+        Some((power @ 1.., unit)) => format!("{:.1} {unit}", count / 1000f64.powi(power as i32)),
+        _ => format!("{count} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_missing_fact_reads_unknown_and_white_space_is_folded() {
+        let text =
+            render("onnxruntime {{ ort.version }}\n  at {{ ort.library }}", &json!({"ort": {"version": "1.23"}}));
+        assert_eq!(text.unwrap(), "onnxruntime 1.23 at unknown");
+    }
+
+    #[test]
+    fn values_are_not_templates_and_are_not_escaped() {
+        let text = render("{{ answer }}", &json!({"answer": "{\"detail\": \"<{{ x }}>\"}"}));
+        assert_eq!(text.unwrap(), "{\"detail\": \"<{{ x }}>\"}");
+    }
+
+    #[test]
+    fn bytes_read_as_people_say_them() {
+        assert_eq!(render("{{ n|bytes }}", &json!({"n": 2_327_524})).unwrap(), "2.3 MB");
+        assert_eq!(render("{{ n|bytes }}", &json!({"n": 12})).unwrap(), "12 B");
+    }
+}

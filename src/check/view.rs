@@ -1,0 +1,132 @@
+//! The facts as checks see them: known values under their paths, unknown ones left out and remembered.
+
+use super::derive::Derived;
+use crate::snapshot::{Facts, Snapshot, Target, Unknown, Why};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Everything that a path in a check may name.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Names {
+    /// What was asked about.
+    target: Target,
+    /// What follows from the facts.
+    derived: Derived,
+    /// The facts.
+    #[serde(flatten)]
+    facts: Facts,
+}
+
+/// The facts of one snapshot, ready to be judged.
+pub struct View {
+    /// Known values, by path.
+    values: Value,
+    /// Unknown facts: their path, with `[]` for any element of a list, and their reason.
+    unknown: Vec<(String, Unknown)>,
+}
+
+impl View {
+    /// The view of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> View {
+        let derived = Derived::of(&snapshot.facts);
+        let names = Names { target: snapshot.target.clone(), derived, facts: snapshot.facts.clone() };
+        let raw = serde_json::to_value(names).expect("facts are plain JSON");
+        let mut unknown = Vec::new();
+        let values = known_part(raw, &mut String::new(), &mut unknown).unwrap_or(Value::Null);
+        View { values, unknown }
+    }
+
+    /// The known values as one JSON object.
+    pub fn values(&self) -> &Value {
+        &self.values
+    }
+
+    /// Every unknown fact in the snapshot's order.
+    pub fn unknown(&self) -> &[(String, Unknown)] {
+        &self.unknown
+    }
+
+    /// The known value at a path without list steps.
+    pub fn value(&self, path: &str) -> Option<&Value> {
+        path.split('.').try_fold(&self.values, |value, name| value.get(name))
+    }
+
+    /// The unknown facts at a path, above it or below it.
+    pub fn unknown_at<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a (String, Unknown)> {
+        self.unknown.iter().filter(move |(place, _)| reaches(place, path) || reaches(path, place))
+    }
+
+    /// The reason why the fact at exactly this path, or the list or record around it, is unknown.
+    pub fn reason(&self, path: &str) -> Option<&Unknown> {
+        self.unknown.iter().find(|(place, _)| reaches(place, path)).map(|(_, unknown)| unknown)
+    }
+}
+
+/// Whether `path` is `start` or lies below it.
+fn reaches(start: &str, path: &str) -> bool {
+    path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with("[]"))
+}
+
+/// Unwraps `{"known": v}` to `v`, drops `{"unknown": r}` and remembers it.
+fn known_part(raw: Value, path: &mut String, unknown: &mut Vec<(String, Unknown)>) -> Option<Value> {
+    let length = path.len();
+    match raw {
+        Value::Object(mut object) => {
+            if object.len() == 1 {
+                if let Some(value) = object.remove("known") {
+                    return known_part(value, path, unknown);
+                }
+                if let Some(reason) = object.remove("unknown") {
+                    let reason = serde_json::from_value(reason)
+                        .unwrap_or_else(|error| Unknown::new(Why::Malformed, error.to_string()));
+                    unknown.push((path.clone(), reason));
+                    return None;
+                }
+            }
+            let mut kept = Map::new();
+            for (name, value) in object {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&name);
+                if let Some(value) = known_part(value, path, unknown) {
+                    kept.insert(name, value);
+                }
+                path.truncate(length);
+            }
+            Some(Value::Object(kept))
+        }
+        Value::Array(items) => {
+            path.push_str("[]");
+            let kept = items.into_iter().filter_map(|item| known_part(item, path, unknown)).collect();
+            path.truncate(length);
+            Some(Value::Array(kept))
+        }
+        plain => Some(plain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn known_values_keep_their_path_and_unknown_ones_keep_their_reason() {
+        let raw = json!({"nvml": {
+            "status": {"known": "ok"},
+            "gpus": {"known": [{"index": 0, "name": {"unknown": {"why": "denied", "detail": "x"}}}]},
+            "init_code": {"unknown": {"why": "timed_out", "detail": "y"}},
+        }});
+        let mut unknown = Vec::new();
+        let values = known_part(raw, &mut String::new(), &mut unknown).unwrap();
+        assert_eq!(values, json!({"nvml": {"status": "ok", "gpus": [{"index": 0}]}}));
+        let view = View { values, unknown };
+        let paths: Vec<&str> = view.unknown().iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["nvml.gpus[].name", "nvml.init_code"]);
+        assert_eq!(view.unknown_at("nvml.gpus").count(), 1);
+        assert_eq!(view.reason("nvml.init_code").map(|u| u.why), Some(Why::TimedOut));
+        assert_eq!(view.reason("nvml.init"), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! The command line, as clap types.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use url::Url;
+
+/// Says in seconds why the GPU behind an inference server stays idle, with proof and fix.
+#[derive(Debug, Parser)]
+#[command(name = "gpu-doctor", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 nothing failed, 1 a failure was diagnosed, 2 undecided (facts are missing), 64 usage, 70 bug."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Examine this machine and, where named, the server, its model and its onnxruntime; say what is wrong.
+    Run(Run),
+    /// Collect the facts only and print them as a snapshot (JSON).
+    Collect(Collect),
+    /// Judge recorded facts, on any machine.
+    Diagnose(Diagnose),
+    /// Start a built-in speech server with a typical fault on 127.0.0.1, then examine it for real.
+    Demo(Demo),
+    /// List or verify the checks.
+    #[command(subcommand)]
+    Checks(Checks),
+    /// Explain one check: what it means, how it is told, what to do.
+    Explain(Explain),
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub target: TargetOptions,
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `collect`.
+#[derive(Debug, Args)]
+pub struct Collect {
+    #[command(flatten)]
+    pub target: TargetOptions,
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// `diagnose`.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// A snapshot from `gpu-doctor collect`; `-` reads standard input.
+    pub snapshot: PathBuf,
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `checks`.
+#[derive(Debug, Subcommand)]
+pub enum Checks {
+    /// List every check.
+    List {
+        /// How to print the list.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+        #[command(flatten)]
+        selection: Selection,
+    },
+    /// Verify checks against the fact types: paths, templates, references.
+    Lint {
+        /// A folder of checks of your own; without it the built-in ones are verified.
+        dir: Option<PathBuf>,
+    },
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Id of a check, as `checks list` shows it.
+    pub id: String,
+    /// A folder with further checks.
+    #[arg(long, value_name = "DIR")]
+    pub checks: Option<PathBuf>,
+}
+
+/// What to examine. Flags win over the config file.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Target")]
+pub struct TargetOptions {
+    /// The server's base URL, for instance http://127.0.0.1:8000.
+    #[arg(long, value_name = "URL", value_parser = server_url)]
+    pub server: Option<Url>,
+    /// The model's file (ONNX).
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// The deployment's onnxruntime library (libonnxruntime.so...).
+    #[arg(long, value_name = "LIB")]
+    pub onnxruntime: Option<PathBuf>,
+    /// The deployment's Python interpreter; its packages are read, it is not run.
+    #[arg(long, value_name = "EXE")]
+    pub python: Option<PathBuf>,
+    /// The client's own request: a file with its curl command line.
+    #[arg(long, value_name = "FILE")]
+    pub client_request: Option<PathBuf>,
+    /// A config file (YAML) with the same settings; unknown keys are errors.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Examine the file tree under this folder instead of / (a mounted disk, a container's root).
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Longest time the whole run may take, for instance 60s or 2m [default: 60s].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+    /// Requests of the measuring window, at most [default: 20].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub requests: Option<u32>,
+}
+
+/// Which checks to use.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Selection {
+    /// Use only these checks: a stage, or the beginning of a check's id. May be repeated or comma-separated.
+    #[arg(long, value_name = "STAGE|ID", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Leave these checks out: a stage, or the beginning of a check's id.
+    #[arg(long, value_name = "STAGE|ID", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// A folder with checks of your own, used beside the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    pub checks: Option<PathBuf>,
+}
+
+/// How to print, and what counts as failure.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// How to print the report. JSON goes to standard output alone.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// What makes the exit code 1: a failure, also a warning, also a fact that could not be known [default: fail].
+    #[arg(long, value_enum)]
+    pub fail_on: Option<FailOn>,
+    /// Show every check and every fact's obstacle, not only what matters.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Forms of output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The least thing that makes the exit code 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailOn {
+    /// A diagnosed failure.
+    #[default]
+    Fail,
+    /// Also a warning.
+    Warn,
+    /// Also an answer that could not be decided.
+    Unknown,
+}
+
+/// Accepts the base URL of an HTTP server.
+pub fn server_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; write it as http://HOST:PORT"))?;
+    match (url.scheme(), url.host_str()) {
+        ("http" | "https", Some(_)) => Ok(url),
+        ("http" | "https", None) => Err("it names no host; write it as http://HOST:PORT".into()),
+        (scheme, _) => Err(format!("\"{scheme}\" is not http or https; write it as http://HOST:PORT")),
+    }
+}
+
+/// Accepts a time such as `500ms`, `60s`, `2m`; a bare number means seconds.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let written = if text.chars().all(|c| c.is_ascii_digit()) { format!("{text}s") } else { text.to_string() };
+    let span: jiff::SignedDuration = written.parse().map_err(|_| "write it as 500ms, 60s or 2m".to_string())?;
+    match std::time::Duration::try_from(span) {
+        Ok(duration) if !duration.is_zero() && duration.as_secs() <= 3600 => Ok(duration),
+        _ => Err("it must be more than zero and at most an hour".into()),
+    }
+}

@@ -1,0 +1,46 @@
+//! Floor 4: one file per subcommand.
+
+mod checks;
+mod collect;
+mod demo;
+mod diagnose;
+mod explain;
+mod output;
+mod progress;
+mod run;
+mod target;
+
+use crate::cli::{Cli, Command};
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line, the config or an input file is wrong.
+    #[error("{0:#}")]
+    Usage(anyhow::Error),
+    /// gpu-doctor itself is broken.
+    #[error("{0:#}; this is a bug of gpu-doctor, please report it")]
+    Bug(anyhow::Error),
+}
+
+impl Failure {
+    /// The exit code for it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => crate::exit::USAGE,
+            Failure::Bug(_) => crate::exit::BUG,
+        }
+    }
+}
+
+/// Runs the command and returns the exit code.
+pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    match cli.command {
+        Command::Run(options) => run::run(options),
+        Command::Collect(options) => collect::run(options),
+        Command::Diagnose(options) => diagnose::run(options),
+        Command::Demo(options) => demo::run(options),
+        Command::Checks(options) => checks::run(options),
+        Command::Explain(options) => explain::run(options),
+    }
+}

@@ -1,0 +1,13 @@
+//! `run`: collect, judge, tell.
+
+use super::{Failure, output, progress, target};
+use crate::cli::Run;
+use crate::probe::collect;
+
+/// Examines the target and prints the report.
+pub fn run(mut options: Run) -> Result<u8, Failure> {
+    let ask = target::resolve(options.target, &mut options.selection, Some(&mut options.output))?;
+    let checks = output::checks(&options.selection)?;
+    let snapshot = collect(&ask, &output::rooms(&options.selection, &checks), progress::observer().as_mut());
+    output::tell(&snapshot, &checks, &options.output)
+}

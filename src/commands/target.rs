@@ -1,0 +1,67 @@
+//! Joins flags and config file into the question that the probes are asked.
+
+use super::Failure;
+use crate::cli::{self, Output, Selection, TargetOptions};
+use crate::config::{Config, ConfigError, read_capped};
+use crate::probe::Ask;
+use anyhow::Context as _;
+use std::path::Path;
+
+/// Reads the config, if one is named, and lets flags win over it, in all three groups of options.
+pub fn resolve(
+    target: TargetOptions,
+    selection: &mut Selection,
+    mut output: Option<&mut Output>,
+) -> Result<Ask, Failure> {
+    let (config, headers) = match &target.config {
+        None => (Config::default(), Vec::new()),
+        Some(path) => read_config(path).map_err(|error| Failure::Usage(error.into()))?,
+    };
+    if selection.only.is_empty() {
+        selection.only = config.only;
+    }
+    if selection.skip.is_empty() {
+        selection.skip = config.skip;
+    }
+    selection.checks = selection.checks.take().or(config.checks);
+    if let Some(output) = &mut output {
+        output.fail_on = output.fail_on.or(config.fail_on);
+    }
+    let standard = Ask::default();
+    let timeout = config.timeout.as_deref().and_then(|text| cli::duration(text).ok());
+    let client_request = match target.client_request.or(config.client_request) {
+        None => None,
+        Some(path) => Some((path.display().to_string(), read_request(&path).map_err(Failure::Usage)?)),
+    };
+    let ask = Ask {
+        root: target.root.or(config.root).unwrap_or(standard.root),
+        server: target.server.or(config.server.as_deref().and_then(|text| cli::server_url(text).ok())),
+        model: target.model.or(config.model),
+        onnxruntime: target.onnxruntime.or(config.onnxruntime),
+        python: target.python.or(config.python),
+        client_request,
+        operation: config.request.path,
+        fields: config.request.fields,
+        headers,
+        requests: target.requests.or(config.request.count).unwrap_or(standard.requests),
+        window: standard.window,
+        timeout: target.timeout.or(timeout).unwrap_or(standard.timeout),
+    };
+    if !ask.root.is_dir() {
+        return Err(Failure::Usage(anyhow::anyhow!("--root {}: there is no such folder", ask.root.display())));
+    }
+    if ask.client_request.is_some() && ask.server.is_none() {
+        return Err(Failure::Usage(anyhow::anyhow!("--client-request needs --server: it says where to send it")));
+    }
+    Ok(ask)
+}
+
+fn read_config(path: &Path) -> Result<(Config, Vec<(String, String)>), ConfigError> {
+    let config = Config::read(path)?;
+    let headers = config.fetch_headers(path)?;
+    Ok((config, headers))
+}
+
+fn read_request(path: &Path) -> anyhow::Result<String> {
+    read_capped(path).with_context(|| format!("--client-request {}", path.display()))
+}

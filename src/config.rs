@@ -1,0 +1,183 @@
+//! The config file: the flags of `run` and `collect`, as YAML.
+
+use crate::cli::{self, FailOn};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Largest config file that is read, bytes.
+const LIMIT_BYTES: u64 = 1 << 20;
+
+/// The settings of a config file. Every key is optional; an unknown one is an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The server's base URL.
+    pub server: Option<String>,
+    /// The model's file.
+    pub model: Option<PathBuf>,
+    /// The onnxruntime library.
+    pub onnxruntime: Option<PathBuf>,
+    /// The Python interpreter.
+    pub python: Option<PathBuf>,
+    /// File with the client's curl command line.
+    pub client_request: Option<PathBuf>,
+    /// Root of the examined tree.
+    pub root: Option<PathBuf>,
+    /// Longest time of the run: `60s`.
+    pub timeout: Option<String>,
+    /// What the doctor's own request should hold.
+    pub request: RequestConfig,
+    /// Headers for every request; the value comes from the environment or a file, never from this file.
+    pub headers: BTreeMap<String, Secret>,
+    /// Stages or check ids to use alone.
+    pub only: Vec<String>,
+    /// Stages or check ids to leave out.
+    pub skip: Vec<String>,
+    /// Folder with checks of your own.
+    pub checks: Option<PathBuf>,
+    /// What makes the exit code 1.
+    pub fail_on: Option<FailOn>,
+}
+
+/// What the doctor's own request should hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestConfig {
+    /// Path of the operation to try: `/asr`.
+    pub path: Option<String>,
+    /// Values of fields, by name.
+    pub fields: BTreeMap<String, String>,
+    /// Requests of the measuring window, at most.
+    pub count: Option<u32>,
+}
+
+/// Where the value of a header comes from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Name of an environment variable.
+    pub env: Option<String>,
+    /// A file whose first line is the value.
+    pub file: Option<PathBuf>,
+    /// Text put before the value: `Bearer `.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+/// What can be wrong with a config file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The obstacle.
+        source: std::io::Error,
+    },
+    /// The file is not YAML of this shape.
+    #[error("config {path}: {source}")]
+    Shape {
+        /// The file.
+        path: String,
+        /// What was found and what was expected, with line and column.
+        source: serde_yaml::Error,
+    },
+    /// A value is not of the expected form.
+    #[error("config {path}: {key}: {problem}")]
+    Value {
+        /// The file.
+        path: String,
+        /// The key.
+        key: String,
+        /// What was expected.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads a config file; relative paths in it are taken from its own folder.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let shown = path.display().to_string();
+        let text = read_capped(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        let mut config: Config = match serde_yaml::from_str::<Option<Config>>(&text) {
+            Ok(config) => config.unwrap_or_default(),
+            Err(source) => return Err(ConfigError::Shape { path: shown, source }),
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let relative = [
+            &mut config.model,
+            &mut config.onnxruntime,
+            &mut config.python,
+            &mut config.client_request,
+            &mut config.root,
+            &mut config.checks,
+        ];
+        for file in relative.into_iter().flatten().chain(config.headers.values_mut().filter_map(|h| h.file.as_mut())) {
+            *file = folder.join(&file);
+        }
+        config.verify(&shown)?;
+        Ok(config)
+    }
+
+    /// Verifies the values that flags verify on the command line.
+    fn verify(&self, path: &str) -> Result<(), ConfigError> {
+        let wrong =
+            |key: &str, problem: String| Err(ConfigError::Value { path: path.into(), key: key.into(), problem });
+        if let Some(Err(problem)) = self.server.as_deref().map(cli::server_url) {
+            return wrong("server", problem);
+        }
+        if let Some(Err(problem)) = self.timeout.as_deref().map(cli::duration) {
+            return wrong("timeout", problem);
+        }
+        if self.request.count.is_some_and(|count| !(1..=1000).contains(&count)) {
+            return wrong("request.count", "it must be between 1 and 1000".into());
+        }
+        Ok(())
+    }
+
+    /// The headers with their values fetched.
+    pub fn fetch_headers(&self, path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+        let fetch = |(name, secret): (&String, &Secret)| {
+            let value = secret.fetch().map_err(|problem| ConfigError::Value {
+                path: path.display().to_string(),
+                key: format!("headers.{name}"),
+                problem,
+            })?;
+            Ok((name.to_ascii_lowercase(), value))
+        };
+        self.headers.iter().map(fetch).collect()
+    }
+}
+
+impl Secret {
+    fn fetch(&self) -> Result<String, String> {
+        let value = match (&self.env, &self.file) {
+            (Some(name), None) => {
+                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
+            }
+            (None, Some(file)) => read_capped(file)
+                .map_err(|error| format!("{}: {error}", file.display()))?
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_string(),
+            _ => return Err("give either \"env\" (a variable's name) or \"file\" (a path)".into()),
+        };
+        Ok(format!("{}{}", self.prefix, value.trim()))
+    }
+}
+
+/// Reads a regular file of at most [`LIMIT_BYTES`]; refuses folders, FIFOs and devices without blocking on them.
+pub fn read_capped(path: &Path) -> std::io::Result<String> {
+    let kind = std::fs::metadata(path)?;
+    if !kind.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is not a regular file"));
+    }
+    if kind.len() > LIMIT_BYTES {
+        let problem = format!("it has {} bytes; at most {LIMIT_BYTES} are read", kind.len());
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem));
+    }
+    std::fs::read_to_string(path)
+}

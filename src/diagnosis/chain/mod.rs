@@ -1,0 +1,83 @@
+//! The stages of a request's life, each with its standing and what was seen there.
+
+use crate::check::{Finding, Severity, Verdict};
+use crate::snapshot::{Snapshot, Stage, Unknown, Why};
+use serde::{Deserialize, Serialize};
+
+mod seen;
+use seen::Sight;
+
+/// One stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// The stage.
+    pub stage: Stage,
+    /// Its standing.
+    pub standing: Standing,
+    /// What was seen there, in a few words.
+    pub seen: String,
+}
+
+/// How a stage stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Its checks are clear.
+    Pass,
+    /// A warning holds.
+    Warn,
+    /// A failure holds.
+    Fail,
+    /// A check could not be decided.
+    Unknown,
+    /// It does not work, and an earlier stage's failure is reason enough.
+    Blocked,
+    /// Nothing was asked about it.
+    NotApplicable,
+}
+
+/// Every stage that a check or a probe tells about.
+pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
+    let mut broken = false;
+    let mut links = Vec::new();
+    for stage in Stage::ALL {
+        let of_stage: Vec<&Finding> = findings.iter().filter(|f| f.check.spec.stage == *stage).collect();
+        let sight = seen::at(snapshot, *stage);
+        if of_stage.is_empty() && sight.is_none() {
+            continue;
+        }
+        let standing = standing(&of_stage, sight.as_ref(), broken);
+        broken |= standing == Standing::Fail;
+        let seen = match sight {
+            Some(Ok(sight)) => sight.words,
+            Some(Err(Unknown { why: Why::NotAsked, detail })) => detail,
+            Some(Err(unknown)) => unknown.to_string(),
+            None => String::new(),
+        };
+        links.push(Link { stage: *stage, standing, seen });
+    }
+    links
+}
+
+fn standing(findings: &[&Finding], sight: Option<&Result<Sight, Unknown>>, broken_before: bool) -> Standing {
+    let holds = |severity| findings.iter().any(|f| f.verdict == Verdict::Holds && f.severity == severity);
+    if holds(Severity::Fail) {
+        return Standing::Fail;
+    }
+    if holds(Severity::Warn) {
+        return Standing::Warn;
+    }
+    // A stage passes only if something was seen there; a check that is ruled out from elsewhere is no sight of it.
+    let works = match sight {
+        Some(Err(Unknown { why: Why::NotAsked, .. })) | None => return Standing::NotApplicable,
+        Some(Err(_)) => return Standing::Unknown,
+        Some(Ok(sight)) => sight.works,
+    };
+    if !works {
+        return if broken_before { Standing::Blocked } else { Standing::Unknown };
+    }
+    match findings.iter().any(|finding| matches!(finding.verdict, Verdict::Unknown(_))) {
+        true => Standing::Unknown,
+        false => Standing::Pass,
+    }
+}

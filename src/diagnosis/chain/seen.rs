@@ -1,0 +1,223 @@
+//! What was seen at each stage, in a few words.
+
+use crate::snapshot::{Fact, Facts, Snapshot, Stage, Unknown, Why};
+
+/// The words for a stage, or what kept it from being seen; `None` for stages that no probe tells about yet.
+pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
+    let facts = &snapshot.facts;
+    Some(match stage {
+        Stage::Hardware => hardware(facts),
+        Stage::Driver => driver(facts),
+        Stage::Container => container(facts),
+        Stage::Cuda => cuda(facts),
+        Stage::Packages => packages(facts),
+        Stage::Runtime => runtime(facts),
+        Stage::Model => model(facts),
+        Stage::Process => process(facts),
+        Stage::Request => request(facts),
+        Stage::Execution => execution(facts),
+        Stage::Load | Stage::Measurement => return None,
+    })
+}
+
+/// What was seen at a stage.
+pub struct Sight {
+    /// In a few words.
+    pub words: String,
+    /// Whether what the stage needs was seen to work; a stage that does not can still be no fault of its own.
+    pub works: bool,
+}
+
+impl From<String> for Sight {
+    fn from(words: String) -> Self {
+        Sight { words, works: true }
+    }
+}
+
+impl From<&str> for Sight {
+    fn from(words: &str) -> Self {
+        words.to_string().into()
+    }
+}
+
+fn broken(words: impl Into<String>) -> Sight {
+    Sight { words: words.into(), works: false }
+}
+
+type Words = Result<Sight, Unknown>;
+
+fn get<T>(fact: &Fact<T>) -> Result<&T, Unknown> {
+    match fact {
+        Fact::Known(value) => Ok(value),
+        Fact::Unknown(unknown) => Err(unknown.clone()),
+    }
+}
+
+fn or<T: ToString>(fact: &Fact<T>, otherwise: &str) -> String {
+    fact.known().map_or(otherwise.to_string(), T::to_string)
+}
+
+fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn hardware(facts: &Facts) -> Words {
+    let devices = get(&facts.host.nvidia_pci_devices)?;
+    let addresses: Vec<&str> = devices.iter().map(|device| device.address.as_str()).collect();
+    Ok(match devices.len() {
+        0 => "no NVIDIA device on the PCI bus".into(),
+        number => format!("{} on the PCI bus ({})", count(number, "NVIDIA device"), addresses.join(", ")).into(),
+    })
+}
+
+fn driver(facts: &Facts) -> Words {
+    let nvml = &facts.nvml;
+    let status = get(&nvml.status)?;
+    if status != "ok" {
+        let code = nvml.init_code.known().map_or(String::new(), |code| format!(" {code}"));
+        let reason = or(&nvml.init_error, "no reason given");
+        return Ok(broken(format!("NVML {}{code}: {reason}", status.replace('_', " "))));
+    }
+    let version = or(&nvml.driver_version, "of unknown version");
+    let gpus = get(&nvml.gpus)?;
+    let names: Vec<String> = gpus.iter().map(|gpu| or(&gpu.name, "name unknown")).collect();
+    Ok(format!("driver {version}, NVML lists {} ({})", count(gpus.len(), "GPU"), names.join(", ")).into())
+}
+
+fn container(facts: &Facts) -> Words {
+    let kind = get(&facts.container.kind)?;
+    Ok(match kind.as_str() {
+        "none" => "not in a container".into(),
+        kind => format!("in a container ({kind})").into(),
+    })
+}
+
+fn cuda(facts: &Facts) -> Words {
+    let cuda = &facts.cuda;
+    let status = get(&cuda.status)?;
+    let mut words = match status.as_str() {
+        "ok" => {
+            let version = or(&cuda.driver_cuda_version, "of unknown version");
+            format!("libcuda {version}, {}", count(*get(&cuda.device_count)? as usize, "device"))
+        }
+        "library_missing" => "libcuda.so.1 not found".into(),
+        status => format!("libcuda {}: {}", status.replace('_', " "), or(&cuda.init_error, "no reason given")),
+    };
+    if let Some(missing) = facts.ort.missing_libraries.known() {
+        let sonames: Vec<&str> = missing.iter().map(|library| library.soname.as_str()).collect();
+        words.push_str(&match sonames.len() {
+            0 => "; onnxruntime's CUDA provider finds all its libraries".to_string(),
+            _ => format!("; onnxruntime's CUDA provider does not find {}", sonames.join(", ")),
+        });
+    }
+    Ok(Sight { words, works: status == "ok" })
+}
+
+fn packages(facts: &Facts) -> Words {
+    let distributions = get(&facts.packages.distributions)?;
+    let wanted = ["onnxruntime", "torch", "ctranslate2", "tensorrt", "vllm"];
+    let names: Vec<String> = distributions
+        .iter()
+        .filter(|distribution| wanted.iter().any(|start| distribution.name.starts_with(start)))
+        .map(|distribution| format!("{} {}", distribution.name, distribution.version))
+        .collect();
+    Ok(match names.is_empty() {
+        true => "no inference runtime among the Python packages".into(),
+        false => names.join(", ").into(),
+    })
+}
+
+fn runtime(facts: &Facts) -> Words {
+    let ort = &facts.ort;
+    let version = get(&ort.version)?;
+    Ok(match &ort.cuda_registers {
+        Fact::Known(true) => format!("onnxruntime {version}: CUDA registers").into(),
+        Fact::Known(false) => {
+            let reason = or(&ort.cuda_error, "no reason given");
+            broken(format!("onnxruntime {version}: CUDA does not register ({reason})"))
+        }
+        Fact::Unknown(unknown) => {
+            broken(format!("onnxruntime {version}: whether CUDA registers is unknown ({unknown})"))
+        }
+    })
+}
+
+fn model(facts: &Facts) -> Words {
+    let model = &facts.model;
+    let nodes = get(&model.nodes)? + get(&model.subgraph_nodes)?;
+    let (parameters, bytes) = (*get(&model.parameters)? as f64 / 1e6, megabytes(*get(&model.parameter_bytes)?));
+    let mut words = format!("{nodes} nodes, {parameters:.2} M parameters, {bytes}");
+    match (&facts.placement.nodes_by_provider, &facts.placement.nodes) {
+        (Fact::Known(by_provider), Fact::Known(all)) => {
+            let shares: Vec<String> = by_provider
+                .iter()
+                .map(|(provider, number)| format!("{number} of {all} on {}", provider.replace("ExecutionProvider", "")))
+                .collect();
+            words.push_str(&format!("; placed: {}", shares.join(", ")));
+            if let (Some(gpu), Some(cpu)) =
+                (facts.placement.gpu_parameter_bytes.known(), facts.placement.cpu_parameter_bytes.known())
+            {
+                words.push_str(&format!("; parameters: {} GPU, {} CPU", megabytes(*gpu), megabytes(*cpu)));
+            }
+        }
+        (Fact::Unknown(Unknown { why: Why::NotAsked, .. }), _) => {}
+        (Fact::Unknown(unknown), _) | (_, Fact::Unknown(unknown)) => {
+            words.push_str(&format!("; placement unknown ({unknown})"));
+        }
+    }
+    Ok(words.into())
+}
+
+fn process(facts: &Facts) -> Words {
+    let processes = get(&facts.process.processes)?;
+    let pids: Vec<String> = processes.iter().map(|process| process.pid.to_string()).collect();
+    let libraries = match &facts.process.gpu_libraries {
+        Fact::Known(libraries) if libraries.is_empty() => "no GPU runtime mapped".into(),
+        Fact::Known(libraries) => format!("maps {}", libraries.keys().cloned().collect::<Vec<_>>().join(", ")),
+        Fact::Unknown(unknown) => format!("its libraries are unknown ({unknown})"),
+    };
+    Ok(format!("PID {}; {libraries}", pids.join(", ")).into())
+}
+
+fn request(facts: &Facts) -> Words {
+    let request = &facts.request;
+    if !*get(&request.reachable)? {
+        return Ok(broken(or(&request.reach_error, "not reachable")));
+    }
+    let said = |exchange: &crate::snapshot::Exchange| {
+        let status = exchange.status.known().map_or("no answer".into(), |status| status.to_string());
+        format!("{} {} {status}", exchange.method, exchange.path)
+    };
+    let mut words = Vec::new();
+    if let Fact::Known(client) = &request.client {
+        words.push(format!("client's {}", said(client)));
+    }
+    match &request.good {
+        Fact::Known(good) => words.push(format!("known-good {}", said(good))),
+        Fact::Unknown(unknown) => words.push(format!("no known-good request ({unknown})")),
+    }
+    Ok(words.join(", ").into())
+}
+
+fn execution(facts: &Facts) -> Words {
+    let execution = &facts.execution;
+    let (sent, accepted) = (get(&execution.requests_sent)?, get(&execution.requests_ok)?);
+    let seconds = get(&execution.window_ms)? / 1000.0;
+    let mut words = format!("{accepted} of {sent} requests accepted in {seconds:.1} s");
+    match &execution.gpus {
+        Fact::Known(gpus) => {
+            for gpu in gpus {
+                match gpu.utilization_percent.known() {
+                    Some(phases) => words.push_str(&format!("; GPU {} at most {:.0} %", gpu.index, phases.during.max)),
+                    None => words.push_str(&format!("; GPU {} utilization not reported", gpu.index)),
+                }
+            }
+        }
+        Fact::Unknown(unknown) => words.push_str(&format!("; GPU not watched ({unknown})")),
+    }
+    Ok(words.into())
+}

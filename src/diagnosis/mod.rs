@@ -1,0 +1,161 @@
+//! Floor 2: from findings to causes. Which explain which, which comes first, and what it comes to. Pure.
+
+mod chain;
+mod graph;
+mod headline;
+
+pub use chain::{Link, Standing};
+
+use crate::check::{Checks, Confidence, Evidence, Finding, Severity, Step, Verdict as Judged, View, judge};
+use crate::snapshot::{Outcome, Snapshot, Stage};
+use serde::{Deserialize, Serialize};
+
+/// What it comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing failed, and what was asked about could be known.
+    Healthy,
+    /// A failure was diagnosed.
+    Unhealthy,
+    /// Nothing failed as far as could be known, but facts are missing that could change the answer.
+    Undecided,
+}
+
+/// The judgement of one snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnosed {
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// The one sentence.
+    pub headline: String,
+    /// The causes, the one to mend first in front.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Every check's verdict, in order.
+    pub findings: Vec<CheckVerdict>,
+    /// What could not be known and could change the answer.
+    pub unknown: Vec<Missing>,
+    /// The stages of a request's life with their standing.
+    pub chain: Vec<Link>,
+}
+
+/// One cause, or a symptom that nothing explains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The check's id.
+    pub cause: String,
+    /// The broken stage.
+    pub stage: Stage,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// A clause for the headline.
+    pub brief: String,
+    /// The proof in words.
+    pub because: String,
+    /// What it is about.
+    pub subjects: Vec<String>,
+    /// The facts that prove it.
+    pub evidence: Vec<Evidence>,
+    /// Ids of the checks that hold because of it.
+    pub explains: Vec<String>,
+    /// What to do, in order.
+    pub fix: Vec<Step>,
+    /// How to see that the fix worked.
+    pub verify: Vec<String>,
+}
+
+/// What one check says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckVerdict {
+    /// The check's id.
+    pub check: String,
+    /// Its stage.
+    pub stage: Stage,
+    /// `holds`, `clear`, `unknown` or `not_applicable`.
+    pub verdict: String,
+    /// Why it is unknown or not applicable, or the proof if it holds; empty if it is clear.
+    pub why: String,
+}
+
+/// A fact that could not be known and on which a check depends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The fact's path.
+    pub path: String,
+    /// The kind of obstacle.
+    pub why: String,
+    /// The obstacle in words.
+    pub detail: String,
+    /// Checks that stay undecided without it.
+    pub checks: Vec<String>,
+}
+
+/// Judges a snapshot. The error is a bug in a check's text.
+pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, String> {
+    let view = View::of(snapshot);
+    let findings = judge(checks, snapshot, &view)?;
+    let diagnoses = graph::causes(&findings);
+    let unknown = missing(&findings, snapshot);
+    let verdict = verdict(&findings, &diagnoses, &unknown);
+    Ok(Diagnosed {
+        headline: headline::write(snapshot, verdict, &diagnoses, &unknown),
+        chain: chain::links(snapshot, &findings),
+        findings: findings.iter().map(check_verdict).collect(),
+        verdict,
+        diagnoses,
+        unknown,
+    })
+}
+
+fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], unknown: &[Missing]) -> Verdict {
+    if diagnoses.iter().any(|diagnosis| diagnosis.severity == Severity::Fail) {
+        return Verdict::Unhealthy;
+    }
+    // Where no check applied, nothing was examined; that is not health.
+    let examined = findings.iter().any(|finding| matches!(finding.verdict, Judged::Clear | Judged::Holds));
+    if unknown.is_empty() && examined { Verdict::Healthy } else { Verdict::Undecided }
+}
+
+fn check_verdict(finding: &Finding) -> CheckVerdict {
+    let (verdict, why) = match &finding.verdict {
+        Judged::Holds => ("holds", finding.because.clone()),
+        Judged::Clear => ("clear", String::new()),
+        Judged::NotApplicable(why) => ("not_applicable", why.clone()),
+        Judged::Unknown(missing) => {
+            let reasons: Vec<String> = missing.iter().map(|(path, unknown)| format!("{path} {unknown}")).collect();
+            ("unknown", reasons.join("; "))
+        }
+    };
+    CheckVerdict { check: finding.check.spec.id.clone(), stage: finding.check.spec.stage, verdict: verdict.into(), why }
+}
+
+/// The missing facts on which a check depends, each once, and the probes that could not do their work.
+fn missing(findings: &[Finding], snapshot: &Snapshot) -> Vec<Missing> {
+    let mut list: Vec<Missing> = Vec::new();
+    for finding in findings {
+        let Judged::Unknown(reasons) = &finding.verdict else { continue };
+        for (path, unknown) in reasons {
+            let check = finding.check.spec.id.clone();
+            match list.iter_mut().find(|missing| missing.path == *path) {
+                Some(missing) => missing.checks.push(check),
+                None => list.push(Missing {
+                    path: path.clone(),
+                    why: unknown.why.to_string(),
+                    detail: unknown.detail.clone(),
+                    checks: vec![check],
+                }),
+            }
+        }
+    }
+    // What the user named and could not be examined is missing even where no check waits for it.
+    for probe in &snapshot.probes {
+        let (Outcome::Failed | Outcome::TimedOut | Outcome::Crashed) = probe.outcome else { continue };
+        if !list.iter().any(|missing| missing.detail == probe.detail) {
+            let why = probe.outcome.words().to_string();
+            list.push(Missing { path: probe.id.clone(), why, detail: probe.detail.clone(), checks: Vec::new() });
+        }
+    }
+    list
+}

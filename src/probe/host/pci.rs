@@ -1,0 +1,33 @@
+//! NVIDIA's display controllers in sysfs (Documentation/ABI/testing/sysfs-bus-pci).
+
+use crate::probe::tree::Tree;
+use crate::snapshot::{PciDevice, Unknown, Why};
+
+const DEVICES: &str = "sys/bus/pci/devices";
+const NVIDIA: &str = "0x10de";
+/// Class 0x03: VGA (0x0300) and 3D (0x0302) controllers. NVSwitch is a bridge (0x0680), a GPU's sound function 0x0403.
+const DISPLAY: &str = "0x03";
+
+/// The devices; unknown where the machine shows no PCI bus, as gVisor and some containers do.
+pub fn nvidia_devices(tree: &Tree) -> Result<Vec<PciDevice>, Unknown> {
+    let mut devices = Vec::new();
+    for address in tree.list(DEVICES)? {
+        let attribute = |name: &str| match tree.read(format!("{DEVICES}/{address}/{name}"), 64) {
+            Ok(text) => Ok(Some(text.trim().to_ascii_lowercase())),
+            // A device may leave the bus between the listing and the reading.
+            Err(unknown) if unknown.why == Why::Absent => Ok(None),
+            Err(unknown) => Err(unknown),
+        };
+        if attribute("vendor")?.as_deref() != Some(NVIDIA) {
+            continue;
+        }
+        let Some(class) = attribute("class")?.filter(|class| class.starts_with(DISPLAY)) else { continue };
+        let Some(device_id) = attribute("device")? else { continue };
+        let driver = tree.link_name(format!("{DEVICES}/{address}/driver")).map_err(|unknown| match unknown.why {
+            Why::Absent => Unknown::new(Why::Absent, format!("no kernel driver is bound to PCI device {address}")),
+            _ => unknown,
+        });
+        devices.push(PciDevice { address, device_id, class, driver: driver.into() });
+    }
+    Ok(devices)
+}

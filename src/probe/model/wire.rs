@@ -1,0 +1,285 @@
+//! The wire format of protocol buffers, read by position: what is not asked for is never read.
+//!
+//! Source: <https://protobuf.dev/programming-guides/encoding/>. Reads go through pread rather than a mapping: a file
+//! that shrinks meanwhile gives an error instead of a SIGBUS.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Bytes read at once. Field headers lie close together except around payloads, which are jumped over.
+const BUFFER_BYTES: usize = 16 << 10;
+/// Longest text that is kept, bytes; the rest of a longer one is dropped.
+const TEXT_LIMIT_BYTES: u64 = 4096;
+
+/// What can be read at a position.
+pub trait ReadAt {
+    /// Reads into `buffer` from `offset` on; 0 means that nothing lies there.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+}
+
+/// Why a file could not be read as ONNX.
+#[derive(Debug)]
+pub enum Fault {
+    /// The file ends at `at` inside `inside`, which would reach to `wants`, where that is known.
+    CutShort { at: u64, inside: &'static str, wants: Option<u64> },
+    /// The bytes at `at` are not what the format allows.
+    Malformed { at: u64, what: String },
+    /// The model is beyond the limits of this reader.
+    TooLarge(String),
+    /// The operating system failed to read.
+    Io(io::Error),
+}
+
+/// A stretch of the file: the payload of a length-delimited field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Span {
+    /// First byte.
+    pub start: u64,
+    /// Byte after the last.
+    pub end: u64,
+}
+
+impl Span {
+    /// Length, bytes.
+    pub fn bytes(self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// Wire type 0.
+    Varint(u64),
+    /// Wire type 2: a message, a text, raw bytes or packed numbers.
+    Span(Span),
+    /// Wire types 1 and 5; no number of that kind matters here.
+    Fixed,
+}
+
+/// A buffered reader at arbitrary positions.
+pub struct Reader<S> {
+    source: S,
+    file_bytes: u64,
+    buffer: Vec<u8>,
+    buffer_start: u64,
+}
+
+impl<S: ReadAt> Reader<S> {
+    /// A reader of `file_bytes` bytes of `source`.
+    pub fn new(source: S, file_bytes: u64) -> Self {
+        Self { source, file_bytes, buffer: Vec::new(), buffer_start: 0 }
+    }
+
+    /// The whole file.
+    pub fn whole(&self) -> Span {
+        Span { start: 0, end: self.file_bytes }
+    }
+
+    fn byte(&mut self, at: u64, inside: &'static str) -> Result<u8, Fault> {
+        if let Some(byte) = self.buffered(at) {
+            return Ok(byte);
+        }
+        self.buffer.resize(BUFFER_BYTES, 0);
+        let count = loop {
+            match self.source.read_at(&mut self.buffer, at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Io(error)),
+                Ok(count) => break count,
+            }
+        };
+        self.buffer.truncate(count);
+        self.buffer_start = at;
+        self.buffered(at).ok_or(Fault::CutShort { at, inside, wants: None })
+    }
+
+    fn buffered(&self, at: u64) -> Option<u8> {
+        let index = usize::try_from(at.checked_sub(self.buffer_start)?).ok()?;
+        self.buffer.get(index).copied()
+    }
+
+    /// The varint at `*at`, which moves behind it; it must end before `end`.
+    fn varint(&mut self, at: &mut u64, end: u64, inside: &'static str) -> Result<u64, Fault> {
+        let start = *at;
+        let mut value = 0u64;
+        for shift in (0..70).step_by(7) {
+            if *at >= end {
+                return Err(if end >= self.file_bytes {
+                    Fault::CutShort { at: end, inside, wants: None }
+                } else {
+                    Fault::Malformed { at: start, what: format!("a number runs past the end of {inside}") }
+                });
+            }
+            let byte = self.byte(*at, inside)?;
+            *at += 1;
+            // The tenth byte carries one bit; what a writer puts above it is dropped, as protobuf's readers do.
+            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Fault::Malformed { at: start, what: "a number of more than ten bytes".into() })
+    }
+
+    /// The text in `span`, at most 4 KiB of it. Bytes that are not UTF-8 are replaced.
+    pub fn text(&mut self, span: Span) -> Result<String, Fault> {
+        let end = span.end.min(span.start.saturating_add(TEXT_LIMIT_BYTES));
+        let mut bytes = Vec::with_capacity(end.saturating_sub(span.start) as usize);
+        for at in span.start..end {
+            bytes.push(self.byte(at, "a text")?);
+        }
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// The packed numbers in `span`, given to `each` one by one.
+    pub fn packed(&mut self, span: Span, mut each: impl FnMut(u64)) -> Result<(), Fault> {
+        let mut at = span.start;
+        while at < span.end {
+            each(self.varint(&mut at, span.end, "packed numbers")?);
+        }
+        Ok(())
+    }
+}
+
+/// A walk over the fields of one message.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields {
+    at: u64,
+    end: u64,
+    inside: &'static str,
+}
+
+impl Fields {
+    /// The fields of the message in `span`, called `inside` in errors.
+    pub fn of(span: Span, inside: &'static str) -> Self {
+        Self { at: span.start, end: span.end, inside }
+    }
+
+    /// The next field's number and value. Payloads are not read.
+    ///
+    /// # Errors
+    /// [`Fault::CutShort`] if the message ends with the file in mid-field, [`Fault::Malformed`] if it breaks the format.
+    pub fn next<S: ReadAt>(&mut self, reader: &mut Reader<S>) -> Result<Option<(u64, Value)>, Fault> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let start = self.at;
+        let key = reader.varint(&mut self.at, self.end, self.inside)?;
+        let number = key >> 3;
+        if number == 0 || number > (1 << 29) - 1 {
+            return Err(Fault::Malformed { at: start, what: format!("no field can have the number {number}") });
+        }
+        let value = match key & 7 {
+            0 => Value::Varint(reader.varint(&mut self.at, self.end, self.inside)?),
+            1 => self.fixed(reader, start, 8)?,
+            2 => {
+                let bytes = reader.varint(&mut self.at, self.end, self.inside)?;
+                Value::Span(self.take(reader, start, bytes)?)
+            }
+            5 => self.fixed(reader, start, 4)?,
+            other => return Err(Fault::Malformed { at: start, what: format!("wire type {other} is not in use") }),
+        };
+        Ok(Some((number, value)))
+    }
+
+    fn fixed<S: ReadAt>(&mut self, reader: &Reader<S>, start: u64, bytes: u64) -> Result<Value, Fault> {
+        self.take(reader, start, bytes).map(|_| Value::Fixed)
+    }
+
+    fn take<S: ReadAt>(&mut self, reader: &Reader<S>, start: u64, bytes: u64) -> Result<Span, Fault> {
+        let span = Span { start: self.at, end: self.at.saturating_add(bytes) };
+        if span.end > self.end {
+            // A length that no file has is nonsense rather than a file cut short.
+            let plausible = span.end < 1 << 50;
+            if self.end >= reader.file_bytes && plausible {
+                return Err(Fault::CutShort { at: reader.file_bytes, inside: self.inside, wants: Some(span.end) });
+            }
+            let what = format!("a field of {bytes} bytes runs past the end of {}", self.inside);
+            return Err(Fault::Malformed { at: start, what });
+        }
+        self.at = span.end;
+        Ok(span)
+    }
+}
+
+#[cfg(test)]
+impl ReadAt for &[u8] {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = self.get(offset.min(self.len() as u64) as usize..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fields(bytes: &[u8]) -> Result<Vec<(u64, Value)>, Fault> {
+        let mut reader = Reader::new(bytes, bytes.len() as u64);
+        let mut walk = Fields::of(reader.whole(), "the model");
+        let mut found = Vec::new();
+        while let Some(field) = walk.next(&mut reader)? {
+            found.push(field);
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn each_wire_type_is_walked() {
+        // 1: varint 300; 2: "ab"; 3: fixed64; 4: fixed32.
+        let bytes = [8, 0xac, 2, 18, 2, b'a', b'b', 25, 0, 0, 0, 0, 0, 0, 0, 0, 37, 0, 0, 0, 0];
+        let span = Span { start: 5, end: 7 };
+        let expected = [(1, Value::Varint(300)), (2, Value::Span(span)), (3, Value::Fixed), (4, Value::Fixed)];
+        assert_eq!(fields(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_negative_int64_keeps_all_its_bits() {
+        let bytes = [8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        assert_eq!(fields(&bytes).unwrap(), [(1, Value::Varint(u64::MAX))]);
+    }
+
+    #[test]
+    fn the_end_of_the_file_is_told_from_nonsense() {
+        let cut = fields(&[58, 100, 1, 2]).unwrap_err();
+        assert!(matches!(cut, Fault::CutShort { at: 4, wants: Some(102), .. }), "{cut:?}");
+        // A length of 2^63.
+        let huge = fields(&[58, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1]).unwrap_err();
+        assert!(matches!(huge, Fault::Malformed { at: 0, .. }), "{huge:?}");
+        for bytes in [&[0u8, 0][..], &[11, 0], &[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]] {
+            assert!(matches!(fields(bytes), Err(Fault::Malformed { .. })), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_at_four_kib() {
+        let bytes = vec![b'x'; 10_000];
+        let mut reader = Reader::new(&bytes[..], 10_000);
+        let whole = reader.whole();
+        assert_eq!(reader.text(whole).unwrap().len(), 4096);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_fields_or_a_fault(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(found) = fields(&bytes) {
+                prop_assert!(found.len() <= bytes.len());
+                for (_, value) in found {
+                    if let Value::Span(span) = value {
+                        prop_assert!(span.start <= span.end && span.end <= bytes.len() as u64);
+                    }
+                }
+            }
+        }
+    }
+}

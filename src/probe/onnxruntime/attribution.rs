@@ -1,0 +1,296 @@
+//! Which device reads which parameter: the model's structure joined with a placement.
+
+use super::placement_log::PlacementLog;
+use crate::probe::model::{Node, Structure};
+use std::collections::{HashMap, HashSet};
+
+/// The provider whose nodes run on the host.
+pub const CPU: &str = "CPUExecutionProvider";
+/// Longest chain of folded nodes that is followed.
+const CHAIN_LIMIT: usize = 16;
+/// Most nodes that are visited for one parameter.
+const VISIT_LIMIT: usize = 10_000;
+
+/// Parameter bytes by place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// Every reader is on a GPU provider.
+    pub gpu: u64,
+    /// A reader is on the CPU.
+    pub cpu: u64,
+    /// No reader was found in the execution graph.
+    pub unplaced: u64,
+}
+
+/// Where nodes run: a set of two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sides {
+    gpu: bool,
+    cpu: bool,
+}
+
+impl Sides {
+    fn of(provider: &str) -> Self {
+        Self { gpu: provider != CPU, cpu: provider == CPU }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self { gpu: self.gpu || other.gpu, cpu: self.cpu || other.cpu }
+    }
+}
+
+/// Attributes every parameter of `structure`. With all nodes on one provider everything is its.
+///
+/// A parameter belongs to its readers, found in the execution graph by operator and name, or by name where an
+/// optimization changed the operator. Nodes that onnxruntime computed beforehand, because all their inputs are
+/// parameters, are followed to the readers of what they made.
+pub fn attribute(structure: &Structure, log: &PlacementLog) -> Bytes {
+    let mut bytes = Bytes::default();
+    let mut providers = log.nodes_by_provider.iter().filter(|(_, count)| **count > 0);
+    let only = match (providers.next(), providers.next()) {
+        (Some((provider, _)), None) => Some(Sides::of(provider)),
+        _ => None,
+    };
+    let join = Join::new(structure, log);
+    for (scope, graph) in structure.scopes.iter().enumerate() {
+        for tensor in &graph.tensors {
+            let sides = only.unwrap_or_else(|| join.readers(scope, &tensor.name));
+            let sum = match sides {
+                Sides { cpu: true, .. } => &mut bytes.cpu,
+                Sides { gpu: true, .. } => &mut bytes.gpu,
+                _ => &mut bytes.unplaced,
+            };
+            *sum = sum.saturating_add(tensor.bytes);
+        }
+    }
+    bytes
+}
+
+/// A name in the scope that defines it.
+type Name<'a> = (usize, &'a str);
+
+struct Join<'a> {
+    structure: &'a Structure,
+    /// Scope and index of the nodes that read a name.
+    readers: HashMap<Name<'a>, Vec<(usize, usize)>>,
+    /// Names whose value is known before the model runs.
+    constant: HashSet<Name<'a>>,
+    by_operator_and_name: HashMap<(&'a str, &'a str), Option<Sides>>,
+    by_name: HashMap<&'a str, Option<Sides>>,
+}
+
+impl<'a> Join<'a> {
+    fn new(structure: &'a Structure, log: &'a PlacementLog) -> Self {
+        let mut join = Self {
+            structure,
+            readers: HashMap::new(),
+            constant: HashSet::new(),
+            by_operator_and_name: HashMap::new(),
+            by_name: HashMap::new(),
+        };
+        for (provider, op_type, name) in &log.nodes {
+            let sides = Sides::of(provider);
+            note(&mut join.by_operator_and_name, (op_type, name), sides);
+            if !name.is_empty() {
+                note(&mut join.by_name, original_name(name), sides);
+            }
+        }
+        join.index();
+        join
+    }
+
+    /// Finds out who reads what and what is constant. Scopes come after their parents, nodes after what they read.
+    fn index(&mut self) {
+        let defined: Vec<HashSet<&str>> = self
+            .structure
+            .scopes
+            .iter()
+            .map(|scope| {
+                let outputs = scope.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str);
+                scope.tensors.iter().map(|tensor| tensor.name.as_str()).chain(outputs).collect()
+            })
+            .collect();
+        for (scope, graph) in self.structure.scopes.iter().enumerate() {
+            self.constant.extend(graph.tensors.iter().map(|tensor| (scope, tensor.name.as_str())));
+            for (index, node) in graph.nodes.iter().enumerate() {
+                let inputs: Vec<Name<'a>> = node
+                    .inputs
+                    .iter()
+                    .filter(|input| !input.is_empty())
+                    .map(|input| (self.home(&defined, scope, input).unwrap_or(scope), input.as_str()))
+                    .collect();
+                if !inputs.is_empty() && inputs.iter().all(|input| self.constant.contains(input)) {
+                    self.constant.extend(node.outputs.iter().map(|output| (scope, output.as_str())));
+                }
+                for input in inputs {
+                    self.readers.entry(input).or_default().push((scope, index));
+                }
+            }
+        }
+    }
+
+    /// The scope that defines `name`, seen from `scope`.
+    fn home(&self, defined: &[HashSet<&str>], scope: usize, name: &str) -> Option<usize> {
+        let mut at = Some(scope);
+        while let Some(index) = at {
+            if defined.get(index)?.contains(name) {
+                return Some(index);
+            }
+            // A parent always precedes its child, so this ends.
+            at = self.structure.scopes.get(index)?.parent.filter(|parent| *parent < index);
+        }
+        None
+    }
+
+    /// Where the readers of a parameter run.
+    fn readers(&self, scope: usize, name: &str) -> Sides {
+        let mut sides = Sides::default();
+        let mut visits = 0;
+        let mut queue = vec![(scope, name, 0)];
+        while let Some((scope, name, depth)) = queue.pop() {
+            for (scope, index) in self.readers.get(&(scope, name)).into_iter().flatten() {
+                visits += 1;
+                if visits > VISIT_LIMIT {
+                    return sides;
+                }
+                let Some(node) = self.structure.scopes.get(*scope).and_then(|graph| graph.nodes.get(*index)) else {
+                    continue;
+                };
+                if let Some(placed) = self.placed(node) {
+                    sides = sides.with(placed);
+                } else if depth < CHAIN_LIMIT {
+                    let made = node.outputs.iter().filter(|output| self.constant.contains(&(*scope, output.as_str())));
+                    queue.extend(made.map(|output| (*scope, output.as_str(), depth + 1)));
+                }
+            }
+        }
+        sides
+    }
+
+    fn placed(&self, node: &Node) -> Option<Sides> {
+        let exact = self.by_operator_and_name.get(&(node.op_type.as_str(), node.name.as_str()));
+        match exact {
+            Some(sides) => *sides,
+            None => *self.by_name.get(node.name.as_str()).filter(|_| !node.name.is_empty())?,
+        }
+    }
+}
+
+/// Notes a node under a key; a key of nodes at different places tells nothing.
+fn note<K: std::hash::Hash + Eq>(index: &mut HashMap<K, Option<Sides>>, key: K, sides: Sides) {
+    index.entry(key).and_modify(|known| *known = known.filter(|known| *known == sides)).or_insert(Some(sides));
+}
+
+/// The name before an optimization: `fused conv1` and `mm/MatMulAddFusion_token_3` come from `conv1` and `mm`.
+fn original_name(name: &str) -> &str {
+    let name = name.strip_prefix("fused ").unwrap_or(name);
+    let name = match name.rsplit_once("_token_") {
+        Some((before, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => before,
+        _ => name,
+    };
+    let name = name.strip_suffix('/').unwrap_or(name);
+    match name.rsplit_once('/') {
+        Some((before, last)) if last.ends_with("Fusion") && !before.is_empty() => before,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::model::{NamedTensor, Scope};
+
+    const CUDA: &str = "CUDAExecutionProvider";
+
+    fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
+        let texts = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        Node { op_type: op_type.into(), name: name.into(), inputs: texts(inputs), outputs: texts(outputs) }
+    }
+
+    fn log(nodes: &[(&str, &str, &str)]) -> PlacementLog {
+        let mut log = PlacementLog::default();
+        log.seen = true;
+        for (provider, op_type, name) in nodes {
+            *log.nodes_by_provider.entry(provider.to_string()).or_default() += 1;
+            log.nodes.push((provider.to_string(), op_type.to_string(), name.to_string()));
+        }
+        log
+    }
+
+    fn structure() -> Structure {
+        let tensor = |name: &str, bytes| NamedTensor { name: name.into(), bytes };
+        let main = Scope {
+            parent: None,
+            nodes: vec![
+                node("Transpose", "fold", &["w1"], &["w1t"]),
+                node("MatMul", "mm", &["x", "w1t"], &["a"]),
+                node("Conv", "conv", &["a", "w2"], &["b"]),
+                node("Det", "det", &["b", "w3"], &["c"]),
+                node("Add", "add", &["c", "w3"], &["d"]),
+                node("Add", "lost", &["d", "w4"], &["e"]),
+                node("If", "if", &["cond"], &["f"]),
+            ],
+            tensors: [("w1", 1), ("w2", 10), ("w3", 100), ("w4", 1000), ("w5", 10_000)]
+                .map(|(name, bytes)| tensor(name, bytes))
+                .into(),
+        };
+        let branch = Scope {
+            parent: Some(0),
+            nodes: vec![node("Gemm", "inner", &["c", "w5", "k"], &["g"])],
+            tensors: vec![tensor("k", 100_000)],
+        };
+        Structure { scopes: vec![main, branch] }
+    }
+
+    #[test]
+    fn parameters_go_to_their_readers() {
+        let log = log(&[
+            (CUDA, "MatMul", "mm"),
+            (CUDA, "FusedConv", "fused conv"),
+            (CPU, "Det", "det"),
+            (CUDA, "Add", "add"),
+            (CUDA, "Gemm", "inner"),
+        ]);
+        // w1 through the folded Transpose, w2 by the fused name, w3 read on both sides, w4's reader is gone,
+        // w5 and k read in the branch.
+        assert_eq!(attribute(&structure(), &log), Bytes { gpu: 110_011, cpu: 100, unplaced: 1000 });
+    }
+
+    #[test]
+    fn one_provider_takes_all() {
+        let total = 111_111;
+        let all = |provider: &str| {
+            let mut log = log(&[]);
+            log.nodes_by_provider.insert(provider.into(), 7);
+            attribute(&structure(), &log)
+        };
+        assert_eq!(all(CPU), Bytes { cpu: total, ..Bytes::default() });
+        assert_eq!(all(CUDA), Bytes { gpu: total, ..Bytes::default() });
+        assert_eq!(attribute(&structure(), &log(&[])), Bytes { unplaced: total, ..Bytes::default() });
+    }
+
+    #[test]
+    fn nameless_nodes_at_two_places_prove_nothing() {
+        let tensor = NamedTensor { name: "w".into(), bytes: 4 };
+        let scope = Scope { parent: None, nodes: vec![node("Add", "", &["w"], &["y"])], tensors: vec![tensor] };
+        let structure = Structure { scopes: vec![scope] };
+        let both = log(&[(CUDA, "Add", ""), (CPU, "Add", "")]);
+        assert_eq!(attribute(&structure, &both).unplaced, 4);
+        let one = log(&[(CUDA, "Add", ""), (CPU, "Det", "det")]);
+        assert_eq!(attribute(&structure, &one).gpu, 4);
+    }
+
+    #[test]
+    fn names_before_optimizations() {
+        for (name, original) in [
+            ("fused conv1", "conv1"),
+            ("/enc/mm/MatMulAddFusion", "/enc/mm"),
+            ("mm/MatMulAddFusion_token_12", "mm"),
+            ("ln/LayerNormFusion/", "ln"),
+            ("/enc/Conv", "/enc/Conv"),
+            ("a_token_b", "a_token_b"),
+        ] {
+            assert_eq!(original_name(name), original);
+        }
+    }
+}

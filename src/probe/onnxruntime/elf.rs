@@ -1,0 +1,163 @@
+//! What a shared library asks of the dynamic linker, read without loading it.
+
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::read::{ReadCache, ReadRef};
+use object::{Endianness, elf};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Largest dynamic section that is read, bytes; 16 each entry.
+const DYNAMIC_LIMIT_BYTES: u64 = 1 << 20;
+/// Longest text, bytes.
+const TEXT_LIMIT_BYTES: u64 = 64 << 10;
+/// Most libraries that one library may ask for.
+const NEEDED_LIMIT: usize = 1024;
+
+/// The parts of a library's dynamic section that decide where others are looked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Dynamic {
+    /// Machine that it was built for, `EM_*`.
+    pub machine: u16,
+    /// DT_NEEDED, in order.
+    pub needed: Vec<String>,
+    /// Folders of DT_RPATH; empty if DT_RUNPATH is there, which disables it.
+    pub rpath: Vec<PathBuf>,
+    /// Folders of DT_RUNPATH.
+    pub runpath: Vec<PathBuf>,
+    /// Whether there is a DT_RUNPATH.
+    pub has_runpath: bool,
+}
+
+/// Machine and class of an ELF file, from its first bytes; `None` if it is none.
+pub fn machine(path: &Path) -> Option<u16> {
+    use std::io::Read;
+    let mut head = [0u8; 20];
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
+    File::open(path).ok()?.read_exact(&mut head).ok()?;
+    // ELFCLASS64 and little-endian: the only kind that CUDA knows.
+    (head.starts_with(b"\x7fELF\x02\x01")).then(|| u16::from_le_bytes([head[18], head[19]]))
+}
+
+/// Reads the dynamic section of the library at `path`. Of a file of 400 MB a few KiB are read.
+///
+/// # Errors
+/// Says what is wrong with the file.
+pub fn dynamic(path: &Path) -> Result<Dynamic, String> {
+    if !path.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("not a regular file".into());
+    }
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    // $ORIGIN is the folder of the file after links are followed.
+    let origin = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
+    parse(&ReadCache::new(file), &origin)
+}
+
+fn parse<'d, R: ReadRef<'d>>(data: R, origin: &Path) -> Result<Dynamic, String> {
+    let say = |error: object::read::Error| error.to_string();
+    let header = elf::FileHeader64::<Endianness>::parse(data).map_err(say)?;
+    let endian = header.endian().map_err(say)?;
+    let segments = header.program_headers(endian, data).map_err(say)?;
+    let dynamic = segments
+        .iter()
+        .find(|segment| segment.p_type(endian) == elf::PT_DYNAMIC)
+        .ok_or("no dynamic section: not a shared library")?;
+    if dynamic.p_filesz(endian) > DYNAMIC_LIMIT_BYTES {
+        return Err("the dynamic section is larger than 1 MiB".into());
+    }
+    let entries = dynamic.dynamic(endian, data).map_err(say)?.unwrap_or_default();
+    let value = |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
+    let texts = value(elf::DT_STRTAB).ok_or("no table of names")?;
+    // The table's address, as an offset into the file.
+    let base = segments
+        .iter()
+        .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
+        .find_map(|segment| {
+            let into = texts.checked_sub(segment.p_vaddr(endian))?;
+            (into < segment.p_filesz(endian)).then(|| segment.p_offset(endian).checked_add(into))?
+        })
+        .ok_or("the table of names is not in the file")?;
+    let length = data.len().map_err(|()| "its length cannot be read")?;
+    let text = |offset: u64| -> Option<String> {
+        let start = base.checked_add(offset)?;
+        let end = length.min(start.checked_add(TEXT_LIMIT_BYTES)?);
+        let bytes = data.read_bytes_at_until(start..end, 0).ok()?;
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    };
+    let mut found = Dynamic { machine: header.e_machine(endian).0, ..Dynamic::default() };
+    for entry in entries.iter().take_while(|entry| entry.tag(endian) != elf::DT_NULL) {
+        let tag = entry.tag(endian);
+        if ![elf::DT_NEEDED, elf::DT_RPATH, elf::DT_RUNPATH].contains(&tag) {
+            continue;
+        }
+        let text = text(entry.val(endian)).ok_or("a name lies outside the file")?;
+        if tag == elf::DT_RPATH {
+            found.rpath = folders(&text, origin);
+        } else if tag == elf::DT_RUNPATH {
+            found.has_runpath = true;
+            found.runpath = folders(&text, origin);
+        } else if found.needed.len() < NEEDED_LIMIT {
+            found.needed.push(text);
+        } else {
+            return Err(format!("it needs more than {NEEDED_LIMIT} libraries"));
+        }
+    }
+    if found.has_runpath {
+        found.rpath.clear();
+    }
+    Ok(found)
+}
+
+/// The folders of a search path in a library. Relative ones depend on the server's working directory and are left out.
+fn folders(path: &str, origin: &Path) -> Vec<PathBuf> {
+    let origin = origin.to_string_lossy();
+    path.split(':')
+        .map(|folder| folder.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin))
+        .filter(|folder| folder.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn this_program_needs_the_c_library() {
+        let own = std::env::current_exe().unwrap();
+        let found = dynamic(&own).unwrap();
+        assert!(found.needed.iter().any(|name| name == "libc.so.6"), "{found:?}");
+        assert_eq!(machine(&own), Some(found.machine));
+    }
+
+    #[test]
+    fn what_is_no_library_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text.so");
+        std::fs::write(&text, "not a library, but long enough to be looked at as one, which it is not").unwrap();
+        assert_eq!(machine(&text), None);
+        assert!(dynamic(&text).is_err());
+        assert_eq!(dynamic(folder.path()), Err("not a regular file".into()));
+    }
+
+    #[test]
+    fn the_origin_is_put_in_and_relative_folders_are_left_out() {
+        let found = folders("$ORIGIN/../lib:${ORIGIN}:relative::/opt/cuda/lib64", Path::new("/a/b"));
+        assert_eq!(found, [Path::new("/a/b/../lib"), Path::new("/a/b"), Path::new("/opt/cuda/lib64")]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn damaged_headers_are_survived(at in 0usize..4096, byte in any::<u8>(), cut in 0usize..20_000) {
+            let mut bytes = std::fs::read("/proc/self/exe").unwrap_or_default();
+            bytes.truncate(cut + 64);
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            let _ = parse(bytes.as_slice(), Path::new("/"));
+        }
+    }
+}

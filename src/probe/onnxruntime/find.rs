@@ -1,0 +1,214 @@
+//! Which onnxruntime library is the deployment's.
+
+use crate::probe::Context;
+use crate::snapshot::{Facts, Unknown, Why};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Most entries of a folder that are looked at.
+const ENTRY_LIMIT: usize = 10_000;
+
+/// The library and how it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The file `libonnxruntime.so*`.
+    pub library: PathBuf,
+    /// `--onnxruntime`, `--python`, or the maps of the server's process, with the place.
+    pub found_by: String,
+}
+
+/// Finds the library: the one that was named, else the one in the deployment's packages, else the server's own.
+///
+/// # Errors
+/// Says where was looked and what was seen there. [`Why::NotAsked`] if there was no place to look at all.
+pub fn find(context: &Context, facts: &Facts) -> Result<Found, Unknown> {
+    let version = facts.packages.onnxruntime_build.known().map(|build| build.version.as_str());
+    if let Some(named) = &context.ask.onnxruntime {
+        let library = at(named, version)?;
+        return Ok(Found { library, found_by: "--onnxruntime".into() });
+    }
+    let mut refused = None;
+    for (folder, found_by) in python_folders(context, facts) {
+        match at(&folder, version) {
+            Ok(library) => return Ok(Found { library, found_by }),
+            // A package that is there and cannot be asked says more than one that is absent.
+            Err(unknown) if unknown.why == Why::Absent => drop(refused.get_or_insert(unknown)),
+            Err(unknown) => return Err(unknown),
+        }
+    }
+    if let Some(libraries) = facts.process.gpu_libraries.known() {
+        for kind in ["onnxruntime", "onnxruntime_python"] {
+            let Some(mapped) = libraries.get(kind) else { continue };
+            let place = match kind {
+                "onnxruntime" => PathBuf::from(mapped),
+                // Python maps its extension module, which cannot be loaded elsewhere; the library lies beside it.
+                _ => Path::new(mapped).parent().unwrap_or(Path::new("/")).to_path_buf(),
+            };
+            let library = at(&place, version).map_err(|unknown| {
+                let detail = format!("the server's process has {mapped} mapped, but here: {}", unknown.detail);
+                Unknown::new(unknown.why, detail)
+            })?;
+            return Ok(Found { library, found_by: format!("maps of the server's process ({mapped})") });
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        let detail = "no onnxruntime was named (--onnxruntime, --python), and the server's process shows none";
+        Unknown::new(Why::NotAsked, detail)
+    }))
+}
+
+/// The site-packages folders of the deployment's Python.
+fn python_folders(context: &Context, facts: &Facts) -> Vec<(PathBuf, String)> {
+    if let Some(folders) = facts.packages.site_packages.known() {
+        let found_by = facts.packages.found_by.known().map_or("site-packages", String::as_str);
+        return folders.iter().map(|folder| (PathBuf::from(folder), found_by.to_string())).collect();
+    }
+    // Not resolved: in a virtual environment the interpreter is a link out of it.
+    let Some(prefix) = context.ask.python.as_deref().and_then(Path::parent).and_then(Path::parent) else {
+        return Vec::new();
+    };
+    entries(&prefix.join("lib"))
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("python3"))
+        .map(|(_, path)| (path.join("site-packages"), "--python".to_string()))
+        .collect()
+}
+
+/// The library at `place`: the file itself, or the one in a folder such as site-packages, `onnxruntime` or `capi`.
+fn at(place: &Path, version: Option<&str>) -> Result<PathBuf, Unknown> {
+    // The dynamic linker would look a bare name up elsewhere.
+    let place = &std::path::absolute(place).map_err(|error| Unknown::from_io(&error, place.display()))?;
+    let metadata = std::fs::metadata(place).map_err(|error| Unknown::from_io(&error, place.display()))?;
+    if metadata.is_file() {
+        return Ok(place.clone());
+    }
+    if !metadata.is_dir() {
+        let detail = format!("{} is neither a library nor a folder", place.display());
+        return Err(Unknown::new(Why::Malformed, detail));
+    }
+    for folder in ["", "onnxruntime/capi", "capi", "lib"] {
+        let entries = entries(&place.join(folder));
+        if let Some(library) = newest(&entries, version) {
+            return Ok(library);
+        }
+        if let Some((_, module)) = entries.iter().find(|(name, _)| name.starts_with("onnxruntime_pybind11_state")) {
+            let detail = format!(
+                "{} has no libonnxruntime.so beside it: Python packages before 1.19 carry only this extension module, \
+                 which no other program can load; name a libonnxruntime.so with --onnxruntime",
+                module.display()
+            );
+            return Err(Unknown::new(Why::Unsupported, detail));
+        }
+    }
+    let detail = format!("{} holds no libonnxruntime.so, nor does onnxruntime/capi in it", place.display());
+    Err(Unknown::new(Why::Absent, detail))
+}
+
+/// Among several libraries the one of the package's own version, else the one that was written last: an installation
+/// over another leaves both.
+fn newest(entries: &[(String, PathBuf)], version: Option<&str>) -> Option<PathBuf> {
+    let libraries = || {
+        entries.iter().filter(|(name, path)| {
+            name.strip_prefix("libonnxruntime.so").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                && path.is_file()
+        })
+    };
+    let of_version =
+        libraries().find(|(name, _)| version.is_some_and(|version| name.ends_with(&format!("so.{version}"))));
+    let written = |path: &Path| path.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    of_version.or_else(|| libraries().max_by_key(|(_, path)| written(path))).map(|(_, path)| path.clone())
+}
+
+/// Names and paths in a folder, in order; none if it cannot be read.
+fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(listing) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut entries: Vec<(String, PathBuf)> = listing
+        .take(ENTRY_LIMIT)
+        .flatten()
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .collect();
+    entries.sort();
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Ask;
+    use crate::snapshot::{Fact, Why};
+    use std::collections::BTreeMap;
+    use std::time::Instant;
+
+    fn ask(ask: Ask, change: impl FnOnce(&mut Facts)) -> Result<Found, Unknown> {
+        let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, ""));
+        change(&mut facts);
+        find(&Context { ask, deadline: Instant::now() }, &facts)
+    }
+
+    fn site_packages(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let capi = folder.path().join("lib/python3.11/site-packages/onnxruntime/capi");
+        std::fs::create_dir_all(&capi).unwrap();
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        for file in files {
+            std::fs::write(capi.join(file), "").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn the_named_folder_is_searched_in_its_usual_places() {
+        let folder = site_packages(&["libonnxruntime.so.1.23.2", "libonnxruntime_providers_shared.so"]);
+        for place in ["lib/python3.11/site-packages", "lib/python3.11/site-packages/onnxruntime/capi"] {
+            let named = Ask { onnxruntime: Some(folder.path().join(place)), ..Ask::default() };
+            let found = ask(named, |_| {}).unwrap();
+            assert!(found.library.ends_with("onnxruntime/capi/libonnxruntime.so.1.23.2"));
+            assert_eq!(found.found_by, "--onnxruntime");
+        }
+        let python = Ask { python: Some(folder.path().join("bin/python")), ..Ask::default() };
+        assert_eq!(ask(python, |_| {}).unwrap().found_by, "--python");
+    }
+
+    #[test]
+    fn an_old_wheel_is_explained() {
+        let folder = site_packages(&["onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so"]);
+        let python = Ask { python: Some(folder.path().join("bin/python")), ..Ask::default() };
+        let unknown = ask(python, |_| {}).unwrap_err();
+        assert_eq!(unknown.why, Why::Unsupported);
+        assert!(unknown.detail.contains("before 1.19"), "{unknown}");
+    }
+
+    #[test]
+    fn of_two_installations_the_package_says_which_is_the_last() {
+        let folder = site_packages(&["libonnxruntime.so.1.23.2", "libonnxruntime.so.1.19.2"]);
+        let python = Ask { python: Some(folder.path().join("bin/python")), ..Ask::default() };
+        for version in ["1.23.2", "1.19.2"] {
+            let build = crate::snapshot::OnnxruntimeBuild {
+                package_name: "onnxruntime".into(),
+                version: version.into(),
+                cuda_version: Fact::unknown(Why::Absent, ""),
+            };
+            let found = ask(python.clone(), |facts| facts.packages.onnxruntime_build = Fact::Known(build)).unwrap();
+            assert!(found.library.ends_with(format!("libonnxruntime.so.{version}")));
+        }
+    }
+
+    #[test]
+    fn the_server_s_maps_lead_to_the_library() {
+        let folder = site_packages(&["libonnxruntime.so.1.23.2", "onnxruntime_pybind11_state.so"]);
+        let module = folder.path().join("lib/python3.11/site-packages/onnxruntime/capi/onnxruntime_pybind11_state.so");
+        let maps = BTreeMap::from([("onnxruntime_python".to_string(), module.display().to_string())]);
+        let found = ask(Ask::default(), |facts| facts.process.gpu_libraries = Fact::Known(maps)).unwrap();
+        assert!(found.library.ends_with("libonnxruntime.so.1.23.2"));
+        let gone = BTreeMap::from([("onnxruntime".to_string(), "/nowhere/libonnxruntime.so.1".to_string())]);
+        let unknown = ask(Ask::default(), |facts| facts.process.gpu_libraries = Fact::Known(gone)).unwrap_err();
+        assert!(unknown.why == Why::Absent && unknown.detail.contains("server's process has /nowhere"), "{unknown}");
+    }
+
+    #[test]
+    fn nothing_to_look_at_is_not_asked() {
+        assert_eq!(ask(Ask::default(), |_| {}).unwrap_err().why, Why::NotAsked);
+        let absent = Ask { onnxruntime: Some("/nowhere/lib.so".into()), ..Ask::default() };
+        assert_eq!(ask(absent, |_| {}).unwrap_err().why, Why::Absent);
+    }
+}

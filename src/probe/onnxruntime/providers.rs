@@ -1,0 +1,150 @@
+//! Probe `onnxruntime`: the library, its version, its providers, and whether CUDA works in it.
+
+use super::find::{self, Found};
+use super::needed::{self, Search};
+use crate::probe::isolation::{self, Report};
+use crate::probe::{Context, Ran, environment};
+use crate::snapshot::{Fact, Facts, MissingLibrary, OrtFacts, Room, Unknown, Why};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Name of the provider library, beside onnxruntime's own.
+const CUDA_LIBRARY: &str = "libonnxruntime_providers_cuda.so";
+/// Name of the provider in `GetAvailableProviders`.
+pub const CUDA: &str = "CUDAExecutionProvider";
+
+/// Fills the room `ort`.
+pub fn run(context: &Context, facts: &mut Facts) -> Ran {
+    if context.ask.root != Path::new("/") {
+        let detail = "only files are read of a tree below --root; onnxruntime is not loaded from it";
+        facts.ort = OrtFacts::all_unknown(&Unknown::new(Why::Unsupported, detail));
+        return Ran::skipped(detail);
+    }
+    let Found { library, found_by } = match find::find(context, facts) {
+        Ok(found) => found,
+        Err(unknown) => {
+            facts.ort = OrtFacts::all_unknown(&unknown);
+            return Ran::from(&unknown);
+        }
+    };
+    let cuda_library = beside(&library);
+    let missing = match &cuda_library {
+        Ok(path) => missing(path, &library, facts),
+        Err(unknown) => Err(unknown.clone()),
+    };
+    let argument = json!({ "library": library.display().to_string() });
+    let report = isolation::run("onnxruntime", &argument, &environment::of_server(facts), context.deadline);
+    let obstacle = obstacle(&report);
+    let heard = heard(&report, obstacle.as_ref());
+    let missing = match (missing, heard.cuda_compiled_in.known()) {
+        (Err(unknown), Some(false)) if unknown.why == Why::Absent => Ok(Vec::new()),
+        (missing, _) => missing,
+    };
+    facts.ort = OrtFacts {
+        library: Fact::Known(library.display().to_string()),
+        found_by: Fact::Known(found_by),
+        cuda_provider_library: cuda_library.map(|path| path.display().to_string()).into(),
+        missing_libraries: missing.into(),
+        ..heard
+    };
+    obstacle.as_ref().map_or_else(Ran::ok, Ran::from)
+}
+
+/// What kept the child from its end, if anything: it died, or it met an error.
+pub fn obstacle(report: &Report) -> Option<Unknown> {
+    match report.result() {
+        Err(unknown) => Some(unknown),
+        Ok(result) => {
+            let obstacle = result.get("obstacle")?;
+            let unknown = serde_json::from_value(obstacle.clone());
+            Some(unknown.unwrap_or_else(|_| Unknown::new(Why::Crashed, "the child's answer makes no sense")))
+        }
+    }
+}
+
+/// The facts that the child reported before it ended, however it ended.
+fn heard(report: &Report, obstacle: Option<&Unknown>) -> OrtFacts {
+    let reason = obstacle.cloned().unwrap_or_else(|| Unknown::new(Why::Crashed, "the child did not report it"));
+    let part = |name: &str| report.parts.iter().find_map(|part| part.get(name));
+    let or_reason = |value: Option<Value>| value.ok_or_else(|| reason.clone());
+    let mut facts = OrtFacts::all_unknown(&reason);
+    facts.version = or_reason(part("version").cloned()).map(|version| text(&version)).into();
+    if let Some(Value::Array(providers)) = part("providers") {
+        let providers: Vec<String> = providers.iter().map(text).collect();
+        facts.cuda_compiled_in = Fact::Known(providers.iter().any(|name| name == CUDA));
+        facts.compiled_providers = Fact::Known(providers);
+    }
+    if let Some(cuda) = part("cuda") {
+        if let Some(registers) = cuda.get("registers").and_then(Value::as_bool) {
+            facts.cuda_registers = Fact::Known(registers);
+        }
+        facts.cuda_error = or_reason(cuda.get("error").cloned()).map(|error| text(&error)).into();
+    }
+    facts
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_string()
+}
+
+/// The provider library beside onnxruntime's own, which is where onnxruntime looks for it.
+fn beside(library: &Path) -> Result<PathBuf, Unknown> {
+    // Like onnxruntime, which asks the dynamic linker where it was loaded from: links are not followed.
+    let path = library.parent().unwrap_or(Path::new("/")).join(CUDA_LIBRARY);
+    match path.metadata() {
+        Ok(_) => Ok(path),
+        Err(error) => Err(Unknown::from_io(&error, path.display())),
+    }
+}
+
+fn missing(cuda_library: &Path, library: &Path, facts: &Facts) -> Result<Vec<MissingLibrary>, Unknown> {
+    let mut sites: Vec<PathBuf> =
+        facts.packages.site_packages.known().into_iter().flatten().map(PathBuf::from).collect();
+    // Of site-packages/onnxruntime/capi/libonnxruntime.so.
+    sites.extend(library.ancestors().nth(3).filter(|path| path.ends_with("site-packages")).map(Path::to_path_buf));
+    let search = Search::of_machine(environment::value(facts, "LD_LIBRARY_PATH").as_deref());
+    needed::missing(cuda_library, &search, &needed::usual_folders(&sites, Path::new("/usr/local")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::isolation::End;
+    use std::time::Duration;
+
+    fn report(end: End, parts: Vec<Value>) -> Report {
+        Report {
+            job: "onnxruntime".into(),
+            end,
+            last_stage: "registration of the CUDA execution provider".into(),
+            parts,
+            printed: String::new(),
+            took: Duration::from_millis(3),
+        }
+    }
+
+    #[test]
+    fn what_was_heard_before_a_crash_is_kept() {
+        let parts = vec![json!({"version": "1.19.2"}), json!({"providers": [CUDA, "CPUExecutionProvider"]})];
+        let report = report(End::Signal(libc::SIGSEGV), parts);
+        let obstacle = obstacle(&report);
+        let facts = heard(&report, obstacle.as_ref());
+        assert_eq!(facts.version, Fact::Known("1.19.2".into()));
+        assert_eq!(facts.cuda_compiled_in, Fact::Known(true));
+        let reason = facts.cuda_registers.reason().unwrap();
+        assert_eq!(reason.why, Why::Crashed);
+        assert_eq!(reason.detail, "segmentation fault in registration of the CUDA execution provider");
+        assert_eq!(facts.cuda_error.reason(), Some(reason));
+    }
+
+    #[test]
+    fn an_obstacle_is_the_reason_for_what_did_not_come() {
+        let old = Unknown::new(Why::Unsupported, "expected version >= '1.17.x', but got '1.16.3'");
+        let report = report(End::Result(json!({ "obstacle": old })), vec![json!({"version": "1.16.3"})]);
+        let obstacle = obstacle(&report);
+        assert_eq!(obstacle, Some(old.clone()));
+        let facts = heard(&report, obstacle.as_ref());
+        assert_eq!(facts.version, Fact::Known("1.16.3".into()));
+        assert_eq!(facts.compiled_providers, Fact::Unknown(old));
+    }
+}

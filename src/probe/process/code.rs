@@ -1,0 +1,105 @@
+//! Whether the server still runs the code that is on disk.
+
+use super::evidence::Evidence;
+use super::{libraries, sources};
+use crate::probe::tree::Tree;
+use crate::snapshot::{NewerFile, Unknown, Why};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A change counts only this long after the start, seconds: boot time has a granularity of one second.
+const MARGIN_SECONDS: f64 = 2.0;
+/// Most files told.
+const FILES_MAX: usize = 50;
+
+/// Source files changed after the process that runs them was started, newest first.
+///
+/// Empty where a reloader watches. Unknown if a process refused to say where it runs, or if the files are too many to
+/// say that none of them is newer.
+pub fn newer_than_start(all: &[Evidence], deadline: Instant) -> Result<Vec<NewerFile>, Unknown> {
+    let mut newer = Vec::new();
+    let mut cut_short = None;
+    for server in all.iter().filter(|one| one.member.owner && !has_owning_parent(one, all)) {
+        if all.iter().any(|one| one.process.reloads.known() == Some(&true) && descends(one, server, all)) {
+            continue;
+        }
+        let folder = server.working_directory.clone()?;
+        let runner = runner(server, all);
+        let started = runner.started.clone()?;
+        let tree = Tree::new(format!("/proc/{}/root", server.member.pid));
+        let home = home(&tree, server);
+        let start = sources::Start {
+            arguments: &server.arguments,
+            working_directory: &folder,
+            home: home.as_deref(),
+            is_python: server.is_python,
+        };
+        let mut files = sources::find(&tree, &start, deadline);
+        if !server.is_python
+            && let Ok(executable) = &server.executable
+        {
+            let path = executable.display().to_string();
+            files.add_file(&tree, Path::new(libraries::without_mark(&path)));
+        }
+        let pid = runner.member.pid.unsigned_abs().into();
+        for (path, changed) in files.changed {
+            let newer_by_seconds = ((changed - started) * 10.0).round() / 10.0;
+            if newer_by_seconds > MARGIN_SECONDS {
+                newer.push(NewerFile { path: path.display().to_string(), pid, newer_by_seconds });
+            }
+        }
+        cut_short = cut_short.or(files.cut_short);
+    }
+    if let (true, Some(detail)) = (newer.is_empty(), cut_short) {
+        return Err(Unknown::new(Why::Unsupported, format!("{detail}; none of them is newer than the server")));
+    }
+    newer.sort_by(|a, b| b.newer_by_seconds.total_cmp(&a.newer_by_seconds).then_with(|| a.path.cmp(&b.path)));
+    newer.truncate(FILES_MAX);
+    Ok(newer)
+}
+
+/// The process that imported the code last: the newest worker, or the server itself if it has none.
+fn runner<'a>(server: &'a Evidence, all: &'a [Evidence]) -> &'a Evidence {
+    // With --preload the parent imports the code, and a new worker is a copy of it.
+    if server.arguments.iter().any(|argument| argument == "--preload") {
+        return server;
+    }
+    let workers = all.iter().filter(|one| is_worker(one, server) && descends(one, server, all));
+    workers.max_by_key(|one| one.member.start_ticks).unwrap_or(server)
+}
+
+/// Whether a descendant serves as the parent does, rather than being a program that it called.
+fn is_worker(one: &Evidence, server: &Evidence) -> bool {
+    let has = |word: &str| one.arguments.iter().any(|argument| argument.contains(word));
+    let same_program = matches!((&one.executable, &server.executable), (Ok(a), Ok(b)) if a == b);
+    let spawned = has("multiprocessing") && !has("resource_tracker");
+    same_program && (one.member.owner || one.arguments == server.arguments || spawned)
+}
+
+fn has_owning_parent(one: &Evidence, all: &[Evidence]) -> bool {
+    all.iter().any(|other| other.member.owner && other.member.pid != one.member.pid && descends(one, other, all))
+}
+
+/// Whether `one` is `ancestor` or descends from it.
+fn descends(one: &Evidence, ancestor: &Evidence, all: &[Evidence]) -> bool {
+    let mut pid = one.member.pid;
+    for _ in 0..all.len() {
+        if pid == ancestor.member.pid {
+            return true;
+        }
+        match all.iter().find(|other| other.member.pid == pid) {
+            Some(found) => pid = found.member.parent,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Home folder of the process's user, from the passwd file that the process sees.
+fn home(tree: &Tree, server: &Evidence) -> Option<PathBuf> {
+    let uid = server.process.uid.known()?.to_string();
+    let text = tree.read("etc/passwd", 1024 * 1024).ok()?;
+    let fields =
+        text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&&*uid))?;
+    fields.get(5).map(PathBuf::from)
+}

@@ -1,0 +1,219 @@
+//! What `/proc` tells of each process of the server.
+
+use super::family::Member;
+use super::{command, libraries, unknown};
+use crate::probe::environment::{DECIDING, TELLING};
+use crate::snapshot::{Fact, ServerProcess, Unknown, Why};
+use procfs::process::{FDTarget, MMapPath, Process};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// A process of the server, with what the other facts are drawn from.
+pub struct Evidence {
+    pub process: ServerProcess,
+    pub member: Member,
+    /// The arguments, unmasked; empty if they could not be read. Never leaves the probe.
+    pub arguments: Vec<String>,
+    pub working_directory: Result<PathBuf, Unknown>,
+    pub executable: Result<PathBuf, Unknown>,
+    /// Start, seconds after 1970.
+    pub started: Result<f64, Unknown>,
+    /// Whether the process maps a Python library or is a Python interpreter.
+    pub is_python: bool,
+    libraries: Result<BTreeMap<String, String>, Unknown>,
+    nodes: Result<BTreeSet<String>, Unknown>,
+    environment: Result<BTreeMap<String, String>, Unknown>,
+}
+
+/// Reads one process; `None` if it has ended, or if its id now belongs to another one.
+pub fn of(member: &Member) -> Option<Evidence> {
+    let pid = member.pid;
+    let process = Process::new(pid).ok()?;
+    let stat = process.stat().ok().filter(|stat| stat.starttime == member.start_ticks)?;
+    if ['Z', 'X'].contains(&stat.state) {
+        return None;
+    }
+    let arguments = process.cmdline().map_err(|error| unknown(&error, pid, "cmdline"));
+    let arguments = arguments.map(|all| all.into_iter().take(4096).collect::<Vec<_>>());
+    let parent = Process::new(member.parent).and_then(|parent| parent.cmdline()).unwrap_or_default();
+    let working_directory = process.cwd().map_err(|error| unknown(&error, pid, "cwd"));
+    let executable = process.exe().map_err(|error| unknown(&error, pid, "exe"));
+    let started = started(stat.starttime);
+    let (libraries, maps_python) = match mapped(&process) {
+        Ok((libraries, python)) => (Ok(libraries), python),
+        Err(unknown) => (Err(unknown), false),
+    };
+    let runs_python = executable.as_ref().ok().and_then(|path| path.file_name()).is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("python") || name.starts_with("pypy")
+    });
+    let shown = |path: &PathBuf| libraries::without_mark(&path.display().to_string()).to_owned();
+    let record = ServerProcess {
+        pid: pid.unsigned_abs().into(),
+        role: if member.owner { "listener" } else { "descendant" }.into(),
+        command: arguments.clone().and_then(|all| told(&all, pid)).into(),
+        executable: executable.as_ref().map(shown).map_err(Unknown::clone).into(),
+        working_directory: working_directory.as_ref().map(shown).map_err(Unknown::clone).into(),
+        uid: uid(&process).into(),
+        started_at: started.clone().and_then(timestamp).into(),
+        resident_bytes: Fact::Known(stat.rss.saturating_mul(procfs::page_size())),
+        reloads: arguments.as_ref().map(|own| reloads(own) || reloads(&parent)).map_err(Unknown::clone).into(),
+    };
+    Some(Evidence {
+        process: record,
+        member: member.clone(),
+        arguments: arguments.unwrap_or_default(),
+        working_directory,
+        executable,
+        started,
+        is_python: runs_python || maps_python,
+        libraries,
+        nodes: nodes(&process),
+        environment: deciding(&process),
+    })
+}
+
+/// Libraries of GPU runtimes over all processes. One process that refuses leaves the whole unknown.
+pub fn gpu_libraries(all: &[Evidence]) -> Result<BTreeMap<String, String>, Unknown> {
+    let mut union = BTreeMap::new();
+    for one in readable(all, |one| &one.libraries) {
+        for (kind, path) in one? {
+            union.entry(kind.clone()).or_insert_with(|| path.clone());
+        }
+    }
+    Ok(union)
+}
+
+/// Device nodes that any of the processes holds open.
+pub fn device_nodes(all: &[Evidence]) -> Result<Vec<String>, Unknown> {
+    let mut union = BTreeSet::new();
+    for one in readable(all, |one| &one.nodes) {
+        union.extend(one?.iter().cloned());
+    }
+    Ok(union.into_iter().collect())
+}
+
+/// The environment of the first process.
+pub fn environment(all: &[Evidence]) -> Result<BTreeMap<String, String>, Unknown> {
+    match readable(all, |one| &one.environment).next() {
+        Some(environment) => environment.cloned(),
+        None => Err(Unknown::new(Why::Absent, "the server's processes ended while they were read")),
+    }
+}
+
+/// One part of every process, without those that ended meanwhile. If all ended, that is what is said.
+fn readable<'a, T: 'a>(
+    all: &'a [Evidence],
+    part: impl Fn(&'a Evidence) -> &'a Result<T, Unknown>,
+) -> impl Iterator<Item = Result<&'a T, Unknown>> {
+    let ended = |one: &Result<T, Unknown>| matches!(one, Err(unknown) if unknown.why == Why::Absent);
+    let all: Vec<_> = all.iter().map(part).collect();
+    let none_left = all.iter().all(|one| ended(one));
+    all.into_iter().filter(move |one| none_left || !ended(one)).map(|one| one.as_ref().map_err(Unknown::clone))
+}
+
+fn told(arguments: &[String], pid: i32) -> Result<String, Unknown> {
+    match arguments.iter().all(String::is_empty) {
+        true => Err(Unknown::new(Why::Absent, format!("/proc/{pid}/cmdline is empty"))),
+        false => Ok(command::masked(arguments)),
+    }
+}
+
+fn uid(process: &Process) -> Result<u64, Unknown> {
+    // The owner of /proc/PID is root for a process that may not be dumped, so its status comes first.
+    let owner = || process.uid().map_err(|error| unknown(&error, process.pid, "status"));
+    process.status().map(|status| status.euid).or_else(|_| owner()).map(u64::from)
+}
+
+/// Boot time plus start time. The kernel gives the former in whole seconds, rounded down.
+fn started(start_ticks: u64) -> Result<f64, Unknown> {
+    let boot =
+        procfs::boot_time_secs().map_err(|error| Unknown::new(Why::Unsupported, format!("/proc/stat: {error}")))?;
+    Ok(boot as f64 + start_ticks as f64 / procfs::ticks_per_second() as f64)
+}
+
+fn timestamp(seconds: f64) -> Result<String, Unknown> {
+    let stamp = jiff::Timestamp::from_millisecond((seconds * 1e3) as i64);
+    stamp
+        .map(|stamp| format!("{stamp:.3}"))
+        .map_err(|error| Unknown::new(Why::Malformed, format!("start time: {error}")))
+}
+
+/// Whether a program of these arguments watches its sources and starts anew when they change.
+fn reloads(arguments: &[String]) -> bool {
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let runs = |name: &str| arguments.iter().take(3).any(|word| word.rsplit('/').next() == Some(name));
+    has("--reload")
+        || has("--autoreload")
+        || (has("runserver") && !has("--noreload"))
+        || (runs("fastapi") && has("dev") && !has("--no-reload"))
+        || ["watchfiles", "watchmedo", "nodemon", "hupper"].into_iter().any(runs)
+}
+
+/// Libraries of GPU runtimes, by kind, and whether a Python library is mapped.
+fn mapped(process: &Process) -> Result<(BTreeMap<String, String>, bool), Unknown> {
+    let maps = process.maps().map_err(|error| unknown(&error, process.pid, "maps"))?;
+    let mut found = BTreeMap::new();
+    let mut python = false;
+    for map in maps {
+        let MMapPath::Path(path) = map.pathname else { continue };
+        let path = path.to_string_lossy();
+        let path = libraries::without_mark(&path);
+        python |= libraries::is_python(path);
+        if let Some(kind) = libraries::kind(path) {
+            found.entry(kind.to_owned()).or_insert_with(|| path.to_owned());
+        }
+    }
+    Ok((found, python))
+}
+
+/// Open device nodes of NVIDIA's driver, and WSL's GPU device.
+fn nodes(process: &Process) -> Result<BTreeSet<String>, Unknown> {
+    let descriptors = process.fd().map_err(|error| unknown(&error, process.pid, "fd"))?;
+    let paths = descriptors.flatten().filter_map(|descriptor| match descriptor.target {
+        FDTarget::Path(path) => Some(path.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    Ok(paths.filter(|path| path.starts_with("/dev/nvidia") || path == "/dev/dxg").collect())
+}
+
+/// The deciding variables of the environment that the process was started with.
+fn deciding(process: &Process) -> Result<BTreeMap<String, String>, Unknown> {
+    let mut all = process.environ().map_err(|error| unknown(&error, process.pid, "environ"))?;
+    let names = DECIDING.iter().chain(TELLING);
+    let one = |name: &&str| {
+        all.remove(std::ffi::OsStr::new(name)).map(|value| ((*name).to_owned(), value.to_string_lossy().into_owned()))
+    };
+    Ok(names.filter_map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reloaders_are_recognized() {
+        let of = |line: &str| reloads(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert!(of("/v/bin/python /v/bin/uvicorn app:app --reload"));
+        assert!(of("/v/bin/python /v/bin/fastapi dev main.py"));
+        assert!(of("python manage.py runserver 0.0.0.0:8000"));
+        assert!(!of("python manage.py runserver --noreload"));
+        assert!(!of("/v/bin/python /v/bin/uvicorn app:app --workers 2"));
+        assert!(!of("/v/bin/python /v/bin/fastapi run main.py"));
+    }
+
+    #[test]
+    fn this_process_is_read() {
+        let stat = Process::myself().unwrap().stat().unwrap();
+        let member = Member { pid: stat.pid, parent: stat.ppid, start_ticks: stat.starttime, owner: true };
+        let evidence = of(&member).unwrap();
+        assert_eq!(evidence.process.role, "listener");
+        assert!(evidence.process.command.known().unwrap().contains("gpu_doctor"));
+        assert!(evidence.process.resident_bytes.known().is_some_and(|bytes| *bytes > 1 << 20));
+        let now = jiff::Timestamp::now().as_millisecond() as f64 / 1e3;
+        let age = now - evidence.started.unwrap();
+        assert!((-1.0..3600.0).contains(&age), "{age}");
+        let later = Member { start_ticks: stat.starttime + 1, ..member };
+        assert!(of(&later).is_none(), "another process with the same id is not this one");
+    }
+}

@@ -1,0 +1,109 @@
+//! The sockets that listen on the server's port.
+
+use crate::snapshot::{Listener, Unknown, Why};
+use procfs::net::TcpState;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use url::Url;
+
+/// A listening socket.
+pub struct Socket {
+    pub listener: Listener,
+    /// Inode number, by which `/proc/PID/fd` names the socket.
+    pub inode: u64,
+    /// How well its address fits the URL's.
+    fit: Fit,
+}
+
+/// How well a local address fits a URL's host; the kernel prefers the exact address as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Exact,
+    Any,
+    Other,
+}
+
+/// The addresses that the URL's host stands for.
+pub fn addresses(server: &Url) -> Vec<IpAddr> {
+    let Some(host) = server.host_str().map(|host| host.trim_matches(['[', ']'])) else { return Vec::new() };
+    match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => (host, 0).to_socket_addrs().map(|all| all.map(|a| a.ip()).collect()).unwrap_or_default(),
+    }
+}
+
+/// Every socket that listens on `port` in the doctor's network namespace, best fitting first.
+pub fn listening(port: u16, wanted: &[IpAddr]) -> Result<Vec<Socket>, Unknown> {
+    let (four, six) = (procfs::net::tcp(), procfs::net::tcp6());
+    if let (Err(error), Err(_)) = (&four, &six) {
+        return Err(Unknown::new(Why::Denied, format!("/proc/net/tcp: {error}")));
+    }
+    let entries = four.unwrap_or_default().into_iter().chain(six.unwrap_or_default());
+    let listening = entries.filter(|entry| entry.state == TcpState::Listen);
+    Ok(choose(listening.map(|entry| (entry.local_address, entry.uid, entry.inode)), port, wanted))
+}
+
+/// Sockets of which the URL's connections would be accepted: those that fit best.
+pub fn best(sockets: &[Socket]) -> impl Iterator<Item = &Socket> {
+    let fit = sockets.iter().map(|socket| socket.fit).min();
+    sockets.iter().filter(move |socket| Some(socket.fit) == fit)
+}
+
+/// Of listening sockets, told by address, user and inode, those on the port.
+fn choose(sockets: impl Iterator<Item = (SocketAddr, u32, u64)>, port: u16, wanted: &[IpAddr]) -> Vec<Socket> {
+    let mut sockets: Vec<Socket> = sockets
+        .filter(|(address, ..)| address.port() == port)
+        .map(|(address, uid, inode)| Socket {
+            listener: Listener { address: address.to_string(), uid: uid.into() },
+            inode,
+            fit: fit(address, wanted),
+        })
+        .collect();
+    sockets.sort_by_key(|socket| socket.fit);
+    sockets
+}
+
+fn fit(local: SocketAddr, wanted: &[IpAddr]) -> Fit {
+    let local = local.ip().to_canonical();
+    if wanted.iter().any(|address| address.to_canonical() == local) {
+        return Fit::Exact;
+    }
+    // `[::]` takes IPv4 connections too, unless the socket says otherwise, which /proc does not tell.
+    let takes = |address: &IpAddr| local.is_ipv6() || address.to_canonical().is_ipv4();
+    if local.is_unspecified() && (wanted.is_empty() || wanted.iter().any(takes)) {
+        return Fit::Any;
+    }
+    Fit::Other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(local: &str, inode: u64) -> (SocketAddr, u32, u64) {
+        (local.parse().unwrap(), 1000, inode)
+    }
+
+    #[test]
+    fn the_exact_address_beats_the_wildcard_and_other_ports_do_not_count() {
+        let entries = vec![
+            entry("10.0.0.5:8000", 1),
+            entry("0.0.0.0:8000", 2),
+            entry("127.0.0.1:8000", 3),
+            entry("127.0.0.1:8001", 5),
+        ];
+        let wanted = ["127.0.0.1".parse().unwrap()];
+        let sockets = choose(entries.into_iter(), 8000, &wanted);
+        assert_eq!(sockets.iter().map(|s| s.inode).collect::<Vec<_>>(), [3, 2, 1], "all on the port are told");
+        assert_eq!(best(&sockets).map(|s| s.inode).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn a_dual_stack_wildcard_serves_an_ipv4_url() {
+        let wanted = ["127.0.0.1".parse().unwrap()];
+        let entries = vec![entry("[::1]:80", 1), entry("[::]:80", 2)];
+        let sockets = choose(entries.into_iter(), 80, &wanted);
+        assert_eq!(best(&sockets).map(|s| s.inode).collect::<Vec<_>>(), [2]);
+        let mapped = choose(vec![entry("[::ffff:127.0.0.1]:80", 3)].into_iter(), 80, &wanted);
+        assert_eq!(mapped[0].fit, Fit::Exact);
+    }
+}

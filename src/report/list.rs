@@ -1,0 +1,32 @@
+//! The list of checks.
+
+use crate::check::Checks;
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// Writes the checks, one line each, under their stages.
+pub fn list_text(checks: &Checks, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut stage = None;
+    for check in checks.iter() {
+        let spec = &check.spec;
+        if stage != Some(spec.stage) {
+            writeln!(out, "{}", spec.stage)?;
+            stage = Some(spec.stage);
+        }
+        writeln!(out, "  {:<38} {:<5} {}", spec.id, spec.severity.name(), spec.title)?;
+    }
+    Ok(())
+}
+
+/// Writes the checks as a JSON array.
+pub fn list_json(checks: &Checks, out: &mut dyn Write) -> std::io::Result<()> {
+    let entry = |check: &crate::check::Check| {
+        let spec = &check.spec;
+        json!({
+            "id": spec.id, "stage": spec.stage, "title": spec.title, "severity": spec.severity,
+            "confidence": spec.confidence, "symptom": spec.symptom, "explains": spec.explains, "docs": spec.docs,
+        })
+    };
+    serde_json::to_writer_pretty(&mut *out, &checks.iter().map(entry).collect::<Vec<Value>>())?;
+    out.write_all(b"\n")
+}

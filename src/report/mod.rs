@@ -1,0 +1,94 @@
+//! Floor 3: tells the diagnosis. One document, one file per form of it.
+
+mod explain;
+mod json;
+mod list;
+mod text;
+
+pub use explain::explain;
+pub use list::{list_json, list_text};
+
+use crate::cli::Format;
+use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};
+use crate::snapshot::{Outcome, Snapshot, Target};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+
+/// Name and major version of the report's format.
+pub const SCHEMA: &str = "gpu-doctor/report/v1";
+
+/// What is told of one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Program and version that judged.
+    pub tool: String,
+    /// When the facts were taken, RFC 3339.
+    pub taken_at: String,
+    /// What was asked about.
+    pub target: Target,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// The one sentence.
+    pub headline: String,
+    /// The causes, the one to mend first in front.
+    pub diagnoses: Vec<Diagnosis>,
+    /// The stages of a request's life.
+    pub stages: Vec<Link>,
+    /// Every check's verdict.
+    pub findings: Vec<CheckVerdict>,
+    /// What could not be known and could change the answer.
+    pub unknown: Vec<Missing>,
+    /// How each probe went.
+    pub probes: Vec<ProbeLine>,
+}
+
+/// How one probe went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeLine {
+    /// The probe's id.
+    pub id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What happened, unless all went well.
+    pub detail: String,
+    /// How long it took, milliseconds.
+    pub duration_ms: f64,
+}
+
+impl Report {
+    /// The report of a judged snapshot.
+    pub fn new(snapshot: &Snapshot, diagnosed: Diagnosed) -> Report {
+        Report {
+            schema: SCHEMA.into(),
+            tool: crate::TOOL.into(),
+            taken_at: snapshot.taken_at.clone(),
+            target: snapshot.target.clone(),
+            verdict: diagnosed.verdict,
+            headline: diagnosed.headline,
+            diagnoses: diagnosed.diagnoses,
+            stages: diagnosed.chain,
+            findings: diagnosed.findings,
+            unknown: diagnosed.unknown,
+            probes: snapshot
+                .probes
+                .iter()
+                .map(|probe| ProbeLine {
+                    id: probe.id.clone(),
+                    outcome: probe.outcome,
+                    detail: probe.detail.clone(),
+                    duration_ms: probe.duration_ms,
+                })
+                .collect(),
+        }
+    }
+
+    /// Writes the report in the form asked for.
+    pub fn write(&self, format: Format, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+        match format {
+            Format::Text => text::write(self, verbose, out),
+            Format::Json => json::write(self, out),
+        }
+    }
+}

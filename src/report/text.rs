@@ -1,0 +1,208 @@
+//! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
+
+use super::Report;
+use crate::check::{Confidence, Severity};
+use crate::diagnosis::{Diagnosis, Standing, Verdict};
+use crate::snapshot::Outcome;
+use colored::{ColoredString, Colorize};
+use std::io::Write;
+
+/// Width of the text, columns.
+const WIDTH: usize = 100;
+
+/// Writes the report as text. Colour follows `colored`'s global switch, and nothing depends on it.
+pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+    let headline = match report.verdict {
+        Verdict::Healthy => report.headline.green().bold(),
+        Verdict::Unhealthy => report.headline.red().bold(),
+        Verdict::Undecided => report.headline.yellow().bold(),
+    };
+    for line in wrap(&headline.input, WIDTH) {
+        let mut styled = headline.clone();
+        styled.input = line;
+        writeln!(out, "{styled}")?;
+    }
+    writeln!(out)?;
+    stages(report, out)?;
+    for (number, diagnosis) in report.diagnoses.iter().enumerate() {
+        cause(number + 1, diagnosis, out)?;
+    }
+    unknown(report, verbose, out)?;
+    probes(report, verbose, out)?;
+    if verbose {
+        findings(report, out)?;
+    }
+    Ok(())
+}
+
+fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    for link in &report.stages {
+        let (word, style): (&str, fn(&str) -> ColoredString) = match link.standing {
+            Standing::Pass => ("pass", |w| w.green()),
+            Standing::Warn => ("warn", |w| w.yellow()),
+            Standing::Fail => ("FAIL", |w| w.red().bold()),
+            Standing::Unknown => ("unknown", |w| w.yellow()),
+            Standing::Blocked => ("blocked", |w| w.dimmed()),
+            Standing::NotApplicable => ("-", |w| w.dimmed()),
+        };
+        let head = format!("  {:<10} {:<8}", link.stage.name(), word);
+        let lines = wrap(&plain(&link.seen), WIDTH - head.len() - 1);
+        let shown = format!("  {:<10} {}", link.stage.name(), style(&format!("{word:<8}")));
+        writeln!(out, "{shown} {}", lines.first().map_or("", String::as_str))?;
+        for line in lines.iter().skip(1) {
+            writeln!(out, "{:width$} {line}", "", width = head.len())?;
+        }
+    }
+    Ok(())
+}
+
+fn cause(number: usize, diagnosis: &Diagnosis, out: &mut dyn Write) -> std::io::Result<()> {
+    let kind = match diagnosis.severity {
+        Severity::Fail => "cause".red().bold(),
+        Severity::Warn => "warning".yellow().bold(),
+    };
+    let sure = match diagnosis.confidence {
+        Confidence::Proven => "proven",
+        Confidence::Likely => "likely",
+        Confidence::Possible => "possible",
+    };
+    writeln!(out, "\n{number}. {kind}: {} ({}, {sure})", diagnosis.cause.bold(), diagnosis.stage)?;
+    paragraph(out, "   ", &diagnosis.because)?;
+    if !diagnosis.explains.is_empty() {
+        paragraph(out, "   ", &format!("It explains: {}.", diagnosis.explains.join(", ")))?;
+    }
+    writeln!(out, "   {}", "proof".bold())?;
+    for evidence in &diagnosis.evidence {
+        let said = match (&evidence.value, &evidence.unknown) {
+            (Some(serde_json::Value::Object(exchange)), _) if exchange.contains_key("status") => spoken(exchange),
+            (Some(value), _) => short(value),
+            (None, Some(unknown)) => format!("unknown: {unknown}"),
+            (None, None) => "unknown".into(),
+        };
+        writeln!(out, "     {} = {}", evidence.path, plain(&clip(&said, 220)))?;
+    }
+    writeln!(out, "   {}", "fix".bold())?;
+    for step in &diagnosis.fix {
+        if !step.say.is_empty() {
+            paragraph(out, "     ", &step.say)?;
+        }
+        if !step.run.is_empty() {
+            writeln!(out, "       {}", plain(&step.run).cyan())?;
+        }
+    }
+    writeln!(out, "   {}", "then verify".bold())?;
+    for command in &diagnosis.verify {
+        writeln!(out, "       {}", plain(command).cyan())?;
+    }
+    writeln!(out, "   more: gpu-doctor explain {}", diagnosis.cause)
+}
+
+fn unknown(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+    if report.unknown.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", "could not be known".bold())?;
+    let shown = if verbose { report.unknown.len() } else { 6 };
+    for missing in report.unknown.iter().take(shown) {
+        paragraph(out, "  ", &format!("{}: {}: {}", missing.path, missing.why, missing.detail))?;
+    }
+    match report.unknown.len().saturating_sub(shown) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more (-v shows all)"),
+    }
+}
+
+fn probes(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+    let worth = |outcome: Outcome| verbose || !matches!(outcome, Outcome::Ok | Outcome::Skipped);
+    let mut lines = report.probes.iter().filter(|probe| worth(probe.outcome)).peekable();
+    if lines.peek().is_some() {
+        writeln!(out, "\n{}", "probes".bold())?;
+    }
+    for probe in lines {
+        let outcome = probe.outcome.words();
+        let seconds = probe.duration_ms / 1000.0;
+        paragraph(out, "  ", &format!("{:<12} {outcome} after {seconds:.2} s {}", probe.id, probe.detail))?;
+    }
+    Ok(())
+}
+
+fn findings(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "\n{}", "checks".bold())?;
+    for finding in &report.findings {
+        let verdict = finding.verdict.replace('_', " ");
+        paragraph(out, "  ", &format!("{:<38} {verdict:<15} {}", finding.check, finding.why))?;
+    }
+    Ok(())
+}
+
+/// A request and its answer on one line.
+fn spoken(exchange: &serde_json::Map<String, serde_json::Value>) -> String {
+    let text = |name: &str| exchange.get(name).map(short).unwrap_or_default();
+    let field = |field: &serde_json::Value| format!("{}={}", short(&field["name"]), short(&field["value"]));
+    let sent = exchange.get("fields").and_then(|fields| fields.as_array()).into_iter().flatten();
+    let sent: Vec<String> = sent.map(field).collect();
+    format!("{} {} ({}) -> {} {}", text("method"), text("path"), sent.join(", "), text("status"), text("answer"))
+}
+
+fn short(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<()> {
+    for line in wrap(&plain(text), WIDTH - indent.len()) {
+        writeln!(out, "{indent}{line}")?;
+    }
+    Ok(())
+}
+
+/// Text from servers and libraries, made harmless to a terminal: no control characters.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn clip(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
+/// Breaks text at spaces into lines of at most `width` columns; longer words stay whole, so that paths can be copied.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_at_spaces_and_words_stay_whole() {
+        assert_eq!(wrap("one two  three", 8), ["one two", "three"]);
+        assert_eq!(wrap("/a/very/long/path x", 5), ["/a/very/long/path", "x"]);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\u{1b}[31mred\r\n"), "a [31mred  ");
+    }
+
+    #[test]
+    fn long_values_are_clipped_at_a_character() {
+        assert_eq!(clip("äöü", 2), "äö...");
+        assert_eq!(clip("äöü", 3), "äöü");
+    }
+}

@@ -1,0 +1,8 @@
+//! NVML and CUDA against the fake driver of fixtures/drivers.
+
+mod broken;
+mod jobs;
+mod runs;
+mod samples;
+#[path = "../setup/mod.rs"]
+mod setup;
