@@ -376,3 +376,38 @@ fn kserve_tensors_are_built_from_the_metadata_and_a_missing_input_is_found() {
     let good = server.received().into_iter().rfind(|request| request.body.contains("\"lang\"")).unwrap();
     assert!(good.body.contains(r#"{"name":"lang","shape":[1,1],"datatype":"BYTES","data":["en"]}"#), "{}", good.body);
 }
+
+#[test]
+fn a_self_signed_certificate_is_said_and_curls_k_accepts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let openssl = |arguments: &str| {
+        let mut command = std::process::Command::new("openssl");
+        command.args(arguments.split(' ')).current_dir(folder.path());
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        command
+    };
+    let made =
+        openssl("req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 1 -subj /CN=localhost").status();
+    if !made.is_ok_and(|status| status.success()) {
+        return eprintln!("left out: openssl cannot make a certificate here");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server =
+        openssl(&format!("s_server -accept 127.0.0.1:{port} -key k.pem -cert c.pem -www -quiet")).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let url = format!("https://127.0.0.1:{port}");
+    let strict = probe(ask(&url, None), 5);
+    let lenient = probe(ask(&url, Some(&format!("curl -k {url}/asr"))), 5);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let error = known(&strict.request.reach_error);
+    assert!(error.contains("TLS") && error.contains("self-signed"), "{error}");
+    assert_eq!(known(&lenient.request.reachable), &true);
+    assert_eq!(status(&lenient.request.client), 200);
+}

@@ -1,4 +1,7 @@
-//! The service probe against real servers. Each test says so and ends where its server's environment was not made.
+//! The service probe against real servers. `fixtures/venv.sh cpu` and `fixtures/servers/triton/venv.sh` make what they
+//! need; `GPU_DOCTOR_VENV_CPU` and `GPU_DOCTOR_VENV_TRITON` may name it elsewhere.
+
+mod setup;
 
 use gpu_doctor::probe::{Ask, Context, service};
 use gpu_doctor::snapshot::{Exchange, Fact, Facts, MissingField, Unknown, Why};
@@ -7,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
-const TARGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 
 /// A server that is stopped when this is dropped.
 struct Server {
@@ -31,14 +33,9 @@ impl Drop for Server {
     }
 }
 
-/// The environment `name`, or `None`, with a note, where it was not made.
+/// The environment that the variable names, else `target/venv-NAME`; `None`, with a note, where it was not made.
 fn environment(variable: &str, name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map_or_else(|| Path::new(TARGET).join(name), PathBuf::from);
-    let found = path.join("bin/python").exists();
-    if !found {
-        eprintln!("skipped: no Python environment at {}", path.display());
-    }
-    found.then_some(path)
+    std::env::var_os(variable).map(PathBuf::from).or_else(|| setup::venv::venv(name))
 }
 
 fn start(mut command: Command, ready: &str, port: u16) -> Server {
@@ -101,7 +98,7 @@ fn asr(venv: &Path) -> Server {
 
 #[test]
 fn the_fastapi_server_gets_its_lang_in_both_request_forms() {
-    let Some(venv) = environment("GPU_DOCTOR_VENV_CPU", "venv-cpu") else { return };
+    let Some(venv) = environment("GPU_DOCTOR_VENV_CPU", "cpu") else { return };
     let server = asr(&venv);
     let client = format!("curl -X POST {}/asr -F audio=@{FIXTURES}/samples/speech.wav", server.url);
     let facts = probe(&server.url, None, Some(client));
@@ -123,7 +120,7 @@ fn the_fastapi_server_gets_its_lang_in_both_request_forms() {
 
 #[test]
 fn the_real_triton_names_the_input_that_the_client_lacks() {
-    let Some(venv) = environment("GPU_DOCTOR_VENV_TRITON", "venv-triton") else { return };
+    let Some(venv) = environment("GPU_DOCTOR_VENV_TRITON", "triton") else { return };
     let port = free_port();
     let mut command = Command::new("sh");
     command.arg(format!("{FIXTURES}/servers/triton/start.sh")).arg(port.to_string()).arg(venv);

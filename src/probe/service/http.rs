@@ -279,6 +279,10 @@ fn tls_cause(error: &rustls::Error) -> String {
         E::InvalidCertificate(C::UnknownIssuer) => {
             "the certificate is self-signed or its issuer is not trusted (curl: --cacert FILE)".into()
         }
+        // webpki's word for a certificate that signs itself; the variant is not public here.
+        E::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the certificate is self-signed".into()
+        }
         E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => "the certificate has expired".into(),
         E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
             "the certificate is not valid yet".into()

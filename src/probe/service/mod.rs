@@ -99,7 +99,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     }
     if let Some(good) = &verdict.good {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
-        facts.execution = window::measure(&http, &server, &good.message, context, facts);
+        facts.execution = window::measure(&talk, &good.message, context, facts);
     }
     ran
 }

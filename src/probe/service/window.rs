@@ -1,7 +1,6 @@
 //! The measuring window: known-good requests, one after the other, with the GPUs' counters in step.
 
-use super::conversation::accepts;
-use super::http::Http;
+use super::conversation::{Conversation, accepts};
 use super::message::Message;
 use crate::probe::Context;
 use crate::probe::nvml::sampler::{self, GpuSample, Sample};
@@ -9,7 +8,6 @@ use crate::snapshot::{ExecutionFacts, Fact, Facts, GpuWindow, Phases, Room, Seri
 use procfs::process::Process;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use url::Url;
 
 /// Idle time before the window and after it, when the GPUs are sampled.
 const BASELINE: Duration = Duration::from_millis(1200);
@@ -18,9 +16,10 @@ const AFTER: Duration = Duration::from_millis(500);
 const UNSAMPLED_REQUESTS: u32 = 3;
 
 /// Repeats the good request and reads counters before, during and after.
-pub fn measure(http: &Http, server: &Url, good: &Message, context: &Context, facts: &Facts) -> ExecutionFacts {
+pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &Facts) -> ExecutionFacts {
+    let http = talk.http;
     let unsent = Unknown::new(Why::Malformed, "the good request could not be formed again");
-    let Some(outgoing) = good.outgoing(server, &context.ask.headers) else {
+    let Some(outgoing) = good.outgoing(talk.server, talk.everywhere) else {
         return ExecutionFacts::all_unknown(&unsent);
     };
     let local = context.ask.target().server_is_local == Some(true);
