@@ -23,7 +23,7 @@ room! {
         pub client_given: bool,
         /// The client's own request, as it is, and its answer.
         pub client: Exchange,
-        /// Every request of the doctor's own up to the accepted one, in order.
+        /// Every request of the doctor's own, in order, those that narrowed a missing field down included.
         pub attempts: Vec<Exchange>,
         /// The known-good request: the first one that the server accepted.
         pub good: Exchange,

@@ -4,6 +4,7 @@ use crate::setup::asr::{self, free_port};
 use crate::setup::doctor::{causes, diagnosis, gpu_doctor, seen, verdict};
 use crate::setup::venv::{site_packages, venv};
 use crate::setup::{driver_variables, scenario};
+use base64::Engine as _;
 use std::path::PathBuf;
 
 const WITHOUT_LANG: &str = "-F audio=@speech.wav";
@@ -62,8 +63,10 @@ fn a1_the_same_on_a_machine_with_a_gpu() {
 #[test]
 fn a1_in_the_json_form() {
     let Some(server) = asr::start("cpu", &[]) else { return };
-    let body = "-H 'content-type: application/json' -d '{\"audio_b64\": \"\"}'";
-    let request = server.client_request("/asr/json", body);
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/samples/speech.wav");
+    let audio = base64::engine::general_purpose::STANDARD.encode(std::fs::read(sample).unwrap());
+    std::fs::write(server.code.path().join("body.json"), format!("{{\"audio_b64\": \"{audio}\"}}")).unwrap();
+    let request = server.client_request("/asr/json", "-H 'content-type: application/json' -d @body.json");
     let arguments =
         ["run", "--format", "json", "--server", &server.url(), "--client-request", request.to_str().unwrap()];
     let report = gpu_doctor(&arguments, &[]).report();
