@@ -1,4 +1,4 @@
-//! The service probe against real servers. `fixtures/venv.sh cpu` and `fixtures/servers/triton/venv.sh` make what they
+//! The service probe against real servers. `fixtures/venv.sh` makes what they
 //! need; `GPU_DOCTOR_VENV_CPU` and `GPU_DOCTOR_VENV_TRITON` may name it elsewhere.
 
 mod setup;
