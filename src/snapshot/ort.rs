@@ -25,8 +25,8 @@ room! {
         pub cuda_error: String,
         /// The provider library `libonnxruntime_providers_cuda.so` beside the library.
         pub cuda_provider_library: String,
-        /// Every library that the CUDA provider needs, directly or not, and that the dynamic linker would not find. Empty
-        /// too when CUDA is not compiled in: there is no provider that needs anything.
+        /// Every library that the CUDA provider needs, directly or not, and that the dynamic linker would not find.
+        /// Unsupported when CUDA is not compiled in: there is no provider that could need anything.
         pub missing_libraries: Vec<MissingLibrary>,
     }
 }

@@ -51,10 +51,12 @@ pub fn find(context: &Context, facts: &Facts) -> Result<Found, Unknown> {
             return Ok(Found { library, found_by: format!("maps of the server's process ({mapped})") });
         }
     }
-    Err(refused.unwrap_or_else(|| {
-        let detail = "no onnxruntime was named (--onnxruntime, --python), and the server's process shows none";
-        Unknown::new(Why::NotAsked, detail)
-    }))
+    // A deployment without onnxruntime is not at fault; there is just nothing to ask.
+    let detail = match refused {
+        Some(unknown) => format!("the deployment shows no onnxruntime: {}", unknown.detail),
+        None => "no onnxruntime was named (--onnxruntime, --python), and the server's process shows none".into(),
+    };
+    Err(Unknown::new(Why::NotAsked, detail))
 }
 
 /// The site-packages folders of the deployment's Python.

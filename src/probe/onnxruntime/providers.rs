@@ -37,7 +37,9 @@ pub fn run(context: &Context, facts: &mut Facts) -> Ran {
     let obstacle = obstacle(&report);
     let heard = heard(&report, obstacle.as_ref());
     let missing = match (missing, heard.cuda_compiled_in.known()) {
-        (Err(unknown), Some(false)) if unknown.why == Why::Absent => Ok(Vec::new()),
+        (Err(unknown), Some(false)) if unknown.why == Why::Absent => {
+            Err(Unknown::new(Why::Unsupported, "CUDA is not compiled in, so there is no provider library to need any"))
+        }
         (missing, _) => missing,
     };
     facts.ort = OrtFacts {
