@@ -69,6 +69,6 @@ pub struct NewerFile {
     pub path: String,
     /// Process id that started before the change.
     pub pid: u64,
-    /// Time from the process's start to the change, seconds.
+    /// Time from the process's start, or from the newest program file that it loaded, to the change, seconds.
     pub newer_by_seconds: f64,
 }

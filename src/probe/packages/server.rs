@@ -26,7 +26,9 @@ pub fn site(facts: &Facts) -> Result<Site, Unknown> {
     {
         return site(folders, format!("VIRTUAL_ENV of process {}", process.pid));
     }
-    let mut last = absent(format!("process {} names no Python interpreter", process.pid));
+    // A server that is no Python program has no Python packages; that is no obstacle.
+    let no_python = format!("process {} shows no Python interpreter, hence no Python packages", process.pid);
+    let mut last = Unknown::new(Why::NotAsked, no_python);
     for (python, found_by) in interpreters(process) {
         match interpreter::site_packages(&tree, &python, None) {
             Ok(folders) => return site(folders, format!("{found_by} of process {}", process.pid)),

@@ -25,7 +25,7 @@ pub fn newer_than_start(all: &[Evidence], deadline: Instant) -> Result<Vec<Newer
         }
         let folder = server.working_directory.clone()?;
         let runner = runner(server, all);
-        let started = runner.started.clone()?;
+        let running_since = runner.running_since.clone()?;
         let tree = Tree::new(format!("/proc/{}/root", server.member.pid));
         let home = home(&tree, server);
         let start = sources::Start {
@@ -35,15 +35,19 @@ pub fn newer_than_start(all: &[Evidence], deadline: Instant) -> Result<Vec<Newer
             is_python: server.is_python,
         };
         let mut files = sources::find(&tree, &start, deadline);
+        // A program that runs cannot be written to, only replaced; then the kernel marks it.
         if !server.is_python
             && let Ok(executable) = &server.executable
         {
             let path = executable.display().to_string();
-            files.add_file(&tree, Path::new(libraries::without_mark(&path)));
+            let replaced = libraries::without_mark(&path);
+            if replaced != path {
+                files.add_file(&tree, Path::new(replaced));
+            }
         }
         let pid = runner.member.pid.unsigned_abs().into();
         for (path, changed) in files.changed {
-            let newer_by_seconds = ((changed - started) * 10.0).round() / 10.0;
+            let newer_by_seconds = ((changed - running_since) * 10.0).round() / 10.0;
             if newer_by_seconds > MARGIN_SECONDS {
                 newer.push(NewerFile { path: path.display().to_string(), pid, newer_by_seconds });
             }

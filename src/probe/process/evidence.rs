@@ -4,8 +4,9 @@ use super::family::Member;
 use super::{command, libraries, unknown};
 use crate::probe::environment::{DECIDING, TELLING};
 use crate::snapshot::{Fact, ServerProcess, Unknown, Why};
-use procfs::process::{FDTarget, MMapPath, Process};
+use procfs::process::{FDTarget, MMPermissions, MMapPath, Process};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// A process of the server, with what the other facts are drawn from.
@@ -16,8 +17,9 @@ pub struct Evidence {
     pub arguments: Vec<String>,
     pub working_directory: Result<PathBuf, Unknown>,
     pub executable: Result<PathBuf, Unknown>,
-    /// Start, seconds after 1970.
-    pub started: Result<f64, Unknown>,
+    /// Since when the process runs what it runs, seconds after 1970: its start, or the change of the newest program file
+    /// that it has mapped. A process keeps its start when it becomes another program (exec), as start scripts have it.
+    pub running_since: Result<f64, Unknown>,
     /// Whether the process maps a Python library or is a Python interpreter.
     pub is_python: bool,
     libraries: Result<BTreeMap<String, String>, Unknown>,
@@ -39,10 +41,10 @@ pub fn of(member: &Member) -> Option<Evidence> {
     let working_directory = process.cwd().map_err(|error| unknown(&error, pid, "cwd"));
     let executable = process.exe().map_err(|error| unknown(&error, pid, "exe"));
     let started = started(stat.starttime);
-    let (libraries, maps_python) = match mapped(&process) {
-        Ok((libraries, python)) => (Ok(libraries), python),
-        Err(unknown) => (Err(unknown), false),
-    };
+    let mapped = mapped(&process);
+    let maps_python = mapped.as_ref().is_ok_and(|mapped| mapped.python);
+    let newest_program = mapped.as_ref().ok().and_then(|mapped| mapped.newest_program);
+    let running_since = started.clone().map(|started| newest_program.map_or(started, |newest| newest.max(started)));
     let runs_python = executable.as_ref().ok().and_then(|path| path.file_name()).is_some_and(|name| {
         let name = name.to_string_lossy();
         name.starts_with("python") || name.starts_with("pypy")
@@ -65,9 +67,9 @@ pub fn of(member: &Member) -> Option<Evidence> {
         arguments: arguments.unwrap_or_default(),
         working_directory,
         executable,
-        started,
+        running_since,
         is_python: runs_python || maps_python,
-        libraries,
+        libraries: mapped.map(|mapped| mapped.libraries),
         nodes: nodes(&process),
         environment: deciding(&process),
     })
@@ -150,21 +152,47 @@ fn reloads(arguments: &[String]) -> bool {
         || ["watchfiles", "watchmedo", "nodemon", "hupper"].into_iter().any(runs)
 }
 
-/// Libraries of GPU runtimes, by kind, and whether a Python library is mapped.
-fn mapped(process: &Process) -> Result<(BTreeMap<String, String>, bool), Unknown> {
+/// What the maps of a process tell.
+#[derive(Default)]
+struct Mapped {
+    /// Libraries of GPU runtimes, by kind.
+    libraries: BTreeMap<String, String>,
+    /// Whether a Python library is among them.
+    python: bool,
+    /// Change of the newest executable file that is still the mapped one, seconds after 1970.
+    newest_program: Option<f64>,
+}
+
+fn mapped(process: &Process) -> Result<Mapped, Unknown> {
     let maps = process.maps().map_err(|error| unknown(&error, process.pid, "maps"))?;
-    let mut found = BTreeMap::new();
-    let mut python = false;
+    let mut mapped = Mapped::default();
+    let mut seen = BTreeSet::new();
     for map in maps {
         let MMapPath::Path(path) = map.pathname else { continue };
-        let path = path.to_string_lossy();
-        let path = libraries::without_mark(&path);
-        python |= libraries::is_python(path);
-        if let Some(kind) = libraries::kind(path) {
-            found.entry(kind.to_owned()).or_insert_with(|| path.to_owned());
+        let shown = path.to_string_lossy();
+        let plain = libraries::without_mark(&shown);
+        mapped.python |= libraries::is_python(plain);
+        if let Some(kind) = libraries::kind(plain) {
+            mapped.libraries.entry(kind.to_owned()).or_insert_with(|| plain.to_owned());
+        }
+        // A replaced file says nothing of when the old one was loaded.
+        if plain == shown && map.perms.contains(MMPermissions::EXECUTE) && seen.insert(path.clone()) {
+            let changed = changed(&process_path(process.pid, plain));
+            mapped.newest_program = mapped.newest_program.into_iter().chain(changed).reduce(f64::max);
         }
     }
-    Ok((found, python))
+    Ok(mapped)
+}
+
+/// A path as the process sees it, through its root.
+fn process_path(pid: i32, path: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/root{path}"))
+}
+
+/// When a file was last changed, seconds after 1970.
+fn changed(path: &std::path::Path) -> Option<f64> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(metadata.mtime() as f64 + metadata.mtime_nsec() as f64 / 1e9)
 }
 
 /// Open device nodes of NVIDIA's driver, and WSL's GPU device.
@@ -211,7 +239,7 @@ mod tests {
         assert!(evidence.process.command.known().unwrap().contains("gpu_doctor"));
         assert!(evidence.process.resident_bytes.known().is_some_and(|bytes| *bytes > 1 << 20));
         let now = jiff::Timestamp::now().as_millisecond() as f64 / 1e3;
-        let age = now - evidence.started.unwrap();
+        let age = now - evidence.running_since.unwrap();
         assert!((-1.0..3600.0).contains(&age), "{age}");
         let later = Member { start_ticks: stat.starttime + 1, ..member };
         assert!(of(&later).is_none(), "another process with the same id is not this one");

@@ -57,12 +57,12 @@ fn start_program(program: &Path, folder: &Path, arguments: &[&str]) -> Server {
 
 fn touch(path: &Path, seconds_from_now: u64) {
     let time = SystemTime::now() + Duration::from_secs(seconds_from_now);
-    File::options().write(true).open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+    File::open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
 }
 
 fn age(path: &Path) {
     let time = SystemTime::now() - Duration::from_secs(3600);
-    File::options().write(true).open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+    File::open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
 }
 
 fn probe(port: u16) -> (ProcessFacts, Ran) {
@@ -136,6 +136,20 @@ fn a_program_that_was_replaced_under_its_process_is_found() {
     let newer = facts.code_newer_than_start.known().unwrap();
     assert_eq!(newer.len(), 1, "{newer:?}");
     assert_eq!(newer[0].path, program.display().to_string(), "told without the kernel's mark for a deleted file");
+}
+
+/// `cargo run` and start scripts become the server by exec, which keeps the start of the process that built it.
+#[test]
+fn a_program_that_was_built_after_its_starter_started_is_no_old_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("inference-server");
+    assert!(Command::new("cp").args(["-L", "/usr/bin/python3"]).arg(&program).status().unwrap().success());
+    let server = start_program(&program, dir.path(), &[]);
+    touch(&program, 30);
+    assert_eq!(probe(server.port).0.code_newer_than_start, Fact::Known(Vec::new()));
+    touch(&dir.path().join("app.py"), 60);
+    let (facts, _) = probe(server.port);
+    assert_eq!(facts.code_newer_than_start.known().unwrap().len(), 1, "what was changed after the program is old code");
 }
 
 #[test]
