@@ -230,7 +230,7 @@ fn execution(facts: &Facts) -> Words {
                 }
             }
         }
-        Fact::Unknown(unknown) => words.push_str(&format!("; GPU not watched ({unknown})")),
+        Fact::Unknown(unknown) => words.push_str(&format!("; GPU not watched: {}", unknown.detail)),
     }
     Ok(words.into())
 }

@@ -2,7 +2,7 @@
 
 use super::{Site, absent, interpreter};
 use crate::probe::tree::Tree;
-use crate::snapshot::{Facts, ServerProcess, Unknown};
+use crate::snapshot::{Facts, ServerProcess, Unknown, Why};
 use std::path::{Path, PathBuf};
 
 /// The site-packages of the server: those from which it maps libraries, else those of its environment.

@@ -85,8 +85,8 @@ fn usable_nvml(local: bool, facts: &Facts) -> Result<(), Unknown> {
     match &facts.nvml.status {
         Fact::Known(status) if status == "ok" => Ok(()),
         Fact::Known(status) => {
-            let error = facts.nvml.init_error.known().map(|error| format!(": {error}")).unwrap_or_default();
-            Err(Unknown::new(Why::Absent, format!("NVML is not usable ({status}){error}")))
+            let detail = format!("NVML is not usable ({})", status.replace('_', " "));
+            Err(Unknown::new(Why::Absent, detail))
         }
         Fact::Unknown(unknown) => Err(unknown.clone()),
     }
