@@ -11,6 +11,13 @@ pub fn observer() -> Box<dyn Observer> {
 
 struct Lines;
 
+impl Drop for Lines {
+    /// Sets the report apart from the lines above it.
+    fn drop(&mut self) {
+        let _ = writeln!(std::io::stderr());
+    }
+}
+
 impl Observer for Lines {
     fn starts(&mut self, probe: &Probe) {
         let _ = write!(std::io::stderr(), "{:<10} {:<12} ...", probe.stage, probe.id);
