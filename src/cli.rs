@@ -115,7 +115,7 @@ pub struct TargetOptions {
     /// The deployment's Python interpreter; its packages are read, it is not run.
     #[arg(long, value_name = "EXE")]
     pub python: Option<PathBuf>,
-    /// The client's own request: a file with its curl command line.
+    /// The client's own request: a file with its curl command line. It names the server, if --server does not.
     #[arg(long, value_name = "FILE")]
     pub client_request: Option<PathBuf>,
     /// A config file (YAML) with the same settings; unknown keys are errors.

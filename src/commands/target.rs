@@ -4,8 +4,10 @@ use super::Failure;
 use crate::cli::{self, Output, Selection, TargetOptions};
 use crate::config::{Config, ConfigError, read_capped};
 use crate::probe::Ask;
-use anyhow::Context as _;
+use crate::probe::service::client_request_url;
+use anyhow::{Context as _, anyhow};
 use std::path::Path;
+use url::Url;
 
 /// Reads the config, if one is named, and lets flags win over it, in all three groups of options.
 pub fn resolve(
@@ -33,9 +35,13 @@ pub fn resolve(
         None => None,
         Some(path) => Some((path.display().to_string(), read_request(&path).map_err(Failure::Usage)?)),
     };
+    let mut server = target.server.or(config.server.as_deref().and_then(|text| cli::server_url(text).ok()));
+    if let (None, Some((origin, text))) = (&server, &client_request) {
+        server = Some(server_of(origin, text).map_err(Failure::Usage)?);
+    }
     let ask = Ask {
         root: target.root.or(config.root).unwrap_or(standard.root),
-        server: target.server.or(config.server.as_deref().and_then(|text| cli::server_url(text).ok())),
+        server,
         model: target.model.or(config.model),
         onnxruntime: target.onnxruntime.or(config.onnxruntime),
         python: target.python.or(config.python),
@@ -50,10 +56,17 @@ pub fn resolve(
     if !ask.root.is_dir() {
         return Err(Failure::Usage(anyhow::anyhow!("--root {}: there is no such folder", ask.root.display())));
     }
-    if ask.client_request.is_some() && ask.server.is_none() {
-        return Err(Failure::Usage(anyhow::anyhow!("--client-request needs --server: it says where to send it")));
-    }
     Ok(ask)
+}
+
+/// The server that the client's request itself names, when no other was.
+fn server_of(origin: &str, request: &str) -> anyhow::Result<Url> {
+    let mut url =
+        client_request_url(origin, request).map_err(|problem| anyhow!("--client-request {origin}: {problem}"))?;
+    url.set_path("/");
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
 }
 
 fn read_config(path: &Path) -> Result<(Config, Vec<(String, String)>), ConfigError> {

@@ -71,8 +71,8 @@ impl Ask {
     }
 }
 
-/// The URL without user, password, query and fragment.
-fn without_credentials(url: &Url) -> Url {
+/// The URL without user, password, query and fragment; the path stays.
+pub fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
     let _ = url.set_username("");
     let _ = url.set_password(None);

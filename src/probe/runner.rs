@@ -26,7 +26,7 @@ impl Observer for Silent {
 ///
 /// The whole takes at most `ask.timeout` plus the short grace of the last child.
 pub fn collect(ask: &Ask, wanted: &BTreeSet<&str>, observer: &mut dyn Observer) -> Snapshot {
-    let target = ask.target();
+    let mut target = ask.target();
     let end = Instant::now() + ask.timeout;
     let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "no probe for it ran"));
     let taken_at = now();
@@ -43,6 +43,10 @@ pub fn collect(ask: &Ask, wanted: &BTreeSet<&str>, observer: &mut dyn Observer) 
             }
             None => run_one(probe, ask, end, &mut facts),
         };
+        // A tunnel's near end is on this machine, the server is not.
+        if facts.process.forwarded_by.known().is_some_and(|program| !program.is_empty()) {
+            target.server_is_local = Some(false);
+        }
         let duration_ms = millis(started.elapsed());
         let record =
             ProbeRecord { id: probe.id.into(), outcome: ran.outcome, detail: ran.detail, started_at, duration_ms };

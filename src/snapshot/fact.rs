@@ -132,6 +132,13 @@ impl<T> From<Result<T, Unknown>> for Fact<T> {
     }
 }
 
+/// What stands for a fact that a snapshot does not have: unknown, like everything that was not read.
+impl<T> Default for Fact<T> {
+    fn default() -> Self {
+        Fact::unknown(Why::NotAsked, "the version that took the snapshot did not know this fact")
+    }
+}
+
 /// A group of facts that one probe fills: all of them share a fate when the probe does not finish.
 pub trait Room {
     /// The room with every fact unknown for the same reason.
@@ -144,10 +151,11 @@ pub trait Room {
 macro_rules! room {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $ty:ty,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
-            $($(#[$field_meta])* pub $field: $crate::snapshot::Fact<$ty>,)*
+            $($(#[$field_meta])* #[serde(default)]
+            pub $field: $crate::snapshot::Fact<$ty>,)*
         }
         impl $crate::snapshot::Room for $name {
             fn all_unknown(unknown: &$crate::snapshot::Unknown) -> Self {

@@ -123,7 +123,10 @@ macro_rules! facts {
         /// All facts, one field a room.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
-        pub struct Facts { $($(#[$meta])* pub $field: $ty,)* }
+        pub struct Facts {
+            $($(#[$meta])* #[serde(default)]
+            pub $field: $ty,)*
+        }
 
         impl Facts {
             /// Names of the rooms, in order.
@@ -181,4 +184,26 @@ facts! {
 /// The JSON Schema of a snapshot.
 pub fn json_schema() -> serde_json::Value {
     serde_json::to_value(schemars::schema_for!(Snapshot)).expect("a schema is plain JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_version_did_not_record_is_unknown_and_what_nobody_knows_is_an_error() {
+        let facts: Facts = serde_json::from_str(r#"{"host": {"os_name": {"known": "Debian"}}}"#).unwrap();
+        assert_eq!(facts.host.os_name, Fact::Known("Debian".into()));
+        assert_eq!(facts.host.kernel_release.reason().map(|unknown| unknown.why), Some(Why::NotAsked));
+        assert_eq!(facts.nvml.gpus.reason().map(|unknown| unknown.why), Some(Why::NotAsked));
+        let misspelt = serde_json::from_str::<Facts>(r#"{"host": {"os_nam": {"known": "Debian"}}}"#).unwrap_err();
+        assert!(misspelt.to_string().contains("unknown field `os_nam`"), "{misspelt}");
+    }
+
+    #[test]
+    fn facts_survive_being_written_and_read() {
+        let facts = Facts::all_unknown(&Unknown::new(Why::Denied, "a \"quoted\" place"));
+        let text = serde_json::to_string(&facts).unwrap();
+        assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), facts);
+    }
 }

@@ -12,6 +12,8 @@ room! {
         pub port: u64,
         /// Sockets that listen on the port in the doctor's network namespace, those that fit the URL's address best first.
         pub listeners: Vec<Listener>,
+        /// The program that listens, if it only carries requests to another machine (`ssh`, `kubectl`); empty if not.
+        pub forwarded_by: String,
         /// The processes, owners of the socket first. Behind Docker's proxy they are the container's.
         pub processes: Vec<ServerProcess>,
         /// Libraries of GPU runtimes mapped by any of them: kind (`cuda_driver`, `onnxruntime`, ...) to one path,

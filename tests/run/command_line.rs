@@ -27,6 +27,22 @@ fn usage_errors_exit_with_64_and_say_what_is_expected() {
 }
 
 #[test]
+fn the_client_request_names_the_server_if_nothing_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("request.txt");
+    let port = crate::setup::asr::free_port();
+    std::fs::write(&file, format!("curl -u user:secret http://127.0.0.1:{port}/asr?x=1 -d x=y")).unwrap();
+    let said =
+        gpu_doctor(&["run", "--format", "json", "--only", "request", "--client-request", file.to_str().unwrap()], &[]);
+    assert_eq!(said.report()["target"]["server"], format!("http://127.0.0.1:{port}/"));
+    assert!(!said.out.contains("secret"), "{}", said.out);
+    std::fs::write(&file, "wget http://127.0.0.1/").unwrap();
+    let said = gpu_doctor(&["run", "--client-request", file.to_str().unwrap()], &[]);
+    assert_eq!(said.code, 64);
+    assert!(said.err.contains("request.txt") && said.err.contains("curl"), "{}", said.err);
+}
+
+#[test]
 fn json_stands_alone_on_standard_output() {
     let said = gpu_doctor(&["run", "--format", "json", "--only", "hardware"], &[]);
     let report = said.report();

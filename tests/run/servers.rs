@@ -5,7 +5,10 @@ use crate::setup::doctor::{causes, diagnosis, gpu_doctor, seen, verdict};
 use crate::setup::venv::{site_packages, venv};
 use crate::setup::{driver_variables, scenario};
 use base64::Engine as _;
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const WITHOUT_LANG: &str = "-F audio=@speech.wav";
 const WITH_LANG: &str = "-F audio=@speech.wav -F lang=en";
@@ -150,4 +153,30 @@ fn a_server_elsewhere_makes_this_machines_stages_not_applicable() {
     assert_eq!(causes(&report), Vec::<&str>::new());
     assert_eq!(verdict(&report, "no-nvidia-device"), "not_applicable");
     assert_eq!(said.code, 2, "nothing was examined, which is not health");
+}
+
+#[test]
+fn a_tunnel_to_a_server_elsewhere_blames_nothing_here() {
+    let folder = tempfile::tempdir().unwrap();
+    // A program by the name of a forwarder; what listens is what the kernel says of it.
+    let program = folder.path().join("kubectl");
+    assert!(Command::new("cp").args(["-L", "/usr/bin/python3"]).arg(&program).status().unwrap().success());
+    let port = free_port();
+    let mut tunnel = Command::new(&program)
+        .args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let report =
+        gpu_doctor(&["run", "--format", "json", "--server", &format!("http://127.0.0.1:{port}")], &[]).report();
+    tunnel.kill().unwrap();
+    tunnel.wait().unwrap();
+    assert_eq!(report["target"]["server_is_local"], false);
+    assert_eq!(verdict(&report, "no-nvidia-device"), "not_applicable");
+    assert!(seen(&report, "process").contains("kubectl carries the requests to another machine"));
 }

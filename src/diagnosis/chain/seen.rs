@@ -186,6 +186,9 @@ fn model(facts: &Facts) -> Words {
 }
 
 fn process(facts: &Facts) -> Words {
+    if let Some(program) = facts.process.forwarded_by.known().filter(|program| !program.is_empty()) {
+        return Ok(format!("{program} carries the requests to another machine; the server is there").into());
+    }
     let processes = get(&facts.process.processes)?;
     let pids: Vec<String> = processes.iter().map(|process| process.pid.to_string()).collect();
     let libraries = match &facts.process.gpu_libraries {

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub struct Evidence {
     pub process: ServerProcess,
     pub member: Member,
+    /// The program's name as the kernel keeps it, at most 15 characters; readable to every user.
+    pub name: String,
     /// The arguments, unmasked; empty if they could not be read. Never leaves the probe.
     pub arguments: Vec<String>,
     pub working_directory: Result<PathBuf, Unknown>,
@@ -64,6 +66,7 @@ pub fn of(member: &Member) -> Option<Evidence> {
     Some(Evidence {
         process: record,
         member: member.clone(),
+        name: stat.comm,
         arguments: arguments.unwrap_or_default(),
         working_directory,
         executable,

@@ -27,6 +27,10 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
+/// Programs that listen here for a server on another machine: `ssh -L` and `-R`, `kubectl port-forward` and the like.
+const FORWARDERS: &[&str] =
+    &["ssh", "sshd", "sshd-session", "autossh", "kubectl", "oc", "k9s", "cloudflared", "telepresence"];
+
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let mut process = ProcessFacts::all_unknown(&Unknown::new(Why::NotAsked, "the server's process was not reached"));
     let done = read(context, &mut process);
@@ -83,6 +87,8 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
     if evidence.is_empty() {
         return Err(Unknown::new(Why::Absent, format!("the processes on port {port} ended while they were read")));
     }
+    let forwarder = evidence.iter().find(|one| one.member.owner && FORWARDERS.contains(&one.name.as_str()));
+    process.forwarded_by = Fact::Known(forwarder.map_or(String::new(), |one| one.name.clone()));
     process.gpu_libraries = evidence::gpu_libraries(&evidence).into();
     process.device_nodes_open = evidence::device_nodes(&evidence).into();
     process.environment = evidence::environment(&evidence).into();

@@ -153,6 +153,16 @@ fn a_program_that_was_built_after_its_starter_started_is_no_old_code() {
 }
 
 #[test]
+fn a_tunnel_is_not_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(probe(start(dir.path(), &[]).port).0.forwarded_by, Fact::Known(String::new()));
+    let program = dir.path().join("kubectl");
+    assert!(Command::new("cp").args(["-L", "/usr/bin/python3"]).arg(&program).status().unwrap().success());
+    let tunnel = start_program(&program, dir.path(), &[]);
+    assert_eq!(probe(tunnel.port).0.forwarded_by, Fact::Known("kubectl".into()));
+}
+
+#[test]
 fn workers_belong_to_the_server() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), &["fork"]);

@@ -18,6 +18,7 @@ mod synthesis;
 mod tests;
 mod window;
 
+use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
 use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Unknown, Why};
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
@@ -102,16 +103,6 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         facts.execution = window::measure(&talk, &good.message, context, facts);
     }
     ran
-}
-
-/// The server's URL without user, password, query and fragment; the path stays.
-fn without_credentials(url: &url::Url) -> url::Url {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url
 }
 
 /// Headers of every request: the user's, and the credentials of the server's URL.

@@ -22,7 +22,8 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
     let Some(outgoing) = good.outgoing(talk.server, talk.everywhere) else {
         return ExecutionFacts::all_unknown(&unsent);
     };
-    let local = context.ask.target().server_is_local == Some(true);
+    let forwarded = facts.process.forwarded_by.known().is_some_and(|program| !program.is_empty());
+    let local = context.ask.target().server_is_local == Some(true) && !forwarded;
     let pids: Result<Vec<u64>, Unknown> = match &facts.process.processes {
         _ if !local => {
             Err(Unknown::new(Why::NotAsked, "the server is on another machine, or its name does not resolve"))
