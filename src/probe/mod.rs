@@ -1,6 +1,6 @@
 //! Floor 1: probes touch the world and fill the snapshot's rooms. They judge nothing.
 //!
-//! [`PROBES`] is the one list: the runner, `checks lint`, `docs/facts.md` and the progress lines read it.
+//! [`PROBES`] is the one list: the runner and the progress lines read it.
 
 mod ask;
 mod environment;

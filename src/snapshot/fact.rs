@@ -147,7 +147,7 @@ pub trait Room {
 
 /// Declares a room: a struct whose every field is a [`Fact`].
 ///
-/// The doc comment of a field is its documentation in `gpu-doctor schema` and in `docs/facts.md`.
+/// The doc comment of a field is its documentation, also in `docs/schema/snapshot.v1.json`.
 macro_rules! room {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $ty:ty,)* }) => {
         $(#[$meta])*
