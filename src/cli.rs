@@ -104,8 +104,9 @@ pub struct Explain {
 #[command(next_help_heading = "Target")]
 pub struct TargetOptions {
     /// The server's base URL, for instance http://127.0.0.1:8000.
-    #[arg(long, value_name = "URL", value_parser = server_url)]
-    pub server: Option<Url>,
+    // Read by `commands`: clap would repeat a wrong value in its message, and a password with it.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
     /// The model's file (ONNX).
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,

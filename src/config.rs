@@ -1,16 +1,18 @@
 //! The config file: the flags of `run` and `collect`, as YAML.
 
 use crate::cli::{self, FailOn};
+use regex::Regex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Largest config file that is read, bytes.
 const LIMIT_BYTES: u64 = 1 << 20;
 
 /// The settings of a config file. Every key is optional; an unknown one is an error.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping of settings")]
 pub struct Config {
     /// The server's base URL.
     pub server: Option<String>,
@@ -42,7 +44,7 @@ pub struct Config {
 
 /// What the doctor's own request should hold.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with path, fields and count")]
 pub struct RequestConfig {
     /// Path of the operation to try: `/asr`.
     pub path: Option<String>,
@@ -54,7 +56,7 @@ pub struct RequestConfig {
 
 /// Where the value of a header comes from.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with env: VARIABLE or file: PATH")]
 pub struct Secret {
     /// Name of an environment variable.
     pub env: Option<String>,
@@ -69,7 +71,7 @@ pub struct Secret {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("config {path}: {source}")]
+    #[error("config {path}")]
     Read {
         /// The file.
         path: String,
@@ -77,12 +79,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not YAML of this shape.
-    #[error("config {path}: {source}")]
+    #[error("config {path}: {problem}")]
     Shape {
         /// The file.
         path: String,
         /// What was found and what was expected, with line and column.
-        source: serde_yaml::Error,
+        problem: String,
     },
     /// A value is not of the expected form.
     #[error("config {path}: {key}: {problem}")]
@@ -103,7 +105,7 @@ impl Config {
         let text = read_capped(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
         let mut config: Config = match serde_yaml::from_str::<Option<Config>>(&text) {
             Ok(config) => config.unwrap_or_default(),
-            Err(source) => return Err(ConfigError::Shape { path: shown, source }),
+            Err(error) => return Err(ConfigError::Shape { path: shown, problem: without_values(&error.to_string()) }),
         };
         let folder = path.parent().unwrap_or(Path::new(""));
         let relative = [
@@ -140,11 +142,16 @@ impl Config {
     /// The headers with their values fetched.
     pub fn fetch_headers(&self, path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
         let fetch = |(name, secret): (&String, &Secret)| {
-            let value = secret.fetch().map_err(|problem| ConfigError::Value {
+            let wrong = |problem: String| ConfigError::Value {
                 path: path.display().to_string(),
                 key: format!("headers.{name}"),
                 problem,
-            })?;
+            };
+            reqwest::header::HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| wrong("this is not a header's name".into()))?;
+            let value = secret.fetch().map_err(wrong)?;
+            reqwest::header::HeaderValue::from_str(&value)
+                .map_err(|_| wrong("its value holds a line end or another control character".into()))?;
             Ok((name.to_ascii_lowercase(), value))
         };
         self.headers.iter().map(fetch).collect()
@@ -167,6 +174,13 @@ impl Secret {
         };
         Ok(format!("{}{}", self.prefix, value.trim()))
     }
+}
+
+/// A parser's complaint without the texts that it quotes: one of them may be a secret that stands in the wrong place.
+fn without_values(problem: &str) -> String {
+    static QUOTED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"string "(?:[^"\\]|\\.)*""#).expect("a valid pattern"));
+    QUOTED.replace_all(problem, "a text").into_owned()
 }
 
 /// Reads a regular file of at most [`LIMIT_BYTES`]; refuses folders, FIFOs and devices without blocking on them.

@@ -1,7 +1,7 @@
 //! Parse, dispatch, exit code; nothing else.
 
 use clap::Parser;
-use gpu_doctor::{cli::Cli, commands, exit, probe};
+use gpu_doctor::{cli::Cli, commands, exit, probe, report};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -19,7 +19,8 @@ fn main() -> ExitCode {
     let code = match std::panic::catch_unwind(|| commands::dispatch(cli)) {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => {
-            eprintln!("gpu-doctor: {failure}");
+            // Names and texts in it come from outside.
+            eprintln!("gpu-doctor: {}", report::plain(&failure.to_string()));
             failure.exit_code()
         }
         Err(_) => {

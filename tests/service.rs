@@ -411,3 +411,29 @@ fn a_self_signed_certificate_is_said_and_curls_k_accepts_it() {
     assert_eq!(known(&lenient.request.reachable), &true);
     assert_eq!(status(&lenient.request.client), 200);
 }
+
+#[test]
+fn a_request_that_cannot_be_formed_says_nothing_of_the_server() {
+    let mut ask = ask("http://127.0.0.1:1", None);
+    ask.headers = vec![("x-token".into(), "two\nlines".into())];
+    let facts = probe(ask, 10);
+    let reason = facts.request.reachable.reason().expect("the server was not asked");
+    assert!(reason.detail.contains("no request could be formed"), "{reason}");
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_said_plainly() {
+    let facts = probe(ask("http://does-not-exist.invalid:8000", None), 20);
+    let error = known(&facts.request.reach_error);
+    assert!(error.starts_with("the name does-not-exist.invalid does not resolve"), "{error}");
+}
+
+#[test]
+fn text_that_turns_direction_is_kept_out_of_answers_and_long_names_are_cut() {
+    let server = ScriptedServer::answering(|_| (400, "text/plain", "\u{202e}\u{1b}[31mno".into()));
+    let client = format!("curl {}/p -d {}=1", server.url(), "n".repeat(5000));
+    let facts = probe(ask(&server.url(), Some(&client)), 20);
+    let client = known(&facts.request.client);
+    assert_eq!(client.answer, "  [31mno");
+    assert_eq!(client.fields[0].name.len(), 120);
+}

@@ -35,6 +35,11 @@ impl Failure {
 
 /// Runs the command and returns the exit code.
 pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    // `colored` honours NO_COLOR and CLICOLOR, but not a terminal that says that it has no colours.
+    let asks_for_colour = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") && !asks_for_colour {
+        colored::control::set_override(false);
+    }
     match cli.command {
         Command::Run(options) => run::run(options),
         Command::Collect(options) => collect::run(options),

@@ -35,7 +35,8 @@ pub fn resolve(
         None => None,
         Some(path) => Some((path.display().to_string(), read_request(&path).map_err(Failure::Usage)?)),
     };
-    let mut server = target.server.or(config.server.as_deref().and_then(|text| cli::server_url(text).ok()));
+    let server = target.server.or(config.server).map(|text| cli::server_url(&text)).transpose();
+    let mut server = server.map_err(|problem| Failure::Usage(anyhow!("--server: {problem}")))?;
     if let (None, Some((origin, text))) = (&server, &client_request) {
         server = Some(server_of(origin, text).map_err(Failure::Usage)?);
     }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
+/// Longest wait for a name server.
+const NAME_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The question put to the probes. Holds secrets (headers); only [`Ask::target`] reaches the snapshot.
 #[derive(Debug, Clone)]
 pub struct Ask {
@@ -86,12 +89,23 @@ fn is_local(url: &Url) -> Option<bool> {
     let host = url.host_str()?.trim_matches(['[', ']']);
     let addresses: Vec<IpAddr> = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
-        Err(_) => (host, url.port_or_known_default()?).to_socket_addrs().ok()?.map(|a| a.ip()).collect(),
+        Err(_) => resolved(host.to_owned(), url.port_or_known_default()?)?,
     };
     if addresses.is_empty() {
         return None;
     }
     Some(addresses.iter().all(|address| address.is_loopback() || address.is_unspecified() || is_own(*address)))
+}
+
+/// The addresses of a name. A name server that does not answer must not hold up the run, so the wait is bounded.
+fn resolved(host: String, port: u16) -> Option<Vec<IpAddr>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let ask = move || {
+        let addresses = (host.as_str(), port).to_socket_addrs();
+        let _ = sender.send(addresses.map(|addresses| addresses.map(|address| address.ip()).collect()));
+    };
+    std::thread::Builder::new().name("resolver".into()).spawn(ask).ok()?;
+    receiver.recv_timeout(NAME_PATIENCE).ok()?.ok()
 }
 
 /// Whether the kernel lets a socket bind to the address, which it does for this machine's own only. No packet is sent.

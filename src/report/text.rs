@@ -17,7 +17,7 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
         Verdict::Unhealthy => report.headline.red().bold(),
         Verdict::Undecided => report.headline.yellow().bold(),
     };
-    for line in wrap(&headline.input, WIDTH) {
+    for line in wrap(&plain(&headline.input), WIDTH) {
         let mut styled = headline.clone();
         styled.input = line;
         writeln!(out, "{styled}")?;
@@ -159,9 +159,11 @@ fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<(
     Ok(())
 }
 
-/// Text from servers and libraries, made harmless to a terminal: no control characters.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Text from servers and libraries, made harmless to a terminal: no control characters, none that turn the direction
+/// of the text around them.
+pub fn plain(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
 }
 
 fn clip(text: &str, limit: usize) -> String {

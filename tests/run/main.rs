@@ -3,7 +3,10 @@
 mod bad_input;
 mod command_line;
 mod drivers;
+mod hostile;
 mod replay;
+#[path = "../setup/scripted_server.rs"]
+mod scripted_server;
 mod servers;
 #[path = "../setup/mod.rs"]
 mod setup;

@@ -1,4 +1,7 @@
 //! A server that plays a script: for each request it reads, a function writes the bytes that go back.
+//!
+//! Not every test uses all of it.
+#![allow(dead_code)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -2,6 +2,7 @@
 
 use super::http::Trust;
 use super::message::{Encoding, Message, Place};
+use super::secrets::shown_url;
 use super::{body, files};
 use std::path::Path;
 use std::time::Duration;
@@ -125,10 +126,14 @@ pub fn parse(text: &str, folder: &Path) -> Result<ClientRequest, String> {
 
 /// The words after `curl`, up to the end of the command.
 fn tokens(text: &str) -> Result<Vec<String>, String> {
-    // A continued line ends a word here; shlex would make an empty one of it.
-    let text = text.replace("\r\n", "\n").replace(" \\\n", " \n").replace("\t\\\n", " \n");
-    if text.contains("$'") {
-        return Err("the curl command uses $'...' quoting, which only a shell expands; use '...'".into());
+    // Windows editors begin a file with a byte order mark and end its lines with two characters.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    // A continued line ends a word here; shlex would make an empty one of it. cmd.exe continues lines with ^.
+    let text = text.replace(" \\\n", " \n").replace("\t\\\n", " \n").replace(" ^\n", " \n");
+    if expands(&text) {
+        let words = "the curl command holds a shell variable, a substitution or $'...' quoting, which only a shell expands; \
+                     write the value, in '...'";
+        return Err(words.into());
     }
     let words = shlex::split(&text).ok_or("the curl command has an unclosed quote or ends in a backslash")?;
     let is_curl = |word: &String| word == "curl" || word.ends_with("/curl") || word == "curl.exe";
@@ -158,7 +163,8 @@ fn options(words: &[String]) -> Result<Vec<(String, Option<String>)>, String> {
             } else if FLAG.contains(&word.as_str()) || IGNORED.contains(&word.as_str()) {
                 found.push((word.clone(), None));
             } else {
-                return Err(format!("curl option {word} is not supported"));
+                let name = word.split('=').next().unwrap_or_default();
+                return Err(format!("curl option {name} is not supported"));
             }
         } else if word.starts_with('-') && word.len() > 1 {
             // Short options may be joined, the last one with its value: -sSXPOST.
@@ -172,7 +178,7 @@ fn options(words: &[String]) -> Result<Vec<(String, Option<String>)>, String> {
                     break;
                 }
                 if !FLAG.contains(&option.as_str()) && !IGNORED.contains(&option.as_str()) {
-                    return Err(format!("curl option {option} is not supported (in {word})"));
+                    return Err(format!("curl option {option} is not supported"));
                 }
                 found.push((option, None));
             }
@@ -231,7 +237,7 @@ impl Draft {
     fn header(&mut self, line: &str) -> Result<(), String> {
         // `Name;` sends an empty header, `Name:` removes one of curl's own; there is none of those here.
         let Some((name, value)) = line.split_once(':') else {
-            return line.ends_with(';').then_some(()).ok_or(format!("{:?} is not NAME: VALUE", line));
+            return line.ends_with(';').then_some(()).ok_or("a header is written NAME: VALUE".into());
         };
         let (name, value) = (name.trim(), value.trim());
         if value.contains("${") || value.contains("$(") || unexpanded(value) {
@@ -253,16 +259,17 @@ impl Draft {
     }
 
     fn url(&mut self, text: &str) -> Result<(), String> {
+        let shown = shown_url(text);
         if self.url.is_some() {
-            return Err(format!("a second URL, {text:?}; give one request"));
+            return Err(format!("a second URL, {shown:?}; give one request"));
         }
         if unexpanded(text) || text.contains("${") || text.contains("$(") {
-            return Err(format!("{text:?} holds a shell variable; write its value"));
+            return Err(format!("{shown:?} holds a shell variable; write its value"));
         }
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let mut url = Url::parse(&full).map_err(|error| format!("{text:?}: {error}"))?;
+        let mut url = Url::parse(&full).map_err(|error| format!("{shown:?}: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(format!("{text:?} is not an http or https URL"));
+            return Err(format!("{shown:?} is not an http or https URL"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             let user = format!("{}:{}", url.username(), url.password().unwrap_or_default());
@@ -307,6 +314,34 @@ impl Draft {
         };
         Ok(ClientRequest { message, url, trust: self.trust })
     }
+}
+
+/// Whether a shell would put something else in place of a part of the text: `$NAME`, `${NAME}`, `$(command)`,
+/// `` `command` `` or `$'...'` outside single quotes and comments.
+fn expands(text: &str) -> bool {
+    let mut quote = None;
+    let mut before = ' ';
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match (quote, c) {
+            (Some('\''), '\'') => quote = None,
+            (Some('\''), _) => {}
+            (_, '\\') => {
+                characters.next();
+            }
+            (Some(_), '"') => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '#') if before.is_whitespace() => while characters.next_if(|next| *next != '\n').is_some() {},
+            (_, '`') => return true,
+            (None, '$') if characters.peek() == Some(&'\'') => return true,
+            (_, '$') if characters.peek().is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '{' | '(')) => {
+                return true;
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    false
 }
 
 /// Whether the text holds `$NAME`, which a shell would have expanded.

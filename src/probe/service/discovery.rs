@@ -5,7 +5,7 @@ use super::kserve;
 use super::message::{Encoding, Message};
 use super::schema::{Candidate, Document, Wish};
 use crate::probe::Ask;
-use crate::snapshot::{Fact, Operation, RequestFacts, Unknown, Why};
+use crate::snapshot::{Fact, Operation, RequestFacts, Why};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub fn discover(
     everywhere: &[(String, String)],
     ask: &Ask,
     client: Option<&Message>,
-) -> Result<Discovered, Unknown> {
+) -> Result<Discovered, Failure> {
     let get = |url: Url| {
         let headers = everywhere.to_vec();
         let outgoing = Outgoing { method: "GET".into(), url, headers, payload: Payload::Empty, follow: true };
@@ -106,21 +106,22 @@ fn at(server: &Url, path: &str) -> Url {
     url
 }
 
-fn reject_tls(reply: &Reply) -> Result<(), Unknown> {
+fn reject_tls(reply: &Reply) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(&reply.body);
     if reply.status == 400 && SPEAKS_TLS.iter().any(|words| text.contains(words)) {
-        return Err(Unknown::new(Why::Malformed, "the port speaks TLS, plain HTTP was sent: name it https://"));
+        let text = "the port speaks TLS, plain HTTP was sent: name it https://";
+        return Err(super::http::failure(Why::Malformed, text.into()));
     }
     Ok(())
 }
 
 /// A failure after the head of an answer is one of the schema only; before it, the server is not reached.
-fn reached(failure: Failure) -> Result<String, Unknown> {
+fn reached(failure: Failure) -> Result<String, Failure> {
     let redirects = failure.text.contains("redirected more than");
-    match failure.partial {
+    match &failure.partial {
         Some(reply) => Ok(format!("{} (HTTP {})", failure.text, reply.status)),
         None if redirects => Ok(failure.text),
-        None => Err(Unknown::new(failure.why, failure.text)),
+        None => Err(failure),
     }
 }
 

@@ -11,6 +11,8 @@ use url::Url;
 /// Longest answer that is read, bytes.
 pub const BODY_CAP: usize = 1 << 20;
 const REDIRECTS: usize = 5;
+/// Errors that tell of this process's or this machine's limits, not of the server.
+const OWN_LIMITS: &[i32] = &[libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EADDRNOTAVAIL];
 
 /// A request ready for the wire.
 #[derive(Debug, Clone)]
@@ -55,6 +57,8 @@ pub struct Reply {
 pub struct Failure {
     pub why: Why,
     pub text: String,
+    /// The obstacle lies on this side: the server was not even asked.
+    pub own: bool,
     /// What had arrived by then, if the head of an answer had.
     pub partial: Option<Reply>,
 }
@@ -128,7 +132,7 @@ impl Http {
             Err(_) => {
                 let seen = if partial.is_some() { "the whole answer did not come" } else { "no answer" };
                 let text = format!("{}: {seen} within {:.1} s", outgoing.url, limit.as_secs_f64());
-                Err(Failure { why: Why::TimedOut, text, partial })
+                Err(Failure { partial, ..failure(Why::TimedOut, text) })
             }
         }
     }
@@ -170,7 +174,7 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
         return Ok(());
     }
     let text = format!("{}: redirected more than {REDIRECTS} times, last to {}", outgoing.url, url.path());
-    Err(Failure { why: Why::Malformed, text, partial: None })
+    Err(failure(Why::Malformed, text))
 }
 
 fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Request, Failure> {
@@ -200,7 +204,7 @@ fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Req
 
 /// A request that could not even be formed.
 fn broken(error: &dyn Error) -> Failure {
-    Failure { why: Why::Malformed, text: format!("no request could be formed: {}", chain(error)), partial: None }
+    Failure { own: true, ..failure(Why::Malformed, format!("no request could be formed: {}", chain(error))) }
 }
 
 fn chain(error: &dyn Error) -> String {
@@ -225,15 +229,16 @@ fn classify(url: &Url, error: &reqwest::Error) -> Failure {
             if let Some(tls) = tls_error(io) {
                 return failure(Why::Denied, format!("{place}: TLS: {}", tls_cause(tls)));
             }
+            if io.raw_os_error().is_some_and(|code| OWN_LIMITS.contains(&code)) {
+                return Failure { own: true, ..failure(Why::Denied, format!("{place} could not be asked: {io}")) };
+            }
             match io.kind() {
                 std::io::ErrorKind::ConnectionRefused => {
                     return failure(Why::Absent, format!("{place}: connection refused: nothing listens there"));
                 }
                 std::io::ErrorKind::ConnectionReset => {
-                    return failure(
-                        Why::Malformed,
-                        format!("{place}: the connection was reset before the answer ended"),
-                    );
+                    let text = format!("{place}: the connection was reset before the answer ended{}", tls_hint(url));
+                    return failure(Why::Malformed, text);
                 }
                 std::io::ErrorKind::TimedOut => {
                     return failure(Why::TimedOut, format!("{place}: the connection timed out"));
@@ -247,13 +252,24 @@ fn classify(url: &Url, error: &reqwest::Error) -> Failure {
                 return failure(Why::Malformed, format!("{place}: the answer is not HTTP ({hyper}){hint}"));
             }
             if hyper.is_incomplete_message() {
-                let hint = if url.scheme() == "http" { " (some TLS ports do so: try https://)" } else { "" };
-                return failure(Why::Malformed, format!("{place}: the connection was closed before an answer{hint}"));
+                let text = format!("{place}: the connection was closed before an answer{}", tls_hint(url));
+                return failure(Why::Malformed, text);
             }
         }
         source = inner.source();
     }
-    failure(Why::Absent, format!("{place}: {}", chain(error)))
+    let text = chain(error);
+    match text.split_once("dns error: ") {
+        Some((_, cause)) => {
+            let host = url.host_str().unwrap_or("?");
+            failure(Why::Absent, format!("the name {host} does not resolve to an address ({cause})"))
+        }
+        None => failure(Why::Absent, format!("{place}: {text}")),
+    }
+}
+
+fn tls_hint(url: &Url) -> &'static str {
+    if url.scheme() == "http" { " (some TLS ports do so: try https://)" } else { "" }
 }
 
 /// The TLS error inside an I/O error, which may be wrapped in another one.
@@ -269,8 +285,9 @@ fn tls_error(io: &std::io::Error) -> Option<&rustls::Error> {
     None
 }
 
-fn failure(why: Why, text: String) -> Failure {
-    Failure { why, text, partial: None }
+/// A failure of the server's, before any answer.
+pub fn failure(why: Why, text: String) -> Failure {
+    Failure { why, text, own: false, partial: None }
 }
 
 fn tls_cause(error: &rustls::Error) -> String {

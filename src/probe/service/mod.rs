@@ -13,6 +13,7 @@ mod proof;
 mod record;
 mod samples;
 mod schema;
+mod secrets;
 mod synthesis;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, R
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use curl::ClientRequest;
 use discovery::Discovered;
-use http::{Http, Trust};
+use http::{Failure, Http, Trust};
 use message::Message;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,13 +75,13 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     };
     let http = match Http::new(&server, &trust, context.deadline) {
         Ok(http) => http,
-        Err(failure) => return unreachable(context, facts, &Unknown::new(failure.why, failure.text)),
+        Err(failure) => return unreachable(context, facts, failure),
     };
     let everywhere = everywhere(&context.ask);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
     let found = match discovery::discover(&http, &server, &everywhere, &context.ask, own) {
         Ok(found) => found,
-        Err(unknown) => return unreachable(context, facts, &unknown),
+        Err(failure) => return unreachable(context, facts, failure),
     };
     let mut talk = Conversation::new(&http, &server, &everywhere);
     talk.operation = found.operation.as_ref();
@@ -117,13 +118,17 @@ fn everywhere(ask: &Ask) -> Vec<(String, String)> {
     headers
 }
 
-fn unreachable(context: &Context, facts: &mut Facts, unknown: &Unknown) -> Ran {
-    facts.request = RequestFacts::all_unknown(unknown);
+fn unreachable(context: &Context, facts: &mut Facts, failure: Failure) -> Ran {
+    let unknown = Unknown::new(failure.why, failure.text);
+    facts.request = RequestFacts::all_unknown(&unknown);
     facts.request.client_given = Fact::Known(context.ask.client_request.is_some());
-    facts.request.reachable = Fact::Known(false);
-    facts.request.reach_error = Fact::Known(unknown.detail.clone());
-    facts.execution = ExecutionFacts::all_unknown(unknown);
-    Ran::from(unknown)
+    // An obstacle on this side tells nothing of the server.
+    if !failure.own {
+        facts.request.reachable = Fact::Known(false);
+        facts.request.reach_error = Fact::Known(unknown.detail.clone());
+    }
+    facts.execution = ExecutionFacts::all_unknown(&unknown);
+    Ran::from(&unknown)
 }
 
 /// What the conversation came to.

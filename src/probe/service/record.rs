@@ -3,6 +3,7 @@
 use super::complaint::Complaint;
 use super::http::{Failure, Reply};
 use super::message::{Content, Encoding, Field, Message, Place};
+use super::secrets::{MASK, PLAIN_HEADERS, Secrets, is_secret};
 use crate::snapshot::{Exchange, Fact, SentField};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -11,66 +12,29 @@ use url::Url;
 /// Characters kept of an answer, and of one sent value.
 const ANSWER_CAP: usize = 600;
 const VALUE_CAP: usize = 120;
-/// What stands in place of a secret.
-const MASK: &str = "***";
-/// Headers whose values are no secrets.
-const PLAIN_HEADERS: &[&str] =
-    &["accept", "accept-language", "content-type", "user-agent", "referer", "origin", "host"];
-
 /// Writes exchanges down.
 #[derive(Debug)]
 pub struct Recorder {
     server: Url,
-    /// Values of secret headers and fields, longest first: an answer may echo them.
-    secrets: Vec<String>,
+    secrets: Secrets,
 }
 
 impl Recorder {
     /// A recorder for a server, that knows the secrets of the headers sent everywhere.
     pub fn new(server: &Url, everywhere: &[(String, String)]) -> Self {
-        let mut recorder = Self { server: server.clone(), secrets: Vec::new() };
-        everywhere.iter().for_each(|(name, value)| recorder.learn_header(name, value));
-        recorder
+        let mut secrets = Secrets::default();
+        everywhere.iter().for_each(|(name, value)| secrets.learn_header(name, value));
+        Self { server: server.clone(), secrets }
     }
 
     /// Learns the secrets of a message.
     pub fn learn(&mut self, message: &Message) {
-        message.headers.iter().for_each(|(name, value)| self.learn_header(name, value));
-        for field in &message.fields {
-            if field.place == Place::Header {
-                self.learn_header(&field.name, &field.content.as_text());
-            } else if is_secret(&field.name) && matches!(field.content, Content::Text(_) | Content::Json(_)) {
-                self.secret(&field.content.as_text());
-            }
-        }
-    }
-
-    fn learn_header(&mut self, name: &str, value: &str) {
-        if PLAIN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            return;
-        }
-        self.secret(value);
-        if is_secret(name) {
-            // `Bearer abc`: the token alone is as secret. A cookie's values likewise.
-            value.split([' ', ';', '=']).filter(|piece| *piece != "Bearer").for_each(|piece| self.secret(piece));
-        }
-    }
-
-    fn secret(&mut self, value: &str) {
-        // Shorter ones would tear unrelated text apart.
-        if value.len() >= 6 && !self.secrets.iter().any(|known| known == value) {
-            self.secrets.push(value.to_owned());
-            self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        }
+        self.secrets.learn(message);
     }
 
     /// Text without secrets and control characters, at most `cap` characters.
     pub fn clean(&self, text: &str, cap: usize) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.secrets {
-            text = text.replace(secret.as_str(), MASK);
-        }
-        text.chars().take(cap).map(|c| if c.is_control() { ' ' } else { c }).collect()
+        self.secrets.masked(text).chars().take(cap).map(|c| if unprintable(c) { ' ' } else { c }).collect()
     }
 
     /// The start of an answer's body.
@@ -123,7 +87,7 @@ impl Recorder {
             _ if masks(field) => MASK.into(),
             content => self.clean(&shown(content), VALUE_CAP),
         };
-        SentField { name: field.name.clone(), value, guess: field.guess }
+        SentField { name: self.clean(&field.name, VALUE_CAP), value, guess: field.guess }
     }
 
     /// A field's value as it is shown.
@@ -195,13 +159,9 @@ fn masks(field: &Field) -> bool {
     header && !field.guess || is_secret(&field.name)
 }
 
-/// Whether a field's name says that its value is a secret.
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    ["key", "token", "secret", "password", "passwd", "auth", "authorization", "credential", "credentials", "cookie"]
-        .iter()
-        .any(|word| name == *word || name.ends_with(&format!("_{word}")))
-        || name.ends_with("apikey")
+/// Characters that steer a terminal, or turn the direction of the text around them.
+fn unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn shown(content: &Content) -> String {

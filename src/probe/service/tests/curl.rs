@@ -144,6 +144,34 @@ fn a_pipe_does_not_block() {
     assert!(error.contains("not a regular file"), "{error}");
 }
 
+#[test]
+fn files_written_on_windows_are_read() {
+    let text = "\u{feff}curl.exe \"http://h/p\" ^\r\n  -H \"X-A: b\" ^\r\n  -d \"x=1\"\r\n";
+    let request = parse(text, Path::new("/nonexistent")).unwrap();
+    assert_eq!((request.message.method.as_str(), request.message.path.as_str()), ("POST", "/p"));
+    assert_eq!(request.message.headers, [("X-A".to_owned(), "b".to_owned())]);
+}
+
+#[test]
+fn what_a_shell_would_have_expanded_is_not_sent_as_it_stands() {
+    for text in [
+        "-d \"$DATA\"",
+        "-d $DATA",
+        "-d \"`id`\"",
+        "-d $(id)",
+        "-d \"${x}\"",
+        "-F \"lang=$lang\"",
+        "# it's\n -d $X",
+        "-d $'a'",
+    ] {
+        let error = parse(&format!("curl http://h/p {text}"), Path::new("/nonexistent")).err();
+        assert!(error.is_some_and(|error| error.contains("shell variable")), "{text}");
+    }
+    for text in ["-d '$DATA'", "-d 'a`b`'", "-d \\$DATA", "-d 'costs 5$'", "-d \"5$\"", "# $HOME isn't sent"] {
+        assert!(parse(&format!("curl http://h/p {text}\n"), Path::new("/nonexistent")).is_ok(), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_a_request_or_an_error(text in "\\PC{0,200}") {
