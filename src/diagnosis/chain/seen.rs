@@ -216,7 +216,8 @@ fn request(facts: &Facts) -> Words {
         Fact::Known(good) => words.push(format!("known-good {}", said(good))),
         Fact::Unknown(unknown) => words.push(format!("no known-good request ({unknown})")),
     }
-    Ok(words.join(", ").into())
+    // Without one, nothing was seen of the way to the model, however well the server answers other things.
+    Ok(Sight { words: words.join(", "), works: request.good.known().is_some() })
 }
 
 fn execution(facts: &Facts) -> Words {
