@@ -4,6 +4,7 @@ use super::derive::Derived;
 use super::expr::Expression;
 use super::spec::Spec;
 use super::template;
+use crate::snapshot::Stage;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -32,7 +33,7 @@ pub struct Checks {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A folder or file cannot be read.
-    #[error("checks {path}: {source}")]
+    #[error("checks {path}")]
     Read {
         /// The folder or file.
         path: String,
@@ -54,7 +55,7 @@ pub enum LoadError {
         option: &'static str,
         /// What the user wrote.
         selector: String,
-        /// The stages that have checks.
+        /// The stages.
         stages: String,
     },
     /// Nothing is left.
@@ -79,9 +80,19 @@ impl Checks {
     pub fn of_folder(folder: &Path) -> Result<Checks, LoadError> {
         let mut files = Vec::new();
         yaml_files(folder, 0, &mut files)?;
+        if files.is_empty() {
+            let problem = "no check in it; expected files called *.yaml".into();
+            return Err(LoadError::Spec { path: folder.display().to_string(), problem });
+        }
         let checks = files.iter().map(|file| {
             let read = |source| LoadError::Read { path: file.display().to_string(), source };
-            if std::fs::metadata(file).map_err(read)?.len() > LIMIT_BYTES {
+            // Links are followed: a mounted ConfigMap consists of them.
+            let metadata = std::fs::metadata(file).map_err(read)?;
+            if !metadata.is_file() {
+                let problem = "this is not a regular file".into();
+                return Err(LoadError::Spec { path: file.display().to_string(), problem });
+            }
+            if metadata.len() > LIMIT_BYTES {
                 let problem = format!("it is larger than {LIMIT_BYTES} bytes");
                 return Err(LoadError::Spec { path: file.display().to_string(), problem });
             }
@@ -103,9 +114,12 @@ impl Checks {
     /// Keeps the checks that `only` names (all, if it is empty) and `skip` does not.
     pub fn select(self, only: &[String], skip: &[String]) -> Result<Checks, LoadError> {
         for (option, selectors) in [("--only", only), ("--skip", skip)] {
-            if let Some(stray) = selectors.iter().find(|selector| !self.checks.iter().any(|c| c.answers_to(selector))) {
-                let stages: BTreeSet<_> = self.checks.iter().map(|check| check.spec.stage).collect();
-                let stages = stages.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
+            // A stage is a good selector even while it has no check: the report shows it all the same.
+            let fits = |selector: &String| {
+                Stage::from_name(selector).is_some() || self.checks.iter().any(|c| c.answers_to(selector))
+            };
+            if let Some(stray) = selectors.iter().find(|selector| !fits(selector)) {
+                let stages = Stage::ALL.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
                 return Err(LoadError::Selector { option, selector: stray.clone(), stages });
             }
         }
@@ -180,9 +194,12 @@ fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<std::path::PathBuf>) 
     entries.sort_by_key(|entry| entry.file_name());
     for entry in entries {
         let kind = entry.file_type().map_err(read)?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         if kind.is_dir() && depth < 3 {
             yaml_files(&entry.path(), depth + 1, files)?;
-        } else if kind.is_file() && entry.path().extension().is_some_and(|extension| extension == "yaml") {
+        } else if !kind.is_dir() && entry.path().extension().is_some_and(|extension| extension == "yaml") {
             files.push(entry.path());
         }
     }
