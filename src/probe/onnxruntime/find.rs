@@ -27,6 +27,12 @@ pub fn find(context: &Context, facts: &Facts) -> Result<Found, Unknown> {
         let library = at(named, version)?;
         return Ok(Found { library, found_by: "--onnxruntime".into() });
     }
+    // An interpreter was named, and where its packages are could not be told: no other place stands for it.
+    let python = context.ask.python.as_ref();
+    let packages = facts.packages.site_packages.reason().filter(|unknown| unknown.why != Why::NotAsked);
+    if let (Some(_), Some(unknown)) = (python, packages) {
+        return Err(unknown.clone());
+    }
     let mut refused = None;
     for (folder, found_by) in python_folders(context, facts) {
         match at(&folder, version) {

@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 /// `home` is the home folder of the user who runs it, if known: pip puts packages there too.
 pub fn site_packages(tree: &Tree, python: &Path, home: Option<&Path>) -> Result<Vec<PathBuf>, Unknown> {
     let python = located(tree, python)?;
-    if tree.stat(&python).is_ok_and(|metadata| metadata.is_dir()) {
-        return of_prefix(tree, &python, None, home);
+    match tree.stat(&python) {
+        Ok(metadata) if metadata.is_dir() => return of_prefix(tree, &python, None, home),
+        Ok(metadata) if !metadata.is_file() => {
+            let detail = format!("{} is neither an interpreter nor a folder", tree.outside(&python).display());
+            return Err(Unknown::new(Why::Malformed, detail));
+        }
+        _ => {}
     }
     // The link in a virtual environment leads to the interpreter that it was made with, so it is not followed yet.
     let prefix = prefix(&python)?;
