@@ -11,6 +11,7 @@ use url::Url;
     after_help = "Exit codes: 0 nothing failed, 1 a failure was diagnosed, 2 undecided (facts are missing), 64 usage, 70 bug."
 )]
 pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -36,10 +37,13 @@ pub enum Command {
 /// `run`.
 #[derive(Debug, Args)]
 pub struct Run {
+    /// What to examine.
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,
+    /// How to print.
     #[command(flatten)]
     pub output: Output,
 }
@@ -47,8 +51,10 @@ pub struct Run {
 /// `collect`.
 #[derive(Debug, Args)]
 pub struct Collect {
+    /// What to examine.
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,
 }
@@ -58,8 +64,10 @@ pub struct Collect {
 pub struct Diagnose {
     /// A snapshot from `gpu-doctor collect`; `-` reads standard input.
     pub snapshot: PathBuf,
+    /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,
+    /// How to print.
     #[command(flatten)]
     pub output: Output,
 }
@@ -67,6 +75,7 @@ pub struct Diagnose {
 /// `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
+    /// How to print.
     #[command(flatten)]
     pub output: Output,
 }
@@ -79,6 +88,7 @@ pub enum Checks {
         /// How to print the list.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+        /// Which checks to list.
         #[command(flatten)]
         selection: Selection,
     },

@@ -3,6 +3,8 @@
 //! Probes collect facts into a snapshot; checks judge the snapshot; the diagnosis names the cause; reports tell it.
 //! ARCHITECTURE.md describes the rooms and floors.
 
+#![warn(missing_docs)]
+
 pub mod check;
 pub mod cli;
 pub mod commands;

@@ -30,10 +30,22 @@ struct Case {
     #[serde(default)]
     target: BTreeMap<String, Value>,
     verdict: Option<String>,
+    /// How bad it must be where it holds, if it is not as bad as the check says.
+    severity: Option<String>,
 }
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn cases(file: &Path) -> Cases {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("write {}: {error}", file.display()));
+    let parsed = serde_yaml::from_str::<serde_yaml::Value>(&text).and_then(|mut value| {
+        // YAML's `<<`, for cases that differ in one counter.
+        value.apply_merge()?;
+        serde_yaml::from_value(value)
+    });
+    parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 fn snapshot(case: &Case) -> Snapshot {
@@ -76,22 +88,25 @@ fn every_check_holds_is_clear_and_is_unknown() {
     for check in checks.iter() {
         let id = &check.spec.id;
         let file = fixtures().join("checks").join(format!("{id}.yaml"));
-        let text =
-            std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{id} has no cases: write {}", file.display()));
-        let cases: Cases = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let cases = cases(&file);
         let three = [("holds", &cases.holds), ("clear", &cases.clear), ("unknown", &cases.unknown)];
+        let three = three.map(|(verdict, case)| (verdict, verdict, case));
         let more = cases.more.iter().map(|(label, case)| {
             let verdict = case.verdict.as_deref().unwrap_or_else(|| panic!("{id}: case \"{label}\" needs a verdict"));
-            (verdict, case)
+            (label.as_str(), verdict, case)
         });
-        for (expected, case) in three.into_iter().chain(more) {
+        for (label, expected, case) in three.into_iter().chain(more) {
             with_finding(&checks, id, case, |finding| {
                 if name(&finding.verdict) != expected {
-                    faults.push(format!("{id}: expected {expected}, got {:?}", finding.verdict));
+                    faults.push(format!("{id}, {label}: expected {expected}, got {:?}", finding.verdict));
+                }
+                let severity = case.severity.as_deref().unwrap_or(check.spec.severity.name());
+                if finding.verdict == Verdict::Holds && finding.severity.name() != severity {
+                    faults.push(format!("{id}, {label}: expected {severity}, got {}", finding.severity.name()));
                 }
                 if finding.verdict == Verdict::Holds {
                     told.push_str(&format!(
-                        "{id} ({}): {}\n  {}\n",
+                        "{id}, {label} ({}): {}\n  {}\n",
                         finding.severity.name(),
                         finding.brief,
                         finding.because
@@ -123,7 +138,7 @@ fn a_server_on_another_machine_never_blames_this_one() {
     let checks = Checks::load(None).unwrap();
     for check in checks.iter().filter(|check| check.spec.stage.is_of_this_machine()) {
         let file = fixtures().join("checks").join(format!("{}.yaml", check.spec.id));
-        let mut cases: Cases = serde_yaml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let mut cases = cases(&file);
         cases.holds.target.insert("server".into(), json!("http://192.0.2.1:8000/"));
         cases.holds.target.insert("server_is_local".into(), json!(false));
         with_finding(&checks, &check.spec.id, &cases.holds, |finding| {

@@ -15,6 +15,8 @@ pub struct Expression {
     program: Program,
     /// Paths of facts, with `[]` for "of any element".
     pub paths: BTreeSet<String>,
+    /// The paths of each part that `&&` joins at the top: the expression is true only if every part is.
+    pub conjuncts: Vec<BTreeSet<String>>,
     /// How deep list macros are nested.
     pub depth: usize,
 }
@@ -39,7 +41,9 @@ impl Expression {
         let program = Env::stdlib().compile(source).map_err(|error| format!("\"{source}\": {error}"))?;
         let (mut paths, mut depth) = (BTreeSet::new(), 0);
         walk(program.expression(), &BTreeMap::new(), &mut paths, 0, &mut depth);
-        Ok(Expression { program, paths, depth })
+        let mut conjuncts = Vec::new();
+        split(program.expression(), &mut conjuncts);
+        Ok(Expression { program, paths, conjuncts, depth })
     }
 
     /// Evaluates the expression.
@@ -78,6 +82,18 @@ fn to_cel(value: &Value) -> Cel {
         Value::Array(items) => items.iter().map(to_cel).collect::<Vec<_>>().into(),
         Value::Object(fields) => {
             fields.iter().map(|(name, value)| (name.clone(), to_cel(value))).collect::<HashMap<String, Cel>>().into()
+        }
+    }
+}
+
+/// The paths of each part of a conjunction.
+fn split(expr: &IdedExpr, conjuncts: &mut Vec<BTreeSet<String>>) {
+    match &expr.expr {
+        Expr::Call(call) if call.func_name == "_&&_" => call.args.iter().for_each(|part| split(part, conjuncts)),
+        _ => {
+            let mut paths = BTreeSet::new();
+            walk(expr, &BTreeMap::new(), &mut paths, 0, &mut 0);
+            conjuncts.push(paths);
         }
     }
 }
@@ -161,6 +177,13 @@ mod tests {
         let paths: Vec<&str> = expression.paths.iter().map(String::as_str).collect();
         assert_eq!(paths, ["host.os_name", "nvml.gpus", "nvml.gpus[].name"]);
         assert_eq!(expression.depth, 1);
+    }
+
+    #[test]
+    fn conjuncts_are_the_parts_joined_at_the_top() {
+        let parts = Expression::compile("a.x && (b.y || c.z) && !d.w").unwrap().conjuncts;
+        let parts: Vec<Vec<&str>> = parts.iter().map(|paths| paths.iter().map(String::as_str).collect()).collect();
+        assert_eq!(parts, [vec!["a.x"], vec!["b.y", "c.z"], vec!["d.w"]]);
     }
 
     #[test]

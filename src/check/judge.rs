@@ -119,6 +119,13 @@ fn verdict(when: &Expression, stage: Stage, snapshot: &Snapshot, view: &View, va
         let unknown = Unknown::new(Why::Unsupported, format!("the condition could not be evaluated: {said}"));
         return Verdict::Unknown(vec![(when.paths.iter().cloned().collect::<Vec<_>>().join(", "), unknown)]);
     }
+    // What must be true for the check to hold was not asked about: the other missing facts cannot make it hold.
+    for paths in &when.conjuncts {
+        let missing: Vec<_> = paths.iter().flat_map(|path| view.unknown_at(path)).collect();
+        if !missing.is_empty() && missing.iter().all(|(_, unknown)| unknown.why == Why::NotAsked) {
+            return Verdict::NotApplicable(missing[0].1.detail.clone());
+        }
+    }
     let asked: Vec<_> = missing.iter().filter(|(_, unknown)| unknown.why != Why::NotAsked).cloned().collect();
     match asked.is_empty() {
         true => Verdict::NotApplicable(missing[0].1.detail.clone()),

@@ -1,12 +1,13 @@
 //! The one sentence.
 
 use super::{Diagnosis, Link, Missing, Standing, Verdict};
-use crate::check::Severity;
-use crate::snapshot::Snapshot;
+use crate::check::{Severity, View};
+use crate::snapshot::{Snapshot, Stage};
 
 /// Writes the headline: the first cause, every other independent one in a few words, or what is missing for an answer.
 pub fn write(
     snapshot: &Snapshot,
+    view: &View,
     verdict: Verdict,
     diagnoses: &[Diagnosis],
     unknown: &[Missing],
@@ -16,7 +17,7 @@ pub fn write(
     let warnings: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Warn).collect();
     match (failures.as_slice(), verdict) {
         ([first, others @ ..], _) => {
-            let mut line = format!("{} because {}", opening(snapshot), first.brief);
+            let mut line = format!("{} {}", opening(snapshot, first, view), first.brief);
             let others: Vec<&str> = others.iter().chain(&warnings).map(|diagnosis| diagnosis.brief.as_str()).collect();
             if !others.is_empty() {
                 line.push_str(&format!("; besides, {}", others.join("; and ")));
@@ -34,10 +35,11 @@ pub fn write(
             with_warnings(line, &warnings)
         }
         ([], Verdict::Undecided) => {
-            let mut line = format!("Undecided: {}", count(unknown.len(), "fact"));
-            line.push_str(" that could change the answer could not be read");
-            if let Some(first) = unknown.first() {
-                line.push_str(&format!(", first {} ({}: {})", first.path, first.why, first.detail));
+            let (first, others) = (&unknown[0], unknown.len() - 1);
+            let mut line =
+                format!("Undecided: {} could not be known ({}: {})", in_words(&first.path), first.why, first.detail);
+            if others > 0 {
+                line.push_str(&format!(", nor {} that could change the answer", count(others, "other fact")));
             }
             with_warnings(line, &warnings)
         }
@@ -45,10 +47,26 @@ pub fn write(
     }
 }
 
-fn opening(snapshot: &Snapshot) -> &'static str {
+/// What the cause is the cause of. Where the GPU worked on the doctor's own requests, it is not said to be idle, unless
+/// the client's requests never get that far.
+fn opening(snapshot: &Snapshot, first: &Diagnosis, view: &View) -> &'static str {
+    let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     match snapshot.target.server {
-        Some(_) => "GPU is idle",
-        None => "The GPU cannot be used",
+        Some(_) if worked && first.stage != Stage::Request => "The GPU works, yet",
+        Some(_) => "GPU is idle because",
+        None => "The GPU cannot be used because",
+    }
+}
+
+/// A fact's path, or in words what a derived one asks.
+pub fn in_words(path: &str) -> &str {
+    match path {
+        "derived.gpu_visible" => "whether this machine has a GPU",
+        "derived.driver_versions_differ" => "whether the driver's parts are of one version",
+        "derived.onnxruntime_without_cuda" => "whether onnxruntime has CUDA",
+        "derived.rejected_for_unknown_reason" => "whether requests are accepted",
+        "derived.activity" => "whether the GPU works while requests run",
+        path => path,
     }
 }
 

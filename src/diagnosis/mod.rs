@@ -5,6 +5,7 @@ mod graph;
 mod headline;
 
 pub use chain::{Link, Standing};
+pub use headline::in_words;
 
 use crate::check::{Checks, Confidence, Evidence, Finding, Severity, Step, Verdict as Judged, View, judge};
 use crate::snapshot::{Outcome, Snapshot, Stage};
@@ -101,7 +102,7 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let chain = chain::links(snapshot, &findings);
     let verdict = verdict(&findings, &diagnoses, &unknown, &chain);
     Ok(Diagnosed {
-        headline: headline::write(snapshot, verdict, &diagnoses, &unknown, &chain),
+        headline: headline::write(snapshot, &view, verdict, &diagnoses, &unknown, &chain),
         chain,
         findings: findings.iter().map(check_verdict).collect(),
         verdict,
@@ -155,7 +156,9 @@ fn missing(findings: &[Finding], snapshot: &Snapshot) -> Vec<Missing> {
     // What the user named and could not be examined is missing even where no check waits for it.
     for probe in &snapshot.probes {
         let (Outcome::Failed | Outcome::TimedOut | Outcome::Crashed) = probe.outcome else { continue };
-        if !list.iter().any(|missing| missing.detail == probe.detail) {
+        // Nor is what a cause says already.
+        let told = findings.iter().any(|finding| finding.because.contains(&probe.detail));
+        if !told && !list.iter().any(|missing| missing.detail == probe.detail) {
             let why = probe.outcome.words().to_string();
             list.push(Missing { path: probe.id.clone(), why, detail: probe.detail.clone(), checks: Vec::new() });
         }

@@ -1,8 +1,8 @@
 //! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
 
-use super::Report;
+use super::{ProbeLine, Report};
 use crate::check::{Confidence, Severity};
-use crate::diagnosis::{Diagnosis, Standing, Verdict};
+use crate::diagnosis::{Diagnosis, Standing, Verdict, in_words};
 use crate::snapshot::Outcome;
 use colored::{ColoredString, Colorize};
 use std::io::Write;
@@ -103,19 +103,32 @@ fn unknown(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Resu
         return Ok(());
     }
     writeln!(out, "\n{}", "could not be known".bold())?;
-    let shown = if verbose { report.unknown.len() } else { 6 };
-    for missing in report.unknown.iter().take(shown) {
-        paragraph(out, "  ", &format!("{}: {}: {}", missing.path, missing.why, missing.detail))?;
+    // One obstacle often hides several facts; it is told once.
+    let mut obstacles: Vec<(Vec<&str>, &str, &str)> = Vec::new();
+    for missing in &report.unknown {
+        let path = in_words(&missing.path);
+        match obstacles.iter_mut().find(|(_, _, detail)| *detail == missing.detail) {
+            Some((paths, ..)) => paths.push(path),
+            None => obstacles.push((vec![path], &missing.why, &missing.detail)),
+        }
     }
-    match report.unknown.len().saturating_sub(shown) {
+    let shown = if verbose { obstacles.len() } else { 6 };
+    for (paths, why, detail) in obstacles.iter().take(shown) {
+        paragraph(out, "  ", &format!("{} ({why}): {detail}", paths.join(", ")))?;
+    }
+    match obstacles.len().saturating_sub(shown) {
         0 => Ok(()),
         more => writeln!(out, "  and {more} more (-v shows all)"),
     }
 }
 
 fn probes(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
-    let worth = |outcome: Outcome| verbose || !matches!(outcome, Outcome::Ok | Outcome::Skipped);
-    let mut lines = report.probes.iter().filter(|probe| worth(probe.outcome)).peekable();
+    let told = |probe: &ProbeLine| {
+        report.unknown.iter().any(|missing| missing.detail == probe.detail)
+            || report.diagnoses.iter().any(|diagnosis| diagnosis.because.contains(&probe.detail))
+    };
+    let fine = |probe: &ProbeLine| matches!(probe.outcome, Outcome::Ok | Outcome::Skipped);
+    let mut lines = report.probes.iter().filter(|probe| verbose || !(fine(probe) || told(probe))).peekable();
     if lines.peek().is_some() {
         writeln!(out, "\n{}", "probes".bold())?;
     }

@@ -8,6 +8,8 @@ use crate::snapshot::{Fact, Facts, GpuWindow, Phases, Unknown, Why};
 const LEAST_SAMPLES: u64 = 3;
 /// Rise of utilization over the idle baseline that counts as work, percentage points.
 const UTILIZATION_RISE_PERCENT: f64 = 3.0;
+/// Utilization up to which a GPU counts as idle, percent.
+const IDLE_UTILIZATION_PERCENT: f64 = 5.0;
 /// Rise of power over the idle baseline that counts as a sign of work, as a share of the baseline.
 const POWER_RISE_SHARE: f64 = 0.15;
 /// Rise of the clock over the idle baseline that counts as a sign of work, megahertz.
@@ -18,6 +20,8 @@ const CLOCK_RISE_MHZ: f64 = 200.0;
 struct Signals {
     moved: Vec<String>,
     flat: Vec<String>,
+    /// Counters that did not rise, on a GPU that was busy before: they say nothing about the server.
+    open: Vec<String>,
     holds_memory: bool,
 }
 
@@ -42,42 +46,50 @@ pub fn judge(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, S
         return Ok(("active", moved.join("; ")));
     }
     // Every GPU must be known to be flat by two independent counters.
-    if let Some(index) = signals.iter().position(|signal| signal.flat.len() < 2) {
-        let seen = signals[index].flat.join("; ");
-        let detail = format!("GPU {index} shows too few counters to tell idle from work ({seen})");
+    if let Some((gpu, signal)) = gpus.iter().zip(&signals).find(|(_, signal)| signal.flat.len() < 2) {
+        let seen = [signal.flat.as_slice(), signal.open.as_slice()].concat().join("; ");
+        let seen = if seen.is_empty() { "none was read often enough".into() } else { seen };
+        let detail = format!("GPU {} shows too few counters to tell idle from work: {seen}", gpu.index);
         return Err(Unknown::new(Why::Unsupported, detail));
     }
     let flat: Vec<&str> = signals.iter().flat_map(|signal| &signal.flat).map(String::as_str).collect();
     let verdict = if signals.iter().any(|signal| signal.holds_memory) { "loaded_not_computing" } else { "idle" };
-    Ok((verdict, format!("{accepted} of {sent} requests accepted; {}", flat.join("; "))))
+    Ok((verdict, flat.join("; ")))
 }
 
 fn read(gpu: &GpuWindow) -> Signals {
     let mut signals = Signals { holds_memory: gpu.server_memory_bytes.known() > Some(&0), ..Signals::default() };
     let name = format!("GPU {}", gpu.index);
+    let mut busy_before = false;
     if let Some(phases) = usable(&gpu.utilization_percent) {
+        busy_before = phases.before.max > IDLE_UTILIZATION_PERCENT;
         let moved = phases.during.max - phases.before.max >= UTILIZATION_RISE_PERCENT;
         let said =
             format!("{name} utilization at most {:.0} % (before: {:.0} %)", phases.during.max, phases.before.max);
-        signals.note(moved, said);
+        signals.note(moved, busy_before, said);
     }
     if let Some(phases) = usable(&gpu.process_utilization_percent) {
         let said = format!("{name} utilization by the server at most {:.0} %", phases.during.max);
-        signals.note(phases.during.max > 0.0, said);
+        signals.note(phases.during.max > 0.0, false, said);
     }
     if let (Some(power), Some(clock)) = (usable(&gpu.power_milliwatts), usable(&gpu.sm_clock_mhz)) {
         // Either alone moves for other reasons; both together do not.
         let moved = power.during.mean > power.before.mean * (1.0 + POWER_RISE_SHARE)
             && clock.during.mean - clock.before.mean > CLOCK_RISE_MHZ;
         let (before, during) = (power.before.mean / 1000.0, power.during.mean / 1000.0);
-        signals.note(moved, format!("{name} power {before:.0} W before, {during:.0} W during"));
+        signals.note(moved, busy_before, format!("{name} power {before:.0} W before, {during:.0} W during"));
     }
     signals
 }
 
 impl Signals {
-    fn note(&mut self, moved: bool, said: String) {
-        if moved { self.moved.push(said) } else { self.flat.push(said) }
+    fn note(&mut self, moved: bool, busy_before: bool, said: String) {
+        let list = match (moved, busy_before) {
+            (true, _) => &mut self.moved,
+            (false, true) => &mut self.open,
+            (false, false) => &mut self.flat,
+        };
+        list.push(said);
     }
 }
 

@@ -43,7 +43,7 @@ pub fn visible(facts: &Facts) -> Fact<bool> {
                 format!("the PCI bus shows no NVIDIA device, yet a driver answered with {code}"),
             )
         }
-        (Fact::Unknown(Unknown { why: Why::NotAsked, .. }), _) => Fact::Known(false),
+        (Fact::Unknown(Unknown { why: Why::NotAsked, .. }), None) => Fact::Known(false),
         (Fact::Unknown(unknown), _) => {
             let detail = format!("the PCI bus shows no NVIDIA device, yet NVML did not say so too: {}", unknown.detail);
             Fact::unknown(unknown.why, detail)
@@ -70,7 +70,15 @@ pub fn versions_differ(facts: &Facts) -> Fact<bool> {
         Fact::Known(libraries) => libraries,
         Fact::Unknown(unknown) => return Fact::Unknown(unknown.clone()),
     };
-    let versions: Vec<&String> = libraries.iter().filter_map(|library| library.version.known()).collect();
+    // The first of a name is the one that programs load. Those of CUDA's forward compatibility differ on purpose.
+    let mut names: Vec<&str> = Vec::new();
+    let mut versions: Vec<&String> = Vec::new();
+    for library in libraries.iter().filter(|library| !library.path.contains("/compat/")) {
+        if !names.contains(&library.soname.as_str()) {
+            names.push(&library.soname);
+            versions.extend(library.version.known());
+        }
+    }
     if versions.is_empty() {
         return Fact::unknown(Why::Absent, "no driver library with a version in its name was found");
     }

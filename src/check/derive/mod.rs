@@ -13,8 +13,16 @@ room! {
         pub gpu_visible: bool,
         /// Whether the kernel module and the driver's libraries are of different versions.
         pub driver_versions_differ: bool,
-        /// Whether onnxruntime's CUDA provider was seen in the maps of the server's process.
-        pub cuda_provider_seen_mapped: bool,
+        /// Whether onnxruntime's CUDA provider was seen to load, in the server's process or for the doctor.
+        pub cuda_provider_seen_to_load: bool,
+        /// Whether the GPU was seen to work for the server: a counter rose with the requests.
+        pub gpu_seen_working: bool,
+        /// Whether a GPU's device node was seen open in the server's processes, so that they were given one.
+        pub device_node_seen_open: bool,
+        /// Whether a runtime other than onnxruntime that can compute on a GPU was seen mapped by the server.
+        pub other_gpu_runtime_seen: bool,
+        /// Whether the deployment's onnxruntime is one without CUDA, by the library or else by its package.
+        pub onnxruntime_without_cuda: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
         pub rejected_for_unknown_reason: bool,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
@@ -26,7 +34,8 @@ room! {
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] = &["host", "nvml", "cuda", "process", "request", "execution"];
+    pub const NEEDS: &'static [&'static str] =
+        &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts) -> Derived {
@@ -38,8 +47,12 @@ impl Derived {
         Derived {
             gpu_visible,
             driver_versions_differ: gpu::versions_differ(facts),
-            cuda_provider_seen_mapped: Fact::Known(server::cuda_provider_seen_mapped(facts)),
+            cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),
             rejected_for_unknown_reason: server::rejected_for_unknown_reason(facts),
+            gpu_seen_working: Fact::Known(activity.as_deref() == Ok("active")),
+            device_node_seen_open: Fact::Known(server::device_node_seen_open(facts)),
+            other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
+            onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),
         }

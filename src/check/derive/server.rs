@@ -1,11 +1,48 @@
 //! What the server's process and its answers add up to.
 
-use crate::snapshot::{Fact, Facts};
+use crate::snapshot::{Fact, Facts, Unknown, Why};
 
-/// Whether onnxruntime's CUDA provider was seen in the maps of the server's process. Not seen is no proof of absence:
+/// Whether onnxruntime's CUDA provider was seen to load: in the maps of the server's process, or by registering for the
+/// doctor. Not seen is no proof of absence:
 /// it is meant for ruling causes out, never for finding them.
-pub fn cuda_provider_seen_mapped(facts: &Facts) -> bool {
-    facts.process.gpu_libraries.known().is_some_and(|libraries| libraries.contains_key("onnxruntime_cuda_provider"))
+pub fn cuda_provider_seen_to_load(facts: &Facts) -> bool {
+    let mapped = facts.process.gpu_libraries.known();
+    mapped.is_some_and(|libraries| libraries.contains_key("onnxruntime_cuda_provider"))
+        || facts.ort.cuda_registers.known() == Some(&true)
+}
+
+/// Whether one of the server's processes was seen to hold a GPU open. `/dev/nvidiactl` is none.
+pub fn device_node_seen_open(facts: &Facts) -> bool {
+    let gpu = |node: &String| {
+        let number = node.strip_prefix("/dev/nvidia");
+        node == "/dev/dxg" || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    facts.process.device_nodes_open.known().is_some_and(|nodes| nodes.iter().any(gpu))
+}
+
+/// Kinds of mapped libraries that compute on GPUs without onnxruntime.
+const OTHER_GPU_RUNTIMES: &[&str] =
+    &["ctranslate2", "torch_cuda", "tensorrt", "jax_cuda", "tensorflow", "ggml_cuda", "triton_server"];
+
+/// Whether a runtime other than onnxruntime was seen that may be the one that runs the model: faster-whisper computes in
+/// CTranslate2 and keeps onnxruntime on the CPU for its voice detector.
+pub fn other_gpu_runtime_seen(facts: &Facts) -> bool {
+    let mapped = facts.process.gpu_libraries.known();
+    mapped.is_some_and(|libraries| OTHER_GPU_RUNTIMES.iter().any(|kind| libraries.contains_key(*kind)))
+}
+
+/// Whether the deployment's onnxruntime has no CUDA. The library's word counts before the packages': a build of one's own
+/// with CUDA may be called `onnxruntime` too, and where both packages are installed their names decide nothing.
+pub fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
+    let unknown = match &facts.ort.cuda_compiled_in {
+        Fact::Known(compiled_in) => return Fact::Known(!compiled_in),
+        Fact::Unknown(unknown) => unknown,
+    };
+    match facts.packages.onnxruntime_distributions.known().map(Vec::as_slice) {
+        Some([only]) if only == "onnxruntime" => Fact::Known(true),
+        Some([only]) if only == "onnxruntime-gpu" => Fact::Known(false),
+        _ => Fact::Unknown(unknown.clone()),
+    }
 }
 
 /// Whether requests are rejected without a missing field as the proven reason.
@@ -13,9 +50,16 @@ pub fn cuda_provider_seen_mapped(facts: &Facts) -> bool {
 /// The client's own request decides, if there is one; else the doctor's, which must have found an accepted one.
 pub fn rejected_for_unknown_reason(facts: &Facts) -> Fact<bool> {
     let request = &facts.request;
-    let named = request.missing_fields.known().is_some_and(|fields| !fields.is_empty());
+    if request.reachable.known() == Some(&false) {
+        return Fact::Known(false);
+    }
     if request.rejected.known().is_some() {
-        return Fact::Known(!named);
+        return match &request.missing_fields {
+            // The conversation sought a field and its answers did not name one.
+            Fact::Unknown(Unknown { why: Why::Unsupported, .. }) => Fact::Known(true),
+            // A search that was cut short has not found that there is none.
+            fields => fields.as_ref().map(Vec::is_empty),
+        };
     }
     let client_accepted = request.client.known().is_some_and(|exchange| exchange.accepted);
     if client_accepted || request.good.known().is_some() {

@@ -1,7 +1,7 @@
 //! The stages of a request's life, each with its standing and what was seen there.
 
 use crate::check::{Finding, Severity, Verdict};
-use crate::snapshot::{Snapshot, Stage, Unknown, Why};
+use crate::snapshot::{Outcome, Snapshot, Stage, Unknown, Why};
 use serde::{Deserialize, Serialize};
 
 mod seen;
@@ -42,21 +42,42 @@ pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
     let mut links = Vec::new();
     for stage in Stage::ALL {
         let of_stage: Vec<&Finding> = findings.iter().filter(|f| f.check.spec.stage == *stage).collect();
-        let sight = seen::at(snapshot, *stage);
+        let sight = seen::at(snapshot, *stage).map(|sight| cut_short(sight, snapshot, *stage));
         if of_stage.is_empty() && sight.is_none() {
             continue;
         }
         let standing = standing(&of_stage, sight.as_ref(), broken);
-        broken |= standing == Standing::Fail;
+        // A warning too names a reason why a later stage does not work.
+        broken |= matches!(standing, Standing::Fail | Standing::Warn);
         let seen = match sight {
             Some(Ok(sight)) => sight.words,
-            Some(Err(Unknown { why: Why::NotAsked, detail })) => detail,
+            // These details say by themselves what is not there.
+            Some(Err(Unknown { why: Why::NotAsked | Why::Absent, detail })) => detail,
             Some(Err(unknown)) => unknown.to_string(),
             None => String::new(),
         };
         links.push(Link { stage: *stage, standing, seen });
     }
     links
+}
+
+/// A stage whose probe died on the way is not seen to work, whatever it told before.
+fn cut_short(sight: Result<Sight, Unknown>, snapshot: &Snapshot, stage: Stage) -> Result<Sight, Unknown> {
+    let Ok(sight) = sight else { return sight };
+    let probe = match stage {
+        Stage::Driver => "nvml",
+        Stage::Cuda => "cuda",
+        Stage::Runtime => "onnxruntime",
+        _ => return Ok(sight),
+    };
+    let died = |outcome| matches!(outcome, Outcome::Crashed | Outcome::TimedOut);
+    match snapshot.probes.iter().find(|record| record.id == probe && died(record.outcome)) {
+        Some(record) => {
+            let words = format!("{}; then {}: {}", sight.words, record.outcome.words(), record.detail);
+            Ok(Sight { words, works: false })
+        }
+        None => Ok(sight),
+    }
 }
 
 fn standing(findings: &[&Finding], sight: Option<&Result<Sight, Unknown>>, broken_before: bool) -> Standing {

@@ -148,7 +148,7 @@ fn runtime(facts: &Facts) -> Words {
         Fact::Known(true) => format!("onnxruntime {version}: CUDA registers").into(),
         Fact::Known(false) => {
             let reason = or(&ort.cuda_error, "no reason given");
-            broken(format!("onnxruntime {version}: CUDA does not register ({reason})"))
+            broken(format!("onnxruntime {version}: CUDA does not register ({})", reason.trim_end_matches('.')))
         }
         Fact::Unknown(unknown) => {
             broken(format!("onnxruntime {version}: whether CUDA registers is unknown ({unknown})"))
@@ -213,6 +213,7 @@ fn request(facts: &Facts) -> Words {
         words.push(format!("client's {}", said(client)));
     }
     match &request.good {
+        Fact::Known(good) if good.author == "client" => {}
         Fact::Known(good) => words.push(format!("known-good {}", said(good))),
         Fact::Unknown(unknown) => words.push(format!("no known-good request ({unknown})")),
     }
@@ -234,7 +235,14 @@ fn execution(facts: &Facts) -> Words {
                 }
             }
         }
-        Fact::Unknown(unknown) => words.push_str(&format!("; GPU not watched: {}", unknown.detail)),
+        // Work was sent, but whether a GPU did it was not seen.
+        Fact::Unknown(unknown) => {
+            let reason = match facts.nvml.status.known() {
+                Some(status) if status != "ok" => "NVML is not usable".to_string(),
+                _ => unknown.to_string(),
+            };
+            return Ok(broken(format!("{words}; GPU not watched: {reason}")));
+        }
     }
     Ok(words.into())
 }

@@ -37,7 +37,10 @@ pub enum End {
     /// It ended by itself without a result.
     Exit(i32),
     /// It was stopped at its deadline; `state` tells what the kernel says it was doing.
-    TimedOut { state: String },
+    TimedOut {
+        /// Its state and the kernel function that it waited in.
+        state: String,
+    },
     /// It printed without end.
     Flood,
     /// It could not be started.

@@ -252,7 +252,9 @@ impl Verdict {
             let (names, own) = (named_though_sent.join(", "), &rejected.message.content_type);
             detail += &format!("; the answer misses {names}, which were sent: the content type {own:?} may be wrong");
         }
-        Unknown::new(Why::Unsupported, detail)
+        // A search that ran out of time has not shown that there is nothing to find.
+        let out_of_time = talk.http.time_left() < Duration::from_secs(1);
+        Unknown::new(if out_of_time { Why::TimedOut } else { Why::Unsupported }, detail)
     }
 
     fn record(&self, talk: &mut Conversation, found: &Discovered, room: &mut RequestFacts) {

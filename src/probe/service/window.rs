@@ -9,6 +9,9 @@ use procfs::process::Process;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// Quiet before the baseline: utilization is a mean over up to a second (nvml.h, nvmlUtilization_t), so the requests of
+/// the conversation must have left it.
+const QUIET: Duration = Duration::from_millis(1100);
 /// Idle time before the window and after it, when the GPUs are sampled.
 const BASELINE: Duration = Duration::from_millis(1200);
 const AFTER: Duration = Duration::from_millis(500);
@@ -31,7 +34,10 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
         Fact::Known(processes) => Ok(processes.iter().map(|process| process.pid).collect()),
         Fact::Unknown(unknown) => Err(unknown.clone()),
     };
-    let sampler = usable_nvml(local, facts).and_then(|()| sampler::start(pids.as_deref().unwrap_or_default()));
+    let sampler = usable_nvml(local, facts).and_then(|()| {
+        std::thread::sleep(QUIET.min(http.time_left() / 4));
+        sampler::start(pids.as_deref().unwrap_or_default())
+    });
     let started = sampler::monotonic_ms();
     if sampler.is_ok() {
         std::thread::sleep(BASELINE.min(http.time_left() / 4));
