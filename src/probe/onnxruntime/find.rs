@@ -57,6 +57,12 @@ pub fn find(context: &Context, facts: &Facts) -> Result<Found, Unknown> {
             return Ok(Found { library, found_by: format!("maps of the server's process ({mapped})") });
         }
     }
+    // A process that could not be read may have one.
+    let process = facts.process.gpu_libraries.reason().filter(|unknown| unknown.why != Why::NotAsked);
+    if let (None, Some(unknown)) = (&refused, process) {
+        let detail = format!("no onnxruntime was named (--onnxruntime, --python); {}", unknown.detail);
+        return Err(Unknown::new(unknown.why, detail));
+    }
     // A deployment without onnxruntime is not at fault; there is just nothing to ask.
     let detail = match refused {
         Some(unknown) => format!("the deployment shows no onnxruntime: {}", unknown.detail),
@@ -175,6 +181,18 @@ mod tests {
         }
         let python = Ask { python: Some(folder.path().join("bin/python")), ..Ask::default() };
         assert_eq!(ask(python, |_| {}).unwrap().found_by, "--python");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_said_to_lack_onnxruntime() {
+        let denied = || Unknown::new(Why::Denied, "/proc/17/maps: run as uid 1000");
+        let unknown = ask(Ask::default(), |facts| facts.process.gpu_libraries = Fact::Unknown(denied())).unwrap_err();
+        assert_eq!(unknown.why, Why::Denied);
+        assert!(unknown.detail.contains("/proc/17/maps"), "{unknown}");
+        let folder = site_packages(&["libonnxruntime.so.1.23.2"]);
+        let python = Ask { python: Some(folder.path().join("bin/python")), ..Ask::default() };
+        let unknown = ask(python, |facts| facts.packages.site_packages = Fact::Unknown(denied())).unwrap_err();
+        assert_eq!(unknown, denied());
     }
 
     #[test]

@@ -240,7 +240,8 @@ impl Verdict {
         let named_though_sent: Vec<&str> =
             rejected.complaint.missing.iter().filter(sent).map(|(name, _)| name.as_str()).collect();
         let listed = talk.operation.filter(|operation| schema::same_path(&operation.path, &rejected.message.path));
-        let other = listed.filter(|operation| operation.encoding != rejected.message.encoding);
+        let other = listed
+            .filter(|operation| !operation.content_type.is_empty() && operation.encoding != rejected.message.encoding);
         if let (Some(operation), None) = (talk.operation, listed) {
             detail += &format!("; the schema does not list that path, it has {}", operation.path);
         } else if let Some(operation) = listed.filter(|operation| operation.method != rejected.message.method) {
