@@ -11,7 +11,8 @@ use std::io::IsTerminal;
 pub fn run(options: Demo) -> Result<u8, Failure> {
     let server = demo::start().map_err(Failure::Bug)?;
     let url = server.url();
-    if options.output.format.unwrap_or(Format::Text) == Format::Text && std::io::stderr().is_terminal() {
+    let watched = options.output.format.unwrap_or(Format::Text) == Format::Text && std::io::stderr().is_terminal();
+    if watched {
         eprintln!("A speech server runs at {url}. Its client sends:");
         eprintln!("  {}", server.client_request());
         eprintln!("What follows is a real run against it.\n");
@@ -24,5 +25,9 @@ pub fn run(options: Demo) -> Result<u8, Failure> {
     let checks = Checks::load(None).map_err(|error| Failure::Bug(error.into()))?;
     let rooms = output::rooms(&Selection::default(), &checks);
     let snapshot = collect(&ask, &rooms, progress::observer().as_mut());
-    output::tell(&snapshot, &checks, &options.output)
+    let code = output::tell(&snapshot, &checks, &options.output)?;
+    if watched {
+        eprintln!("\nThe demo's server ends with it; the commands above are what you would run against your own.");
+    }
+    Ok(code)
 }

@@ -1,5 +1,6 @@
 //! Real onnxruntime wheels through the whole run.
 
+use crate::setup::asr;
 use crate::setup::doctor::{causes, diagnosis, gpu_doctor};
 use crate::setup::venv::{site_packages, venv};
 use crate::setup::{driver_variables, scenario};
@@ -44,4 +45,21 @@ fn the_cpu_wheel_is_a_fault_only_beside_a_gpu() {
     assert_eq!(causes(&gpu_doctor(&arguments, &[]).report()), ["no-nvidia-device"]);
     let variables = driver_variables(&scenario("healthy-idle"));
     assert_eq!(causes(&gpu_doctor(&arguments, &variables).report()), ["ort-cpu-package-only"]);
+}
+
+#[test]
+fn a_server_on_the_gpu_wheel_without_cuda_leaves_the_gpu_idle() {
+    let Some(gpu_wheel) = venv("gpu") else { return };
+    let mut variables = driver_variables(&scenario("healthy-idle")).to_vec();
+    // The server's own environment holds the CPU wheel too; what it has mapped is what counts.
+    variables.push(("PYTHONPATH", site_packages(&gpu_wheel)));
+    let Some(server) = asr::start("cpu", &variables) else { return };
+    let request = server.client_request("/asr", "-F audio=@speech.wav -F lang=en");
+    let arguments =
+        ["run", "--format", "json", "--server", &server.url(), "--client-request", request.to_str().unwrap()];
+    let report = gpu_doctor(&arguments, &variables).report();
+    assert_eq!(causes(&report), ["ort-cuda-libs-missing-or-wrong-major"], "{}", report["headline"]);
+    let cause = diagnosis(&report, "ort-cuda-libs-missing-or-wrong-major");
+    assert_eq!(cause["explains"][0], "gpu-idle-while-serving");
+    assert!(cause["because"].as_str().unwrap().contains("libcudnn.so.9"), "{}", cause["because"]);
 }

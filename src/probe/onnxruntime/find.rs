@@ -27,8 +27,14 @@ pub fn find(context: &Context, facts: &Facts) -> Result<Found, Unknown> {
         let library = at(named, version)?;
         return Ok(Found { library, found_by: "--onnxruntime".into() });
     }
-    // An interpreter was named, and where its packages are could not be told: no other place stands for it.
     let python = context.ask.python.as_ref();
+    // What the server has mapped is what it runs, whatever else its folders hold; an interpreter that was named wins.
+    if python.is_none()
+        && let Some(found) = mapped(facts, version)
+    {
+        return found;
+    }
+    // An interpreter was named, and where its packages are could not be told: no other place stands for it.
     let packages = facts.packages.site_packages.reason().filter(|unknown| unknown.why != Why::NotAsked);
     if let (Some(_), Some(unknown)) = (python, packages) {
         return Err(unknown.clone());
@@ -42,20 +48,8 @@ pub fn find(context: &Context, facts: &Facts) -> Result<Found, Unknown> {
             Err(unknown) => return Err(unknown),
         }
     }
-    if let Some(libraries) = facts.process.gpu_libraries.known() {
-        for kind in ["onnxruntime", "onnxruntime_python"] {
-            let Some(mapped) = libraries.get(kind) else { continue };
-            let place = match kind {
-                "onnxruntime" => PathBuf::from(mapped),
-                // Python maps its extension module, which cannot be loaded elsewhere; the library lies beside it.
-                _ => Path::new(mapped).parent().unwrap_or(Path::new("/")).to_path_buf(),
-            };
-            let library = at(&place, version).map_err(|unknown| {
-                let detail = format!("the server's process has {mapped} mapped, but here: {}", unknown.detail);
-                Unknown::new(unknown.why, detail)
-            })?;
-            return Ok(Found { library, found_by: format!("maps of the server's process ({mapped})") });
-        }
+    if let Some(found) = mapped(facts, version) {
+        return found;
     }
     // A process that could not be read may have one.
     let process = facts.process.gpu_libraries.reason().filter(|unknown| unknown.why != Why::NotAsked);
@@ -69,6 +63,24 @@ pub fn find(context: &Context, facts: &Facts) -> Result<Found, Unknown> {
         None => "no onnxruntime was named (--onnxruntime, --python), and the server's process shows none".into(),
     };
     Err(Unknown::new(Why::NotAsked, detail))
+}
+
+/// The library in the maps of the server's process; `None` if they show none.
+fn mapped(facts: &Facts, version: Option<&str>) -> Option<Result<Found, Unknown>> {
+    let libraries = facts.process.gpu_libraries.known()?;
+    let (kind, mapped) =
+        ["onnxruntime", "onnxruntime_python"].into_iter().find_map(|kind| libraries.get_key_value(kind))?;
+    let place = match kind.as_str() {
+        "onnxruntime" => PathBuf::from(mapped),
+        // Python maps its extension module, which cannot be loaded elsewhere; the library lies beside it.
+        _ => Path::new(mapped).parent().unwrap_or(Path::new("/")).to_path_buf(),
+    };
+    let found = at(&place, version).map_err(|unknown| {
+        let detail = format!("the server's process has {mapped} mapped, but here: {}", unknown.detail);
+        Unknown::new(unknown.why, detail)
+    });
+    let found_by = format!("maps of the server's process ({mapped})");
+    Some(found.map(|library| Found { library, found_by }))
 }
 
 /// The site-packages folders of the deployment's Python.
