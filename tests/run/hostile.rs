@@ -144,7 +144,7 @@ fn an_interpreter_that_is_none_is_unknown_and_no_other_place_stands_for_it() {
         let report = on_a_gpu(&["run", "--format", "json", "--python", python]).report();
         assert_eq!(report["verdict"], "undecided", "{python}");
         let unknown = report["unknown"].as_array().unwrap();
-        let library = unknown.iter().find(|missing| missing["path"] == "ort.cuda_registers").expect("not known");
+        let library = unknown.iter().find(|missing| missing["path"] == "ort.cuda_compiled_in").expect("unknown");
         assert!(library["detail"].as_str().unwrap().contains(words), "{library}");
     }
 }
