@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 
 /// Starts the built-in server, examines it as `run` would and prints the report.
 pub fn run(options: Demo) -> Result<u8, Failure> {
+    output::verify_save(&options.output)?;
     let server = demo::start().map_err(Failure::Bug)?;
     let url = server.url();
     let watched = options.output.format.unwrap_or(Format::Text) == Format::Text && std::io::stderr().is_terminal();

@@ -12,6 +12,7 @@ const LIMIT_BYTES: u64 = 256 << 20;
 
 /// Reads a snapshot, judges it and prints the report.
 pub fn run(options: Diagnose) -> Result<u8, Failure> {
+    output::verify_save(&options.output)?;
     let checks = output::checks(&options.selection)?;
     let place = options.snapshot.display().to_string();
     let snapshot = read(&options.snapshot).with_context(|| format!("snapshot {place}")).map_err(Failure::Usage)?;

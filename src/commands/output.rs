@@ -7,7 +7,7 @@ use crate::diagnosis::{Diagnosed, Verdict, diagnose};
 use crate::exit;
 use crate::report::Report;
 use crate::snapshot::{Facts, Snapshot};
-use anyhow::Context as _;
+use anyhow::anyhow;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,25 +27,50 @@ pub fn rooms(selection: &Selection, checks: &Checks) -> BTreeSet<&'static str> {
     }
 }
 
-/// Judges a snapshot, prints the report and returns the exit code.
+/// Judges a snapshot, prints the report, saves the snapshot if asked to, and returns the exit code.
+///
+/// What cannot be saved is said on standard error; the report and its exit code stand all the same.
 pub fn tell(snapshot: &Snapshot, checks: &Checks, output: &Output) -> Result<u8, Failure> {
-    if let Some(file) = &output.save {
-        save(snapshot, file).with_context(|| format!("--save {}", file.display())).map_err(Failure::Usage)?;
-    }
-    let diagnosed = diagnose(checks, snapshot).map_err(|error| Failure::Bug(anyhow::anyhow!(error)))?;
+    let diagnosed = diagnose(checks, snapshot).map_err(|error| Failure::Bug(anyhow!(error)))?;
     let code = exit_code(&diagnosed, output.fail_on.unwrap_or_default());
     let report = Report::new(snapshot, diagnosed);
     to_stdout(|out| report.write(output.format.unwrap_or(Format::Text), output.verbose, out))?;
+    if let Some(file) = &output.save
+        && let Err(error) = save(snapshot, file)
+    {
+        eprintln!("gpu-doctor: --save {}: {error}; the snapshot was not saved", file.display());
+    }
     Ok(code)
 }
 
-/// Writes the snapshot to a file that only its owner may read.
-fn save(snapshot: &Snapshot, file: &Path) -> anyhow::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    let mut out = std::io::BufWriter::new(file);
-    write_snapshot(snapshot, &mut out)?;
-    Ok(out.flush()?)
+/// Refuses a `--save` that cannot work before any time is spent: no such folder, or something there that is no file.
+pub fn verify_save(output: &Output) -> Result<(), Failure> {
+    let Some(file) = &output.save else { return Ok(()) };
+    let refuse = |problem: String| Err(Failure::Usage(anyhow!("--save {}: {problem}", file.display())));
+    match std::fs::symlink_metadata(file) {
+        Ok(metadata) if !metadata.is_file() => return refuse("there is something that is no regular file".into()),
+        _ => {}
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if file.file_name().is_none() || !folder.is_dir() {
+        return refuse(format!("{} is no folder to save a file in", folder.display()));
+    }
+    Ok(())
+}
+
+/// Writes the snapshot to a file that only its owner may read: under another name first, so that a file that was there
+/// stays whole until the new one is.
+fn save(snapshot: &Snapshot, file: &Path) -> std::io::Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let partial = file.with_file_name(format!(".{name}.{}", std::process::id()));
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    let mut out = std::io::BufWriter::new(opened);
+    let written =
+        write_snapshot(snapshot, &mut out).and_then(|()| out.flush()).and_then(|()| std::fs::rename(&partial, file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&partial);
+    }
+    written
 }
 
 /// Writes the snapshot as indented JSON.
@@ -63,7 +88,7 @@ pub fn to_stdout(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> R
             let _ = out.into_parts();
             Ok(())
         }
-        Err(error) => Err(Failure::Usage(anyhow::anyhow!("standard output: {error}"))),
+        Err(error) => Err(Failure::Usage(anyhow!("standard output: {error}"))),
         Ok(()) => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use crate::probe::collect;
 
 /// Examines the target and prints the report.
 pub fn run(mut options: Run) -> Result<u8, Failure> {
+    output::verify_save(&options.output)?;
     let ask = target::resolve(options.target, &mut options.selection, Some(&mut options.output))?;
     let checks = output::checks(&options.selection)?;
     let snapshot = collect(&ask, &output::rooms(&options.selection, &checks), progress::observer().as_mut());

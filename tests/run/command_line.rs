@@ -128,3 +128,23 @@ fn the_demo_finds_its_own_fault() {
     assert_eq!(causes(&report)[0], "required-field-missing", "{}", report["headline"]);
     assert_eq!(said.code, 1);
 }
+
+#[test]
+fn a_snapshot_is_saved_for_its_owner_alone_or_refused_before_the_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("snapshot.json");
+    std::fs::write(&file, "an older one").unwrap();
+    let said = gpu_doctor(&["run", "--only", "hardware", "--save", file.to_str().unwrap()], &[]);
+    assert_eq!((said.code, said.err.as_str()), (1, ""));
+    assert!(std::fs::read_to_string(&file).unwrap().contains("gpu-doctor/snapshot/v1"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no partial file is left");
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for place in [folder.path().to_path_buf(), fifo, folder.path().join("missing/snapshot.json")] {
+        let said = gpu_doctor(&["run", "--only", "hardware", "--save", place.to_str().unwrap()], &[]);
+        assert_eq!((said.code, said.out.as_str()), (64, ""), "{}", said.err);
+        assert!(said.err.contains("--save") && said.err.contains(place.to_str().unwrap()), "{}", said.err);
+    }
+}
