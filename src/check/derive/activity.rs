@@ -15,6 +15,9 @@ const POWER_RISE_SHARE: f64 = 0.15;
 /// Rise of the clock over the idle baseline that counts as a sign of work, megahertz.
 const CLOCK_RISE_MHZ: f64 = 200.0;
 
+/// CPU time of the server, as a share of the window, from which on its work is seen to run on the CPU.
+const CPU_BUSY_SHARE: f64 = 0.5;
+
 /// What one GPU's counters say.
 #[derive(Default)]
 struct Signals {
@@ -53,8 +56,24 @@ pub fn judge(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, S
         return Err(Unknown::new(Why::Unsupported, detail));
     }
     let flat: Vec<&str> = signals.iter().flat_map(|signal| &signal.flat).map(String::as_str).collect();
-    let verdict = if signals.iter().any(|signal| signal.holds_memory) { "loaded_not_computing" } else { "idle" };
-    Ok((verdict, flat.join("; ")))
+    if !signals.iter().any(|signal| signal.holds_memory) {
+        return Ok(("idle", flat.join("; ")));
+    }
+    // A server with a context on the GPU may work there too little to be seen: a kernel of 1 ms in a request of 100 ms
+    // is below what utilization shows. Only a busy CPU tells where the work went.
+    let (cpu_ms, window_ms) = (*known(&execution.server_cpu_ms)?, *known(&execution.window_ms)?);
+    if cpu_ms < CPU_BUSY_SHARE * window_ms {
+        let seen = flat.join("; ");
+        let detail = format!(
+            "the server holds GPU memory and little was to be done in the window, too little to be seen: {seen}"
+        );
+        return Err(Unknown::new(Why::Unsupported, detail));
+    }
+    let cpu_percent = 100.0 * cpu_ms / window_ms.max(1.0);
+    Ok((
+        "loaded_not_computing",
+        format!("{}; the server's processes used {cpu_percent:.0} % of a CPU", flat.join("; ")),
+    ))
 }
 
 fn read(gpu: &GpuWindow) -> Signals {
