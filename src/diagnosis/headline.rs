@@ -1,7 +1,7 @@
 //! The one sentence.
 
 use super::{Diagnosis, Link, Missing, Standing, Verdict};
-use crate::check::{Severity, View};
+use crate::check::{Finding, Severity, View};
 use crate::snapshot::{Snapshot, Stage};
 
 /// Writes the headline: the first cause, every other independent one in a few words, or what is missing for an answer.
@@ -12,6 +12,7 @@ pub fn write(
     diagnoses: &[Diagnosis],
     unknown: &[Missing],
     chain: &[Link],
+    findings: &[Finding],
 ) -> String {
     let failures: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Fail).collect();
     let warnings: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Warn).collect();
@@ -43,7 +44,7 @@ pub fn write(
             }
             with_warnings(line, &warnings)
         }
-        ([], _) => with_warnings(format!("No fault found {}", scope(snapshot)), &warnings),
+        ([], _) => with_warnings(format!("No fault found {}{}", scope(snapshot), selected(findings, chain)), &warnings),
     }
 }
 
@@ -67,6 +68,16 @@ pub fn in_words(path: &str) -> &str {
         "derived.rejected_for_unknown_reason" => "whether requests are accepted",
         "derived.activity" => "whether the GPU works while requests run",
         path => path,
+    }
+}
+
+/// The stages that were judged, if they are not all: a part that is sound is not a sound whole.
+fn selected(findings: &[Finding], chain: &[Link]) -> String {
+    let judged = |stage: &&Stage| findings.iter().any(|finding| finding.check.spec.stage == **stage);
+    let stages: Vec<String> = Stage::ALL.iter().filter(judged).map(|stage| stage.to_string()).collect();
+    match stages.len() < chain.len() {
+        true => format!("; only judged: {}", stages.join(", ")),
+        false => String::new(),
     }
 }
 

@@ -102,7 +102,7 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let chain = chain::links(snapshot, &findings);
     let verdict = verdict(&findings, &diagnoses, &unknown, &chain);
     Ok(Diagnosed {
-        headline: headline::write(snapshot, &view, verdict, &diagnoses, &unknown, &chain),
+        headline: headline::write(snapshot, &view, verdict, &diagnoses, &unknown, &chain, &findings),
         chain,
         findings: findings.iter().map(check_verdict).collect(),
         verdict,

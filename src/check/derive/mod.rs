@@ -21,6 +21,8 @@ room! {
         pub device_node_seen_open: bool,
         /// Whether a runtime other than onnxruntime that can compute on a GPU was seen mapped by the server.
         pub other_gpu_runtime_seen: bool,
+        /// Whether the server's processes could be read and none has onnxruntime mapped.
+        pub server_seen_without_onnxruntime: bool,
         /// Whether the deployment's onnxruntime is one without CUDA, by the library or else by its package.
         pub onnxruntime_without_cuda: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
@@ -52,6 +54,7 @@ impl Derived {
             gpu_seen_working: Fact::Known(activity.as_deref() == Ok("active")),
             device_node_seen_open: Fact::Known(server::device_node_seen_open(facts)),
             other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
+            server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),

@@ -31,6 +31,13 @@ pub fn other_gpu_runtime_seen(facts: &Facts) -> bool {
     mapped.is_some_and(|libraries| OTHER_GPU_RUNTIMES.iter().any(|kind| libraries.contains_key(*kind)))
 }
 
+/// Whether the server's processes were read and show no onnxruntime: it is installed beside the server, and what it
+/// lacks is no proven reason. A server may still load it with its first request.
+pub fn seen_without_onnxruntime(facts: &Facts) -> bool {
+    let mapped = facts.process.gpu_libraries.known();
+    mapped.is_some_and(|libraries| !libraries.keys().any(|kind| kind.starts_with("onnxruntime")))
+}
+
 /// Whether the deployment's onnxruntime has no CUDA. The library's word counts before the packages': a build of one's own
 /// with CUDA may be called `onnxruntime` too, and where both packages are installed their names decide nothing.
 pub fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {

@@ -88,6 +88,10 @@ fn standing(findings: &[&Finding], sight: Option<&Result<Sight, Unknown>>, broke
     if holds(Severity::Warn) {
         return Standing::Warn;
     }
+    // A stage that no selected check judges is told, not judged.
+    if findings.is_empty() {
+        return Standing::NotApplicable;
+    }
     // A stage passes only if something was seen there; a check that is ruled out from elsewhere is no sight of it.
     let works = match sight {
         Some(Err(Unknown { why: Why::NotAsked, .. })) | None => return Standing::NotApplicable,

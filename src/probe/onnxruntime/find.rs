@@ -106,6 +106,11 @@ fn at(place: &Path, version: Option<&str>) -> Result<PathBuf, Unknown> {
     let place = &std::path::absolute(place).map_err(|error| Unknown::from_io(&error, place.display()))?;
     let metadata = std::fs::metadata(place).map_err(|error| Unknown::from_io(&error, place.display()))?;
     if metadata.is_file() {
+        // Python's extension module cannot be loaded elsewhere; the library lies beside it.
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        if let (true, Some(folder)) = (name.starts_with("onnxruntime_pybind11_state"), place.parent()) {
+            return at(folder, version);
+        }
         return Ok(place.clone());
     }
     if !metadata.is_dir() {
@@ -193,6 +198,11 @@ mod tests {
         }
         let python = Ask { python: Some(folder.path().join("bin/python")), ..Ask::default() };
         assert_eq!(ask(python, |_| {}).unwrap().found_by, "--python");
+        let module = "lib/python3.11/site-packages/onnxruntime/capi/onnxruntime_pybind11_state.cpython-311.so";
+        std::fs::write(folder.path().join(module), "").unwrap();
+        let named = Ask { onnxruntime: Some(folder.path().join(module)), ..Ask::default() };
+        let found = ask(named, |_| {}).unwrap();
+        assert!(found.library.ends_with("libonnxruntime.so.1.23.2"), "the extension module leads to the library");
     }
 
     #[test]

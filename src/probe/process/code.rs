@@ -1,7 +1,7 @@
 //! Whether the server still runs the code that is on disk.
 
 use super::evidence::Evidence;
-use super::{libraries, sources};
+use super::{imports, libraries, sources};
 use crate::probe::tree::Tree;
 use crate::snapshot::{NewerFile, Unknown, Why};
 use std::path::{Path, PathBuf};
@@ -46,9 +46,12 @@ pub fn newer_than_start(all: &[Evidence], deadline: Instant) -> Result<Vec<Newer
             }
         }
         let pid = runner.member.pid.unsigned_abs().into();
-        for (path, changed) in files.changed {
+        for (path, changed) in &files.changed {
             let newer_by_seconds = ((changed - running_since) * 10.0).round() / 10.0;
-            if newer_by_seconds > MARGIN_SECONDS {
+            // A script that merely lies beside the server is not its code.
+            if newer_by_seconds > MARGIN_SECONDS
+                && (!server.is_python || imports::may_be_loaded(&tree, path, &files, deadline))
+            {
                 newer.push(NewerFile { path: path.display().to_string(), pid, newer_by_seconds });
             }
         }

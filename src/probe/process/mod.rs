@@ -4,6 +4,7 @@ mod code;
 mod command;
 mod evidence;
 mod family;
+mod imports;
 mod libraries;
 mod port;
 mod proxy;

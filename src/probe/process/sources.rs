@@ -38,6 +38,8 @@ const WRITTEN: &[&str] =
 #[derive(Debug, Default)]
 pub struct Sources {
     pub changed: BTreeMap<PathBuf, f64>,
+    /// Those of them that the command line names.
+    pub named: BTreeSet<PathBuf>,
     /// Why files may be missing, if so.
     pub cut_short: Option<String>,
     looked_at: usize,
@@ -58,14 +60,14 @@ pub fn find(tree: &Tree, start: &Start, deadline: Instant) -> Sources {
     let mut folders = BTreeSet::new();
     for candidate in named(start) {
         match candidate {
-            Candidate::File(path) => sources.add_file(tree, &path),
+            Candidate::File(path) => sources.add_named(tree, &path),
             Candidate::Folder(path) if start.is_python && is_own_folder(&path, start.home) => {
                 folders.insert(path);
             }
             Candidate::Folder(_) => {}
             Candidate::Module { base, dotted } if start.is_python => {
-                sources.add_file(tree, &base.join(format!("{}.py", dotted.replace('.', "/"))));
-                sources.add_file(tree, &base.join(dotted.replace('.', "/")).join("__main__.py"));
+                sources.add_named(tree, &base.join(format!("{}.py", dotted.replace('.', "/"))));
+                sources.add_named(tree, &base.join(dotted.replace('.', "/")).join("__main__.py"));
                 folders.insert(base.join(dotted.split('.').next().unwrap_or_default()));
             }
             Candidate::Module { .. } => {}
@@ -150,6 +152,13 @@ impl Sources {
             && metadata.is_file()
         {
             self.changed.insert(path.to_owned(), changed(&metadata));
+        }
+    }
+
+    fn add_named(&mut self, tree: &Tree, path: &Path) {
+        self.add_file(tree, path);
+        if self.changed.contains_key(path) {
+            self.named.insert(path.to_owned());
         }
     }
 

@@ -112,6 +112,23 @@ fn changed_code_is_found_and_its_untouched_twin_is_not() {
 }
 
 #[test]
+fn a_script_that_only_lies_beside_the_server_is_not_its_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), &[]);
+    touch(&dir.path().join("twin.py"), 30);
+    assert_eq!(probe(server.port).0.code_newer_than_start, Fact::Known(Vec::new()), "nothing imports it");
+    std::fs::create_dir(dir.path().join("__pycache__")).unwrap();
+    std::fs::write(dir.path().join("__pycache__/twin.cpython-311.pyc"), "").unwrap();
+    let (facts, _) = probe(server.port);
+    assert_eq!(facts.code_newer_than_start.known().unwrap().len(), 1, "its bytecode tells that it was imported");
+    std::fs::remove_dir_all(dir.path().join("__pycache__")).unwrap();
+    std::fs::write(dir.path().join("app.py"), "import twin").unwrap();
+    age(&dir.path().join("app.py"));
+    let (facts, _) = probe(server.port);
+    assert_eq!(facts.code_newer_than_start.known().unwrap().len(), 1, "the server's script imports it");
+}
+
+#[test]
 fn a_live_reloader_makes_changed_code_no_matter() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), &["--reload"]);

@@ -41,7 +41,10 @@ pub fn soft_error(body: &[u8]) -> bool {
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::Bool(true) => true,
     };
-    ["error", "errors"].iter().filter_map(|key| answer.get(*key)).any(present)
+    // {"code": 400, "msg": ...}: the status stands in the body, and HTTP says 200.
+    let status = ["code", "status_code", "status"].iter().filter_map(|key| answer.get(*key)?.as_u64());
+    status.into_iter().any(|status| (400..600).contains(&status))
+        || ["error", "errors"].iter().filter_map(|key| answer.get(*key)).any(present)
         || answer.get("success") == Some(&Value::Bool(false))
         || answer.get("status").and_then(Value::as_str).is_some_and(|s| matches!(s, "error" | "failed" | "failure"))
 }
@@ -132,6 +135,7 @@ static NAMED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?i)missing:? ([\w.-]+)",
         r#"(?i)(?:provide|specify|supply|include|send)(?: an?| the| your)? ['"`]?([\w.-]+)"#,
         r"(?i)\bno ([\w-]+)(?: file| field| parameter| data)? (?:was )?(?:provided|given|found|specified|supplied|uploaded|sent)",
+        r"(?i)\bno ([\w-]+) part\b",
         r"(?i)([\w.-]+) (?:cannot|can not|must not|can't) be (?:empty|null|none|blank)",
     ]
     .into_iter()

@@ -6,7 +6,7 @@ use super::message::{Content, Encoding, Field, Message, Place};
 use super::record::Recorder;
 use super::samples;
 use super::schema::{Candidate, Described};
-use super::synthesis::Synthesis;
+use super::synthesis::{self, Synthesis};
 use crate::snapshot::Exchange;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -168,22 +168,33 @@ impl<'a> Conversation<'a> {
             Some(described) => synthesis.described(described),
             // A dotted name is a nested one, which cannot be added at the top.
             None if name.contains('.') => return None,
+            // Code that reads the request itself leaves no trace in the schema; a file comes in a form.
+            None if self.body_is_unknown(&current.message) && synthesis::looks_like_file(name) => {
+                synthesis.unnamed(name, Place::Form)
+            }
             None => synthesis.unnamed(name, place.unwrap_or_else(|| current.message.usual_place())),
         };
         self.carries(&current.message, field.place).then_some(field)
     }
 
-    /// Guessed fields with a value that the server said it does not take.
+    /// Fields for which the server said what it takes: those that the request lacks, and guesses that were wrong.
     fn supported(&self, current: &Answered, synthesis: &mut Synthesis) -> Option<(Vec<Field>, &'static str)> {
         let mut fields = Vec::new();
         for (name, values) in &current.complaint.supported {
-            let old = current.message.field(name).filter(|field| field.guess && field.place != Place::Tensor);
-            let Some(old) = old else { continue };
-            if values.contains(&old.content.as_text()) || synthesis.supported.contains_key(name) {
+            let place = match current.message.field(name) {
+                Some(Field { content: Content::File(_) | Content::Base64(_), .. }) => continue,
+                Some(old) if !old.guess || values.contains(&old.content.as_text()) => continue,
+                Some(old) => old.place,
+                None => self.described(name).map_or_else(|| current.message.usual_place(), |field| field.place),
+            };
+            if place == Place::Tensor
+                || synthesis.supported.contains_key(name)
+                || !self.carries(&current.message, place)
+            {
                 continue;
             }
             synthesis.supported.insert(name.clone(), values.clone());
-            fields.push(synthesis.unnamed(name, old.place));
+            fields.push(synthesis.unnamed(name, place));
         }
         (!fields.is_empty()).then_some((fields, NAMED))
     }
@@ -198,6 +209,12 @@ impl<'a> Conversation<'a> {
             .collect()
     }
 
+    /// Whether a request that may have a body was sent without one, because the schema has none.
+    fn body_is_unknown(&self, message: &Message) -> bool {
+        let none = message.encoding == Encoding::None && !matches!(message.method.as_str(), "GET" | "HEAD");
+        none && self.operation.is_some_and(|operation| operation.encoding == Encoding::None)
+    }
+
     fn carries(&self, message: &Message, place: Place) -> bool {
         message.can_carry(place) || message.encoding == Encoding::None && self.operation.is_some()
     }
@@ -210,6 +227,10 @@ impl<'a> Conversation<'a> {
         {
             message.encoding = operation.encoding;
             message.content_type = operation.content_type.clone();
+            if message.encoding == Encoding::None {
+                message.encoding = Encoding::Multipart;
+                message.content_type = "multipart/form-data".into();
+            }
         }
         fields.iter().fold(message, |message, field| message.with(field.clone()))
     }

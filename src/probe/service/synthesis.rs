@@ -47,9 +47,9 @@ impl Synthesis<'_> {
 
     /// A field of which only name and place are known.
     pub fn unnamed(&self, name: &str, place: Place) -> Field {
-        let schema = Value::Object(Map::new());
-        let looks_like_file = place == Place::Form && ["audio", "file", "image", "wav"].contains(&stem(name).as_str());
-        if looks_like_file && !self.given.contains_key(name) {
+        // The chat protocol's list; everything else is a text until the server says otherwise.
+        let schema = if name == "messages" && place == Place::Json { json!({"type": "array"}) } else { json!({}) };
+        if place == Place::Form && looks_like_file(name) && !self.given.contains_key(name) {
             return Field { name: name.into(), place, content: file_for(name, &schema), guess: true };
         }
         let required = true;
@@ -115,7 +115,9 @@ impl Synthesis<'_> {
                 let mut object = Map::new();
                 let described = self.document.map(|document| document.properties(schema, Place::Json));
                 for field in described.into_iter().flatten().filter(|field| field.required) {
-                    let value = match base64_for(&field.name, &field.schema) {
+                    // {"audio": {"content": ...}}: the outer name says what is inside.
+                    let inside = matches!(field.name.as_str(), "content" | "data" | "bytes");
+                    let value = match base64_for(if inside { name } else { &field.name }, &field.schema) {
                         Some(content) => Value::String(content.as_text()),
                         None => self.value(&field.name, &field.schema, depth - 1, left).0,
                     };
@@ -139,7 +141,8 @@ impl Synthesis<'_> {
                 values.iter().find(|v| v.eq_ignore_ascii_case("en") || v.starts_with("en-") || *v == "english");
             return english.or(values.first()).map(|value| json!(value));
         }
-        let value = match (stem(name).as_str(), kind) {
+        let stem = stem(name);
+        let value = match (stem.strip_prefix("x_").unwrap_or(&stem), kind) {
             ("messages" | "message", "array") => json!([{"role": "user", "content": "hi"}]),
             ("lang" | "language" | "locale" | "language_code" | "lang_code" | "source_lang" | "src_lang", _) => {
                 json!("en")
@@ -170,6 +173,11 @@ impl Synthesis<'_> {
         // A query or form carries a number as text anyway; a JSON string must be one.
         fits.then_some(value)
     }
+}
+
+/// Whether a field of which only the name is known is probably a file.
+pub fn looks_like_file(name: &str) -> bool {
+    ["audio", "file", "image", "wav"].contains(&stem(name).as_str())
 }
 
 /// The name in lower snake case, without an ending such as `[]`.
@@ -238,6 +246,8 @@ fn base64_for(name: &str, schema: &Value) -> Option<Content> {
     let described = text("description").contains("base64");
     let image = text("contentMediaType").starts_with("image/") || ["image", "img"].iter().any(|w| name.contains(w));
     let audio_or_image = image || name.contains("audio") || name.contains("wav");
-    let holds = declared || named || audio_or_image && (described || name == "audio" || name == "image");
+    let holds = declared
+        || named
+        || audio_or_image && (described || matches!(name.as_str(), "audio" | "image" | "input_audio"));
     holds.then(|| Content::Base64(if image { samples::image() } else { samples::speech() }))
 }

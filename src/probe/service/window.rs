@@ -15,6 +15,9 @@ const QUIET: Duration = Duration::from_millis(1100);
 /// Idle time before the window and after it, when the GPUs are sampled.
 const BASELINE: Duration = Duration::from_millis(1200);
 const AFTER: Duration = Duration::from_millis(500);
+/// Shortest distance of the requests' starts where GPUs are sampled: a server that answers at once would use up the
+/// requests before the counters, which change a few times a second, could be read often enough.
+const DISTANCE: Duration = Duration::from_millis(5);
 /// Requests of a window without GPU counters.
 const UNSAMPLED_REQUESTS: u32 = 3;
 
@@ -51,9 +54,14 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
     let mut answers = BTreeMap::new();
     let mut durations = Vec::new();
     let (mut sent, mut ok) = (0_u64, 0_u64);
+    let mut begun: Option<Instant> = None;
     while sent < u64::from(most) && (sent == 0 || Instant::now() < end) && http.time_left() > Duration::from_millis(700)
     {
+        if let (true, Some(last)) = (sampler.is_ok(), begun) {
+            std::thread::sleep(DISTANCE.saturating_sub(last.elapsed()));
+        }
         let before = Instant::now();
+        begun = Some(before);
         // Past the window's end the last request may finish, within the conversation's own bounds.
         let result = http.send(&outgoing, good.limit.unwrap_or(Duration::from_secs(30)));
         durations.push(before.elapsed().as_secs_f64() * 1e3);

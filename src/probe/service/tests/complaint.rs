@@ -27,6 +27,7 @@ fn the_field_is_found_in_every_servers_words() {
         (r#"{"detail":"lang is missing"}"#, "lang"),
         (r#"{"detail":"Please provide a lang"}"#, "lang"),
         (r#"{"detail":"No audio file provided"}"#, "audio"),
+        (r#"{"error":"No file part"}"#, "file"),
         (r#"{"error":"Something went wrong: language is required"}"#, "lang"),
         (r#"{"message":"lang cannot be empty"}"#, "lang"),
         // vLLM, llama.cpp, axum (TGI), Triton, KServe, Flask in debug mode, a traceback.
@@ -112,11 +113,26 @@ fn supported_values_are_read_with_their_field() {
 
 #[test]
 fn an_error_inside_a_200_is_seen_and_results_are_not_errors() {
-    for body in [r#"{"error":"x"}"#, r#"{"errors":[1]}"#, r#"{"status":"error"}"#, r#"{"success":false,"text":""}"#] {
+    for body in [
+        r#"{"error":"x"}"#,
+        r#"{"errors":[1]}"#,
+        r#"{"status":"error"}"#,
+        r#"{"success":false,"text":""}"#,
+        r#"{"code":400,"msg":"lang is required","data":null}"#,
+        r#"{"status_code":500}"#,
+    ] {
         assert!(soft_error(body.as_bytes()), "{body}");
     }
-    for body in [r#"{"error":null,"text":"x"}"#, r#"{"errors":[]}"#, r#"{"text":"error"}"#, "error", r#"["error"]"#, ""]
-    {
+    for body in [
+        r#"{"error":null,"text":"x"}"#,
+        r#"{"errors":[]}"#,
+        r#"{"text":"error"}"#,
+        r#"{"code":0,"data":{"n":400}}"#,
+        r#"{"code":200}"#,
+        "error",
+        r#"["error"]"#,
+        "",
+    ] {
         assert!(!soft_error(body.as_bytes()), "{body}");
     }
 }
