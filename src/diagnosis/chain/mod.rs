@@ -38,7 +38,7 @@ pub enum Standing {
 
 /// Every stage that a check or a probe tells about.
 pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
-    let mut broken = false;
+    let (mut broken, mut failed) = (false, false);
     let mut links = Vec::new();
     for stage in Stage::ALL {
         let of_stage: Vec<&Finding> = findings.iter().filter(|f| f.check.spec.stage == *stage).collect();
@@ -46,7 +46,10 @@ pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
         if of_stage.is_empty() && sight.is_none() {
             continue;
         }
-        let standing = standing(&of_stage, sight.as_ref(), broken);
+        // That no request was found to be accepted is not explained by a warning about the machine.
+        let reason = if *stage == Stage::Request { failed } else { broken };
+        let standing = standing(&of_stage, sight.as_ref(), reason);
+        failed |= standing == Standing::Fail;
         // A warning too names a reason why a later stage does not work.
         broken |= matches!(standing, Standing::Fail | Standing::Warn);
         let seen = match sight {
