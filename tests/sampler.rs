@@ -47,7 +47,7 @@ fn a_fault_keeps_what_came_before() {
     std::thread::sleep(Duration::from_millis(500));
     let stopping = Instant::now();
     assert_eq!(sampler.finish().unwrap().len(), 4);
-    assert!(stopping.elapsed() < Duration::from_millis(1500), "{:?}", stopping.elapsed());
+    assert!(stopping.elapsed() < Duration::from_secs(6), "{:?}", stopping.elapsed());
 }
 
 fn a_hang_or_a_refusal_is_an_answer() {
@@ -60,6 +60,6 @@ fn a_hang_or_a_refusal_is_an_answer() {
         let started = Instant::now();
         let unknown = sampler::start(&[]).err().expect("no sample can come");
         assert!(unknown.detail.contains(words), "{scenario}: {unknown}");
-        assert!(started.elapsed() < Duration::from_millis(3500), "{scenario}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{scenario}: {:?}", started.elapsed());
     }
 }

@@ -209,7 +209,7 @@ fn slow_drips_and_endless_bodies_end_in_time() {
     let client = format!("curl {}/asr -d text=hi", dripping.url());
     let started = Instant::now();
     let facts = probe(ask(&dripping.url(), Some(&client)), 3);
-    assert!(started.elapsed() < Duration::from_millis(3500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert_eq!(known(&facts.request.reachable), &true);
     assert_eq!(status(&facts.request.client), 200);
     assert!(!known(&facts.request.client).accepted, "the answer never ended");
@@ -222,7 +222,7 @@ fn slow_drips_and_endless_bodies_end_in_time() {
     let client = format!("curl {}/asr -d text=hi", endless.url());
     let started = Instant::now();
     let facts = probe(ask(&endless.url(), Some(&client)), 20);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(known(&facts.request.schema_error).contains("more than"), "{}", known(&facts.request.schema_error));
     assert_eq!(known(&facts.request.client).answer.len(), 600);
 }

@@ -75,7 +75,7 @@ pub fn play(job: &str, scenario: &Path, limit: Duration) -> Heard {
 
 /// Plays a ready scenario, which ends by itself.
 fn play_ready(job: &str, scenario: &str) -> Heard {
-    play(job, &setup::scenario(scenario), Duration::from_secs(3))
+    play(job, &setup::scenario(scenario), Duration::from_secs(30))
 }
 
 #[test]
@@ -143,18 +143,18 @@ fn codes_that_the_wrappers_do_not_know_come_through() {
     for (code, why) in [(4, "denied"), (999, "unsupported"), (29, "unsupported"), (77, "unsupported")] {
         let fault = format!("{{call: nvmlInit_v2, returns: {code}}}");
         let (_folder, scenario) = setup::scenario_with_faults("healthy-idle", &[&fault]);
-        let nvml = play("nvml", &scenario, Duration::from_secs(3));
+        let nvml = play("nvml", &scenario, Duration::from_secs(30));
         assert_eq!(nvml.known("/init_code"), code);
         assert_eq!(nvml.unreported()["why"], why, "{code}");
     }
     for code in [36, 919, 12345] {
         let fault = format!("{{call: cuInit, returns: {code}}}");
         let (_folder, scenario) = setup::scenario_with_faults("healthy-idle", &[&fault]);
-        let cuda = play("cuda", &scenario, Duration::from_secs(3));
+        let cuda = play("cuda", &scenario, Duration::from_secs(30));
         assert_eq!(cuda.known("/init_code"), code);
         let fault = format!("{{call: cuDeviceGetName, returns: {code}}}");
         let (_folder, scenario) = setup::scenario_with_faults("healthy-idle", &[&fault]);
-        let cuda = play("cuda", &scenario, Duration::from_secs(3));
+        let cuda = play("cuda", &scenario, Duration::from_secs(30));
         let detail = cuda.fact("/devices/known/0/name")["unknown"]["detail"].as_str().unwrap();
         assert!(detail.contains(&format!("CUDA result {code}")), "{detail}");
         assert_eq!(cuda.known("/devices/known/0/compute_capability"), "9.0", "{code}");
@@ -180,7 +180,7 @@ fn a_lost_gpu_does_not_hide_the_other() {
 fn a_single_failing_call_costs_a_single_fact() {
     let (_folder, scenario) =
         setup::scenario_with_faults("healthy-idle", &["{call: nvmlDeviceGetPowerUsage, returns: 27}"]);
-    let nvml = play("nvml", &scenario, Duration::from_secs(3));
+    let nvml = play("nvml", &scenario, Duration::from_secs(30));
     let power = &nvml.fact("/gpus/known/0/power_milliwatts")["unknown"];
     assert_eq!(power["detail"], "nvmlDeviceGetPowerUsage of GPU 0: not ready (NVML 27)");
     assert_eq!(nvml.known("/gpus/known/0/temperature_celsius"), 34);
@@ -194,7 +194,7 @@ fn process_lists_are_read_under_either_layout() {
         let text = std::fs::read_to_string(setup::scenario("healthy-idle")).unwrap().replace("550.163.01", version);
         let processes = "    processes: [{pid: 41, used_mib: 2}, {pid: 42}, {pid: 43, used_mib: 3}]\n";
         std::fs::write(&scenario, format!("process_stride_bytes: {stride}\n{text}{processes}")).unwrap();
-        let nvml = play("nvml", &scenario, Duration::from_secs(3));
+        let nvml = play("nvml", &scenario, Duration::from_secs(30));
         let list = nvml.known("/gpus/known/0/processes");
         let pids: Vec<u64> = list.as_array().unwrap().iter().map(|entry| entry["pid"].as_u64().unwrap()).collect();
         assert_eq!(pids, [41, 42, 43], "{version}");

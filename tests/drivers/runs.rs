@@ -42,7 +42,7 @@ fn a_hang_ends_in_time_and_the_rest_is_kept() {
     let (_folder, scenario) =
         setup::scenario_with_faults("healthy-idle", &["{call: nvmlDeviceGetTemperature, does: hang}"]);
     let (snapshot, took) = collect(&scenario);
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     assert_eq!(outcome(&snapshot, "nvml"), "timed_out");
     let gpu = &snapshot["facts"]["nvml"]["gpus"]["known"][0];
     assert_eq!(gpu["name"]["known"], "NVIDIA H100 80GB HBM3");
@@ -87,7 +87,7 @@ fn floods_and_early_deaths_are_facts_too() {
         assert!(unknown["detail"].as_str().unwrap().contains(words), "{deed}: {unknown}");
         assert!(nvml["library"]["known"].is_string(), "{deed}: the library was found before");
         assert!(nvml["control_node_open"]["known"].is_string(), "{deed}");
-        assert!(took < Duration::from_secs(8), "{deed}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{deed}: {took:?}");
     }
 }
 

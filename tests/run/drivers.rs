@@ -51,7 +51,7 @@ fn the_whole_run_ends_at_its_timeout() {
     let (_folder, scenario) = scenario_with_faults("healthy-idle", &["{call: '*', does: hang}"]);
     let said = gpu_doctor(&["run", "--format", "json", "--timeout", "1s"], &driver_variables(&scenario));
     let report = said.report();
-    assert!(said.took < Duration::from_secs(5), "{:?}", said.took);
+    assert!(said.took < Duration::from_secs(12), "{:?}", said.took);
     assert_eq!(outcome(&report, "nvml"), "timed_out");
     assert_eq!(outcome(&report, "cuda"), "timed_out");
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod command_line;
+mod config;
 mod drivers;
 mod hostile;
 mod replay;
