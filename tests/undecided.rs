@@ -21,7 +21,7 @@ fn a_warning_is_no_reason_that_no_request_was_sent() {
         *fact = unsent.clone();
     }
     let snapshot: Snapshot = serde_json::from_value(snapshot).unwrap();
-    let diagnosed = diagnose(&Checks::built_in().unwrap(), &snapshot).unwrap();
+    let diagnosed = diagnose(&Checks::load(None).unwrap(), &snapshot).unwrap();
     assert_eq!(diagnosed.verdict, Verdict::Undecided, "{}", diagnosed.headline);
     assert!(diagnosed.headline.contains("no request was sent"), "{}", diagnosed.headline);
 }
