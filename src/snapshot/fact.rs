@@ -98,6 +98,14 @@ impl<T> Fact<T> {
         }
     }
 
+    /// The value, or the reason as an error, to be passed on with `?`.
+    pub fn read(&self) -> Result<&T, Unknown> {
+        match self {
+            Fact::Known(value) => Ok(value),
+            Fact::Unknown(unknown) => Err(unknown.clone()),
+        }
+    }
+
     /// The reason, if unknown.
     pub fn reason(&self) -> Option<&Unknown> {
         match self {

@@ -34,12 +34,12 @@ pub fn judge(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, S
         return Err(Unknown::new(Why::NotAsked, "this machine has no NVIDIA GPU to watch"));
     }
     let execution = &facts.execution;
-    let sent = *known(&execution.requests_sent)?;
-    let accepted = *known(&execution.requests_ok)?;
+    let sent = *execution.requests_sent.read()?;
+    let accepted = *execution.requests_ok.read()?;
     if accepted == 0 {
         return Ok(("no_work", format!("none of {sent} requests was accepted, so no work reached the model")));
     }
-    let gpus = known(&execution.gpus)?;
+    let gpus = execution.gpus.read()?;
     if gpus.is_empty() {
         return Err(Unknown::new(Why::Absent, "no GPU was watched"));
     }
@@ -61,7 +61,7 @@ pub fn judge(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, S
     }
     // A server with a context on the GPU may work there too little to be seen: a kernel of 1 ms in a request of 100 ms
     // is below what utilization shows. Only a busy CPU tells where the work went.
-    let (cpu_ms, window_ms) = (*known(&execution.server_cpu_ms)?, *known(&execution.window_ms)?);
+    let (cpu_ms, window_ms) = (*execution.server_cpu_ms.read()?, *execution.window_ms.read()?);
     if cpu_ms < CPU_BUSY_SHARE * window_ms {
         let seen = flat.join("; ");
         let detail = format!(
@@ -114,11 +114,4 @@ impl Signals {
 
 fn usable(phases: &Fact<Phases>) -> Option<&Phases> {
     phases.known().filter(|p| p.before.samples >= LEAST_SAMPLES && p.during.samples >= LEAST_SAMPLES)
-}
-
-fn known<T>(fact: &Fact<T>) -> Result<&T, Unknown> {
-    match fact {
-        Fact::Known(value) => Ok(value),
-        Fact::Unknown(unknown) => Err(unknown.clone()),
-    }
 }

@@ -46,13 +46,6 @@ fn broken(words: impl Into<String>) -> Sight {
 
 type Words = Result<Sight, Unknown>;
 
-fn get<T>(fact: &Fact<T>) -> Result<&T, Unknown> {
-    match fact {
-        Fact::Known(value) => Ok(value),
-        Fact::Unknown(unknown) => Err(unknown.clone()),
-    }
-}
-
 fn or<T: ToString>(fact: &Fact<T>, otherwise: &str) -> String {
     fact.known().map_or(otherwise.to_string(), T::to_string)
 }
@@ -66,7 +59,7 @@ fn megabytes(bytes: u64) -> String {
 }
 
 fn hardware(facts: &Facts) -> Words {
-    let devices = get(&facts.host.nvidia_pci_devices)?;
+    let devices = facts.host.nvidia_pci_devices.read()?;
     let addresses: Vec<&str> = devices.iter().map(|device| device.address.as_str()).collect();
     Ok(match devices.len() {
         0 => match facts.nvml.gpus.known().map_or(0, Vec::len) {
@@ -79,14 +72,14 @@ fn hardware(facts: &Facts) -> Words {
 
 fn driver(facts: &Facts) -> Words {
     let nvml = &facts.nvml;
-    let status = get(&nvml.status)?;
+    let status = nvml.status.read()?;
     if status != "ok" {
         let code = nvml.init_code.known().map_or(String::new(), |code| format!(" {code}"));
         let reason = or(&nvml.init_error, "no reason given");
         return Ok(broken(format!("NVML {}{code}: {reason}", status.replace('_', " "))));
     }
     let version = or(&nvml.driver_version, "of unknown version");
-    let gpus = get(&nvml.gpus)?;
+    let gpus = nvml.gpus.read()?;
     let names: Vec<String> = gpus.iter().map(|gpu| or(&gpu.name, "name unknown")).collect();
     let words = format!("driver {version}, NVML lists {} ({})", count(gpus.len(), "GPU"), names.join(", "));
     // A GPU that does not even tell its name is lost or hangs.
@@ -98,7 +91,7 @@ fn driver(facts: &Facts) -> Words {
 }
 
 fn container(facts: &Facts) -> Words {
-    let kind = get(&facts.container.kind)?;
+    let kind = facts.container.kind.read()?;
     Ok(match kind.as_str() {
         "none" => "not in a container".into(),
         kind => format!("in a container ({kind})").into(),
@@ -107,11 +100,11 @@ fn container(facts: &Facts) -> Words {
 
 fn cuda(facts: &Facts) -> Words {
     let cuda = &facts.cuda;
-    let status = get(&cuda.status)?;
+    let status = cuda.status.read()?;
     let mut words = match status.as_str() {
         "ok" => {
             let version = or(&cuda.driver_cuda_version, "of unknown version");
-            format!("libcuda {version}, {}", count(*get(&cuda.device_count)? as usize, "device"))
+            format!("libcuda {version}, {}", count(*cuda.device_count.read()? as usize, "device"))
         }
         "library_missing" => "libcuda.so.1 not found".into(),
         status => format!("libcuda {}: {}", status.replace('_', " "), or(&cuda.init_error, "no reason given")),
@@ -128,7 +121,7 @@ fn cuda(facts: &Facts) -> Words {
 }
 
 fn packages(facts: &Facts) -> Words {
-    let distributions = get(&facts.packages.distributions)?;
+    let distributions = facts.packages.distributions.read()?;
     let wanted = ["onnxruntime", "torch", "ctranslate2", "tensorrt", "vllm"];
     let names: Vec<String> = distributions
         .iter()
@@ -143,7 +136,7 @@ fn packages(facts: &Facts) -> Words {
 
 fn runtime(facts: &Facts) -> Words {
     let ort = &facts.ort;
-    let version = get(&ort.version)?;
+    let version = ort.version.read()?;
     Ok(match &ort.cuda_registers {
         Fact::Known(true) => format!("onnxruntime {version}: CUDA registers").into(),
         Fact::Known(false) => {
@@ -158,8 +151,8 @@ fn runtime(facts: &Facts) -> Words {
 
 fn model(facts: &Facts) -> Words {
     let model = &facts.model;
-    let nodes = get(&model.nodes)? + get(&model.subgraph_nodes)?;
-    let (parameters, bytes) = (*get(&model.parameters)? as f64 / 1e6, megabytes(*get(&model.parameter_bytes)?));
+    let nodes = model.nodes.read()? + model.subgraph_nodes.read()?;
+    let (parameters, bytes) = (*model.parameters.read()? as f64 / 1e6, megabytes(*model.parameter_bytes.read()?));
     let mut words = format!("{nodes} nodes, {parameters:.2} M parameters, {bytes}");
     match (&facts.placement.nodes_by_provider, &facts.placement.nodes) {
         (Fact::Known(by_provider), Fact::Known(all)) => {
@@ -189,7 +182,7 @@ fn process(facts: &Facts) -> Words {
     if let Some(program) = facts.process.forwarded_by.known().filter(|program| !program.is_empty()) {
         return Ok(format!("{program} carries the requests to another machine; the server is there").into());
     }
-    let processes = get(&facts.process.processes)?;
+    let processes = facts.process.processes.read()?;
     let pids: Vec<String> = processes.iter().map(|process| process.pid.to_string()).collect();
     let libraries = match &facts.process.gpu_libraries {
         Fact::Known(libraries) if libraries.is_empty() => "no GPU runtime mapped".into(),
@@ -201,7 +194,7 @@ fn process(facts: &Facts) -> Words {
 
 fn request(facts: &Facts) -> Words {
     let request = &facts.request;
-    if !*get(&request.reachable)? {
+    if !*request.reachable.read()? {
         return Ok(broken(or(&request.reach_error, "not reachable")));
     }
     let said = |exchange: &crate::snapshot::Exchange| {
@@ -223,8 +216,8 @@ fn request(facts: &Facts) -> Words {
 
 fn execution(facts: &Facts) -> Words {
     let execution = &facts.execution;
-    let (sent, accepted) = (get(&execution.requests_sent)?, get(&execution.requests_ok)?);
-    let seconds = get(&execution.window_ms)? / 1000.0;
+    let (sent, accepted) = (execution.requests_sent.read()?, execution.requests_ok.read()?);
+    let seconds = execution.window_ms.read()? / 1000.0;
     let mut words = format!("{accepted} of {sent} requests accepted in {seconds:.1} s");
     match &execution.gpus {
         Fact::Known(gpus) => {
