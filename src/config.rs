@@ -1,6 +1,7 @@
 //! The config file: the flags of `run` and `collect`, as YAML.
 
 use crate::cli::{self, FailOn};
+use crate::regular_file;
 use regex::Regex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -102,7 +103,8 @@ impl Config {
     /// Reads a config file; relative paths in it are taken from its own folder.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let shown = path.display().to_string();
-        let text = read_capped(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        let text = regular_file::read_text(path, LIMIT_BYTES)
+            .map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
         let mut config: Config = match serde_yaml::from_str::<Option<Config>>(&text) {
             Ok(config) => config.unwrap_or_default(),
             Err(error) => return Err(ConfigError::Shape { path: shown, problem: without_values(&error.to_string()) }),
@@ -164,7 +166,7 @@ impl Secret {
             (Some(name), None) => {
                 std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
             }
-            (None, Some(file)) => read_capped(file)
+            (None, Some(file)) => regular_file::read_text(file, LIMIT_BYTES)
                 .map_err(|error| format!("{}: {error}", file.display()))?
                 .lines()
                 .next()
@@ -181,17 +183,4 @@ fn without_values(problem: &str) -> String {
     static QUOTED: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"string "(?:[^"\\]|\\.)*""#).expect("a valid pattern"));
     QUOTED.replace_all(problem, "a text").into_owned()
-}
-
-/// Reads a regular file of at most [`LIMIT_BYTES`]; refuses folders, FIFOs and devices without blocking on them.
-pub fn read_capped(path: &Path) -> std::io::Result<String> {
-    let kind = std::fs::metadata(path)?;
-    if !kind.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is not a regular file"));
-    }
-    if kind.len() > LIMIT_BYTES {
-        let problem = format!("it has {} bytes; at most {LIMIT_BYTES} are read", kind.len());
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem));
-    }
-    std::fs::read_to_string(path)
 }

@@ -13,8 +13,10 @@ pub mod demo;
 pub mod diagnosis;
 pub mod exit;
 pub mod probe;
+pub mod regular_file;
 pub mod report;
 pub mod snapshot;
+pub mod words;
 
 /// Name and version of this program, as recorded in snapshots and reports.
 pub const TOOL: &str = concat!("gpu-doctor ", env!("CARGO_PKG_VERSION"));

@@ -1,7 +1,7 @@
 //! Parse, dispatch, exit code; nothing else.
 
 use clap::Parser;
-use gpu_doctor::{cli::Cli, commands, exit, probe, report};
+use gpu_doctor::{cli::Cli, commands, exit, probe, words};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => {
             // Names and texts in it come from outside.
-            eprintln!("gpu-doctor: {}", report::plain(&failure.to_string()));
+            eprintln!("gpu-doctor: {}", words::plain(&failure.to_string()));
             failure.exit_code()
         }
         Err(_) => {

@@ -4,7 +4,8 @@ use super::derive::Derived;
 use super::expr::Expression;
 use super::spec::Spec;
 use super::template;
-use crate::snapshot::Stage;
+use crate::regular_file;
+use crate::snapshot::{Facts, Stage};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -87,16 +88,8 @@ impl Checks {
         let checks = files.iter().map(|file| {
             let read = |source| LoadError::Read { path: file.display().to_string(), source };
             // Links are followed: a mounted ConfigMap consists of them.
-            let metadata = std::fs::metadata(file).map_err(read)?;
-            if !metadata.is_file() {
-                let problem = "this is not a regular file".into();
-                return Err(LoadError::Spec { path: file.display().to_string(), problem });
-            }
-            if metadata.len() > LIMIT_BYTES {
-                let problem = format!("it is larger than {LIMIT_BYTES} bytes");
-                return Err(LoadError::Spec { path: file.display().to_string(), problem });
-            }
-            Check::parse(&file.display().to_string(), &std::fs::read_to_string(file).map_err(read)?)
+            let text = regular_file::read_text(file, LIMIT_BYTES).map_err(read)?;
+            Check::parse(&file.display().to_string(), &text)
         });
         Checks::sorted(checks.collect::<Result<_, _>>()?)
     }
@@ -149,7 +142,7 @@ impl Checks {
             if start == "derived" {
                 rooms.extend(Derived::NEEDS);
             }
-            rooms.extend(crate::snapshot::Facts::ROOMS.iter().filter(|room| **room == start));
+            rooms.extend(Facts::ROOMS.iter().filter(|room| **room == start));
         }
         rooms
     }

@@ -1,5 +1,6 @@
 //! Texts of checks: the only file that names the minijinja crate.
 
+use crate::words::count;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
@@ -35,20 +36,17 @@ fn environment() -> Environment<'static> {
     // For commands to copy: a path with a space stays one word.
     environment
         .add_filter("shell", |text: String| shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into()));
-    environment.add_filter("count", |items: Vec<Value>, word: String| match items.len() {
-        1 => format!("1 {word}"),
-        many => format!("{many} {word}s"),
-    });
+    environment.add_filter("count", |items: Vec<Value>, word: String| count(items.len(), &word));
     environment
 }
 
 /// A number of bytes for people: `2.3 MB`.
-fn bytes(count: f64) -> String {
+fn bytes(number: f64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
-    let step = units.iter().enumerate().rev().find(|(power, _)| count >= 1000f64.powi(*power as i32));
+    let step = units.iter().enumerate().rev().find(|(power, _)| number >= 1000f64.powi(*power as i32));
     match step {
-        Some((power @ 1.., unit)) => format!("{:.1} {unit}", count / 1000f64.powi(power as i32)),
-        _ => format!("{count} B"),
+        Some((power @ 1.., unit)) => format!("{:.1} {unit}", number / 1000f64.powi(power as i32)),
+        _ => format!("{number} B"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Failure, output};
 use crate::cli::Diagnose;
+use crate::regular_file;
 use crate::snapshot::{SCHEMA, Snapshot};
 use anyhow::{Context as _, anyhow, bail};
 use std::io::Read;
@@ -20,15 +21,11 @@ pub fn run(options: Diagnose) -> Result<u8, Failure> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Snapshot> {
+    if path != Path::new("-") {
+        return parse(&regular_file::read_text(path, LIMIT_BYTES)?);
+    }
     let mut text = String::new();
-    let count = if path == Path::new("-") {
-        std::io::stdin().lock().take(LIMIT_BYTES + 1).read_to_string(&mut text)?
-    } else {
-        if !std::fs::metadata(path)?.is_file() {
-            bail!("this is not a regular file");
-        }
-        std::fs::File::open(path)?.take(LIMIT_BYTES + 1).read_to_string(&mut text)?
-    };
+    let count = std::io::stdin().lock().take(LIMIT_BYTES + 1).read_to_string(&mut text)?;
     if count as u64 > LIMIT_BYTES {
         bail!("it is larger than {LIMIT_BYTES} bytes");
     }

@@ -2,12 +2,16 @@
 
 use super::Failure;
 use crate::cli::{self, Output, Selection, TargetOptions};
-use crate::config::{Config, ConfigError, read_capped};
+use crate::config::{Config, ConfigError};
 use crate::probe::Ask;
 use crate::probe::service::client_request_url;
+use crate::regular_file;
 use anyhow::{Context as _, anyhow};
 use std::path::Path;
 use url::Url;
+
+/// Largest client request that is read, bytes.
+const LIMIT_BYTES: u64 = 1 << 20;
 
 /// Reads the config, if one is named, and lets flags win over it, in all three groups of options.
 pub fn resolve(
@@ -55,7 +59,7 @@ pub fn resolve(
         timeout: target.timeout.or(timeout).unwrap_or(standard.timeout),
     };
     if !ask.root.is_dir() {
-        return Err(Failure::Usage(anyhow::anyhow!("--root {}: there is no such folder", ask.root.display())));
+        return Err(Failure::Usage(anyhow!("--root {}: there is no such folder", ask.root.display())));
     }
     Ok(ask)
 }
@@ -77,5 +81,5 @@ fn read_config(path: &Path) -> Result<(Config, Vec<(String, String)>), ConfigErr
 }
 
 fn read_request(path: &Path) -> anyhow::Result<String> {
-    read_capped(path).with_context(|| format!("--client-request {}", path.display()))
+    regular_file::read_text(path, LIMIT_BYTES).with_context(|| format!("--client-request {}", path.display()))
 }

@@ -3,6 +3,7 @@
 use super::{Diagnosis, Link, Missing, Standing, Verdict};
 use crate::check::{Finding, Severity, View};
 use crate::snapshot::{Snapshot, Stage};
+use crate::words::count;
 
 /// Writes the headline: the first cause, every other independent one in a few words, or what is missing for an answer.
 pub fn write(
@@ -95,8 +96,4 @@ fn with_warnings(mut line: String, warnings: &[&Diagnosis]) -> String {
         line.push_str(&format!("; worth a look: {}", briefs.join("; and ")));
     }
     line
-}
-
-fn count(number: usize, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }

@@ -7,6 +7,7 @@ mod environment;
 pub mod isolation;
 mod jobs;
 mod runner;
+mod secret;
 mod tree;
 
 pub mod container;
@@ -23,7 +24,7 @@ pub use ask::Ask;
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 
-use crate::snapshot::{Facts, Outcome, Unknown, Why};
+use crate::snapshot::{Facts, Outcome, Stage, Unknown, Why};
 use std::time::{Duration, Instant};
 
 /// One way to find out facts.
@@ -31,7 +32,7 @@ pub struct Probe {
     /// Unique id, as it stands in `probes[]` of a report.
     pub id: &'static str,
     /// The stage of a request's life that the probe tells about.
-    pub stage: &'static str,
+    pub stage: Stage,
     /// Rooms of the snapshot that it fills, all of them and no other.
     pub rooms: &'static [&'static str],
     /// Rooms that it reads, so their probes run too.

@@ -7,7 +7,6 @@ mod text;
 
 pub use explain::explain;
 pub use list::{list_json, list_text};
-pub use text::plain;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};

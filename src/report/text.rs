@@ -4,6 +4,7 @@ use super::{ProbeLine, Report};
 use crate::check::{Confidence, Severity};
 use crate::diagnosis::{Diagnosis, Standing, Verdict, in_words};
 use crate::snapshot::Outcome;
+use crate::words::plain;
 use colored::{ColoredString, Colorize};
 use std::io::Write;
 
@@ -172,13 +173,6 @@ fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<(
     Ok(())
 }
 
-/// Text from servers and libraries, made harmless to a terminal: no control characters, none that turn the direction
-/// of the text around them.
-pub fn plain(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
-}
-
 fn clip(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -209,11 +203,6 @@ mod tests {
     fn lines_are_broken_at_spaces_and_words_stay_whole() {
         assert_eq!(wrap("one two  three", 8), ["one two", "three"]);
         assert_eq!(wrap("/a/very/long/path x", 5), ["/a/very/long/path", "x"]);
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(plain("a\u{1b}[31mred\r\n"), "a [31mred  ");
     }
 
     #[test]

@@ -43,6 +43,7 @@ fn a_secret_shows_nowhere_wherever_it_stands_in_the_clients_request() {
         "curl URL/p -u user:S3CRETxx -d '{}'",
         "curl URL/p -e 'http://u:S3CRETxx@h/?token=S3CRETyy' -d '{}'",
         "curl URL/p --json '{\"login\": {\"password\": \"S3CRETxx\"}}'",
+        "curl URL/p --json '{\"accessToken\": \"S3CRETxx\", \"clientSecret\": \"S3CRETyy\"}'",
         "curl URL/p -H 'content-type: text/plain' -d 'password=S3CRETxx'",
         "curl 'URL/p?api%5Fkey=S3CRET%20xx&sig=S3CRETyy'",
         "curl URL/p http://user:S3CRETxx@h/",
@@ -63,6 +64,20 @@ fn a_secret_shows_nowhere_wherever_it_stands_in_the_clients_request() {
             }
         }
     }
+}
+
+#[test]
+fn a_snapshot_with_numbers_beyond_all_measure_is_judged() {
+    let healthy = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/snapshots/healthy-server.json");
+    let mut snapshot: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(healthy).unwrap()).unwrap();
+    for fact in ["nodes", "subgraph_nodes", "parameters", "parameter_bytes"] {
+        snapshot["facts"]["model"][fact] = serde_json::json!({ "known": u64::MAX });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "snapshot.json", &snapshot.to_string());
+    let said = gpu_doctor(&["diagnose", &file], &[]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("18446744073709551615 nodes"), "{}", said.out);
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use crate::snapshot::{Fact, Facts, Unknown, Why};
 
 /// Whether onnxruntime's CUDA provider was seen to load: in the maps of the server's process, or by registering for the
-/// doctor. Not seen is no proof of absence:
-/// it is meant for ruling causes out, never for finding them.
+/// doctor. Not seen is no proof of absence: it is meant for ruling causes out, never for finding them.
 pub fn cuda_provider_seen_to_load(facts: &Facts) -> bool {
     let mapped = facts.process.gpu_libraries.known();
     mapped.is_some_and(|libraries| libraries.contains_key("onnxruntime_cuda_provider"))

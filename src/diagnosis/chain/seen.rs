@@ -1,6 +1,7 @@
 //! What was seen at each stage, in a few words.
 
 use crate::snapshot::{Fact, Facts, Snapshot, Stage, Unknown, Why};
+use crate::words::count;
 
 /// The words for a stage, or what kept it from being seen; `None` for stages that no probe tells about yet.
 pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
@@ -48,10 +49,6 @@ type Words = Result<Sight, Unknown>;
 
 fn or<T: ToString>(fact: &Fact<T>, otherwise: &str) -> String {
     fact.known().map_or(otherwise.to_string(), T::to_string)
-}
-
-fn count(number: usize, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -151,7 +148,7 @@ fn runtime(facts: &Facts) -> Words {
 
 fn model(facts: &Facts) -> Words {
     let model = &facts.model;
-    let nodes = model.nodes.read()? + model.subgraph_nodes.read()?;
+    let nodes = model.nodes.read()?.saturating_add(*model.subgraph_nodes.read()?);
     let (parameters, bytes) = (*model.parameters.read()? as f64 / 1e6, megabytes(*model.parameter_bytes.read()?));
     let mut words = format!("{nodes} nodes, {parameters:.2} M parameters, {bytes}");
     match (&facts.placement.nodes_by_provider, &facts.placement.nodes) {

@@ -4,7 +4,7 @@ mod kind;
 
 use super::tree::Tree;
 use super::{Context, Probe, Ran, environment};
-use crate::snapshot::{ContainerFacts, Fact, Facts, Room, Why};
+use crate::snapshot::{ContainerFacts, Fact, Facts, Room, Stage, Why};
 use kind::Signs;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Tells the container from the process's control group and from marker files in its root.
 pub const PROBE: Probe = Probe {
     id: "container",
-    stage: "container",
+    stage: Stage::Container,
     rooms: &["container"],
     needs: &["process"],
     this_machine: true,

@@ -6,14 +6,14 @@ mod driver;
 
 use super::isolation;
 use super::{Context, Probe, Ran, environment};
-use crate::snapshot::{CudaDevice, CudaFacts, Fact, Facts, Room, Why};
+use crate::snapshot::{CudaDevice, CudaFacts, Fact, Facts, Room, Stage, Why};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Whether CUDA starts, and which devices it enumerates for the server.
 pub const PROBE: Probe = Probe {
     id: "cuda",
-    stage: "cuda",
+    stage: Stage::Cuda,
     rooms: &["cuda"],
     needs: &["process"],
     this_machine: true,

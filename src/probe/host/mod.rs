@@ -10,7 +10,7 @@ mod tests;
 
 use super::tree::Tree;
 use super::{Context, Probe, Ran};
-use crate::snapshot::{Facts, HostFacts};
+use crate::snapshot::{Facts, HostFacts, Stage};
 use std::time::Duration;
 
 /// Most bytes read of one small file of `/proc`, `/sys` or `/etc`.
@@ -19,7 +19,7 @@ const SMALL_FILE_BYTES: usize = 64 * 1024;
 /// Reads PCI devices, kernel modules, device nodes and driver libraries below the root that was asked about.
 pub const PROBE: Probe = Probe {
     id: "host",
-    stage: "hardware",
+    stage: Stage::Hardware,
     rooms: &["host"],
     needs: &[],
     this_machine: true,

@@ -48,6 +48,9 @@ pub fn enter(parent: u32) -> Reporter {
     // SAFETY: plain system calls on this process's own descriptors and limits, before any other thread exists.
     let out = unsafe {
         let fd = libc::fcntl(1, libc::F_DUPFD_CLOEXEC, 3);
+        if fd < 0 {
+            libc::_exit(98);
+        }
         libc::dup2(2, 1);
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         if libc::getppid() as u32 != parent {

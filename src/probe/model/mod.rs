@@ -13,7 +13,7 @@ mod wire;
 pub use structure::{NamedTensor, Node, Scope, Structure};
 
 use super::{Context, Probe, Ran};
-use crate::snapshot::{Fact, Facts, ModelFacts, Room, Unknown, Why};
+use crate::snapshot::{Fact, Facts, ModelFacts, Room, Stage, Unknown, Why};
 use graph::Contents;
 use std::fs::File;
 use std::io::Read;
@@ -25,7 +25,7 @@ use wire::{Fault, Reader};
 /// Reads the model that the user named.
 pub const PROBE: Probe = Probe {
     id: "model",
-    stage: "model",
+    stage: Stage::Model,
     rooms: &["model"],
     needs: &[],
     this_machine: false,

@@ -10,7 +10,7 @@ mod utilization;
 
 use super::isolation::{self, Report};
 use super::{Context, Probe, Ran};
-use crate::snapshot::{Fact, Facts, Gpu, NvmlFacts, Room, Unknown};
+use crate::snapshot::{Fact, Facts, Gpu, NvmlFacts, Room, Stage, Unknown};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// Driver version, GPUs and their state before any load.
 pub const PROBE: Probe = Probe {
     id: "nvml",
-    stage: "driver",
+    stage: Stage::Driver,
     rooms: &["nvml"],
     needs: &[],
     this_machine: true,

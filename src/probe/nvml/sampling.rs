@@ -149,10 +149,7 @@ fn of_servers(list: Vec<GpuProcess>, server_pids: &[u64], index: u64) -> Result<
 }
 
 fn sum_of_memory(servers: &[GpuProcess]) -> Result<u64, Unknown> {
-    servers.iter().try_fold(0u64, |sum, process| match &process.used_bytes {
-        Fact::Known(bytes) => Ok(sum.saturating_add(*bytes)),
-        Fact::Unknown(unknown) => Err(unknown.clone()),
-    })
+    servers.iter().try_fold(0u64, |sum, process| Ok(sum.saturating_add(*process.used_bytes.read()?)))
 }
 
 #[cfg(test)]

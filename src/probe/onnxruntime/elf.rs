@@ -1,9 +1,9 @@
 //! What a shared library asks of the dynamic linker, read without loading it.
 
+use crate::regular_file;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::read::{ReadCache, ReadRef};
 use object::{Endianness, elf};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Largest dynamic section that is read, bytes; 16 each entry.
@@ -32,10 +32,7 @@ pub struct Dynamic {
 pub fn machine(path: &Path) -> Option<u16> {
     use std::io::Read;
     let mut head = [0u8; 20];
-    if !path.metadata().ok()?.is_file() {
-        return None;
-    }
-    File::open(path).ok()?.read_exact(&mut head).ok()?;
+    regular_file::open(path).ok()?.read_exact(&mut head).ok()?;
     // ELFCLASS64 and little-endian: the only kind that CUDA knows.
     (head.starts_with(b"\x7fELF\x02\x01")).then(|| u16::from_le_bytes([head[18], head[19]]))
 }
@@ -45,10 +42,7 @@ pub fn machine(path: &Path) -> Option<u16> {
 /// # Errors
 /// Says what is wrong with the file.
 pub fn dynamic(path: &Path) -> Result<Dynamic, String> {
-    if !path.metadata().map_err(|error| error.to_string())?.is_file() {
-        return Err("not a regular file".into());
-    }
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = regular_file::open(path).map_err(|error| error.to_string())?;
     // $ORIGIN is the folder of the file after links are followed.
     let origin = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
     parse(&ReadCache::new(file), &origin)
@@ -139,7 +133,7 @@ mod tests {
         std::fs::write(&text, "not a library, but long enough to be looked at as one, which it is not").unwrap();
         assert_eq!(machine(&text), None);
         assert!(dynamic(&text).is_err());
-        assert_eq!(dynamic(folder.path()), Err("not a regular file".into()));
+        assert_eq!(dynamic(folder.path()), Err("this is not a regular file".into()));
     }
 
     #[test]

@@ -22,8 +22,7 @@ pub fn cause(text: &str) -> String {
     let text = FAILURE.find(text).map_or(text, |found| found.as_str());
     let text = PLACE.replace(text, "");
     let text = HOSTNAME.replace_all(&text, |_: &Captures<'_>| "hostname=-");
-    let end = (0..=TEXT_LIMIT_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.get(..end.unwrap_or(0)).unwrap_or_default().trim().to_string()
+    text[..text.floor_char_boundary(TEXT_LIMIT_BYTES)].trim().to_string()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Layout: glibc `sysdeps/generic/dl-cache.h`, `struct cache_file_new` and `struct file_entry_new`.
 
+use crate::regular_file;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub type Cache = BTreeMap<String, Vec<PathBuf>>;
 /// Reads a cache file; empty if it cannot be read, as it is for the dynamic linker.
 pub fn read(path: &Path) -> Cache {
     let mut bytes = Vec::new();
-    match std::fs::File::open(path).and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes)) {
+    match regular_file::open(path).and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes)) {
         Ok(_) => parse(&bytes),
         Err(_) => Cache::new(),
     }

@@ -13,12 +13,13 @@ mod providers;
 mod wheels;
 
 use super::Probe;
+use crate::snapshot::Stage;
 use std::time::Duration;
 
 /// Loads the deployment's onnxruntime and asks it to register CUDA.
 pub const PROVIDERS: Probe = Probe {
     id: "onnxruntime",
-    stage: "runtime",
+    stage: Stage::Runtime,
     rooms: &["ort"],
     needs: &["process", "packages"],
     this_machine: true,
@@ -29,7 +30,7 @@ pub const PROVIDERS: Probe = Probe {
 /// Creates a session of the user's model and reads where its nodes and parameters go.
 pub const PLACEMENT: Probe = Probe {
     id: "placement",
-    stage: "model",
+    stage: Stage::Model,
     rooms: &["placement"],
     needs: &["process", "model", "ort"],
     this_machine: true,

@@ -33,9 +33,9 @@ fn place(context: &Context, facts: &Facts) -> Result<PlacementFacts, Unknown> {
     let not_text = || Unknown::new(Why::Unsupported, format!("the path {} is not UTF-8", model.display()));
     let model_text = model.to_str().ok_or_else(not_text)?;
     // Without a version the library did not even load.
-    let library = facts.ort.library.known().ok_or_else(|| because(&facts.ort.library))?;
-    facts.ort.compiled_providers.known().ok_or_else(|| because(&facts.ort.compiled_providers))?;
-    let bytes = facts.model.parameter_bytes.known().ok_or_else(|| because(&facts.model.parameter_bytes))?;
+    let library = facts.ort.library.read()?;
+    facts.ort.compiled_providers.read()?;
+    let bytes = facts.model.parameter_bytes.read()?;
     let enough = bytes.saturating_mul(COPIES).saturating_add(OWN_BYTES);
     if let Some((free, place)) = free_memory()
         && free < enough
@@ -94,11 +94,6 @@ fn filled(model: &Path, log: PlacementLog, cuda: bool, session_ms: Fact<f64>) ->
         cpu_reasons: Fact::Known(log.reasons),
         session_ms,
     }
-}
-
-/// The reason of an unknown fact.
-fn because<T>(fact: &Fact<T>) -> Unknown {
-    fact.reason().cloned().unwrap_or_else(|| Unknown::new(Why::NotAsked, "nothing is known of it"))
 }
 
 /// Memory that may still be taken, bytes, and who says so: the least of the kernel's and the control group's word.

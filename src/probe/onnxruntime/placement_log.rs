@@ -118,8 +118,7 @@ impl PlacementLog {
     }
 
     fn reason(&mut self, reason: &str) {
-        let end = (0..=REASON_LIMIT_BYTES.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
-        let reason = reason.get(..end.unwrap_or(0)).unwrap_or_default();
+        let reason = &reason[..reason.floor_char_boundary(REASON_LIMIT_BYTES)];
         if self.reasons.len() < REASON_LIMIT && !self.reasons.iter().any(|known| known == reason) {
             self.reasons.push(reason.to_string());
         }

@@ -15,7 +15,7 @@ pub fn package(soname: &str, cuda_major: Option<u32>) -> String {
         "libnvrtc" => ("nvidia-cuda-nvrtc", own_major.filter(|major| *major >= 12).or(cuda_major)),
         "libnvJitLink" => ("nvidia-nvjitlink", own_major),
         // These count for themselves.
-        "libcufft" => ("nvidia-cufft", own_major.map(|major| major + 1)),
+        "libcufft" => ("nvidia-cufft", own_major.map(|major| major.saturating_add(1))),
         "libcurand" => ("nvidia-curand", cuda_major),
         "libcudnn" => ("nvidia-cudnn", cuda_major),
         _ if library.starts_with("libcudnn_") => ("nvidia-cudnn", cuda_major),
@@ -42,6 +42,11 @@ pub fn cuda_major<'n>(sonames: impl Iterator<Item = &'n str>) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_beyond_every_number_is_survived() {
+        assert_eq!(package("libcufft.so.4294967295", Some(12)), "nvidia-cufft");
+    }
 
     #[test]
     fn each_library_of_the_cuda_provider_has_its_package() {

@@ -9,14 +9,14 @@ mod tests;
 
 use super::tree::Tree;
 use super::{Context, Probe, Ran};
-use crate::snapshot::{Fact, Facts, PackagesFacts, Room, Unknown, Why};
+use crate::snapshot::{Fact, Facts, PackagesFacts, Room, Stage, Unknown, Why};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Finds the site-packages of the named interpreter or of the server's process, and reads what is installed there.
 pub const PROBE: Probe = Probe {
     id: "packages",
-    stage: "packages",
+    stage: Stage::Packages,
     rooms: &["packages"],
     needs: &["process"],
     this_machine: true,

@@ -7,13 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// The site-packages of the server: those from which it maps libraries, else those of its environment.
 pub fn site(facts: &Facts) -> Result<Site, Unknown> {
-    let processes = match &facts.process.processes {
-        crate::snapshot::Fact::Known(processes) => processes,
-        crate::snapshot::Fact::Unknown(unknown) => {
-            let detail = format!("no --python was given, and the server's process is unknown: {}", unknown.detail);
-            return Err(Unknown::new(unknown.why, detail));
-        }
-    };
+    let processes = facts.process.processes.read().map_err(|unknown| {
+        let detail = format!("no --python was given, and the server's process is unknown: {}", unknown.detail);
+        Unknown::new(unknown.why, detail)
+    })?;
     let Some(process) = processes.first() else { return Err(absent("the server has no process")) };
     let tree = view(process.pid);
     let site = |folders, found_by: String| Ok(Site { tree: tree.clone(), folders, found_by });

@@ -1,9 +1,9 @@
 //! A command line without its secrets.
 
+use crate::probe::secret::{MASK, is_in_flag};
 use regex::Regex;
 use std::sync::LazyLock;
 
-const MASK: &str = "***";
 /// Longest command line kept, characters.
 const LENGTH_MAX: usize = 4096;
 
@@ -31,7 +31,7 @@ fn mask_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
             masked.push(MASK.to_owned());
             continue;
         }
-        value_is_secret = is_flag && !word.contains('=') && names_a_secret(word);
+        value_is_secret = is_flag && !word.contains('=') && is_in_flag(word);
         masked.push(mask_word(word));
     }
     masked
@@ -42,7 +42,7 @@ fn mask_word(word: &str) -> String {
     if let Some((name, value)) = word.split_once('=')
         && !name.contains(char::is_whitespace)
         && !name.contains("://")
-        && names_a_secret(name)
+        && is_in_flag(name)
         && !value.is_empty()
     {
         return format!("{name}={MASK}");
@@ -76,23 +76,6 @@ fn mask_patterns(text: &str) -> String {
     let text = QUERY.replace_all(&text, format!("${{1}}{MASK}"));
     let text = SCHEME.replace_all(&text, format!("${{1}} {MASK}"));
     FORM.replace_all(&text, MASK).into_owned()
-}
-
-/// Whether a flag or variable of this name holds a secret: `--api-key`, `HF_TOKEN`, but neither `--tokenizer` nor
-/// `--max-tokens`.
-fn names_a_secret(name: &str) -> bool {
-    const ENDS: &[&str] =
-        &["key", "token", "secret", "password", "passwd", "passphrase", "credential", "credentials", "auth", "secrets"];
-    let name = name.trim_start_matches('-');
-    // Variables are judged more strictly than flags: their names are free.
-    let variable = name.chars().any(|c| c.is_ascii_uppercase()) && !name.chars().any(|c| c.is_ascii_lowercase());
-    if variable && ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|part| name.contains(part)) {
-        return true;
-    }
-    let lower = name.to_ascii_lowercase();
-    let plural = ["api-keys", "api_keys", "auth-tokens", "auth_tokens", "access-tokens", "access_tokens"];
-    plural.contains(&lower.as_str())
-        || lower.split(|c: char| !c.is_alphanumeric()).any(|part| ENDS.iter().any(|end| part.ends_with(end)))
 }
 
 #[cfg(test)]

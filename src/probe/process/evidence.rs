@@ -1,12 +1,11 @@
 //! What `/proc` tells of each process of the server.
 
 use super::family::Member;
-use super::{command, libraries, unknown};
+use super::{command, libraries, sources, unknown};
 use crate::probe::environment::{DECIDING, TELLING};
 use crate::snapshot::{Fact, ServerProcess, Unknown, Why};
 use procfs::process::{FDTarget, MMPermissions, MMapPath, Process};
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// A process of the server, with what the other facts are drawn from.
@@ -180,7 +179,8 @@ fn mapped(process: &Process) -> Result<Mapped, Unknown> {
         }
         // A replaced file says nothing of when the old one was loaded.
         if plain == shown && map.perms.contains(MMPermissions::EXECUTE) && seen.insert(path.clone()) {
-            let changed = changed(&process_path(process.pid, plain));
+            let metadata = std::fs::metadata(process_path(process.pid, plain));
+            let changed = metadata.ok().as_ref().map(sources::changed);
             mapped.newest_program = mapped.newest_program.into_iter().chain(changed).reduce(f64::max);
         }
     }
@@ -190,12 +190,6 @@ fn mapped(process: &Process) -> Result<Mapped, Unknown> {
 /// A path as the process sees it, through its root.
 fn process_path(pid: i32, path: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/root{path}"))
-}
-
-/// When a file was last changed, seconds after 1970.
-fn changed(path: &std::path::Path) -> Option<f64> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(metadata.mtime() as f64 + metadata.mtime_nsec() as f64 / 1e9)
 }
 
 /// Open device nodes of NVIDIA's driver, and WSL's GPU device.

@@ -13,14 +13,14 @@ mod sources;
 mod tests;
 
 use super::{Context, Probe, Ran};
-use crate::snapshot::{Fact, Facts, ProcessFacts, Room, Unknown, Why};
+use crate::snapshot::{Fact, Facts, ProcessFacts, Room, Stage, Unknown, Why};
 use procfs::ProcError;
 use std::time::Duration;
 
 /// Finds the owners of the server's listening socket and all their descendants, and what they run.
 pub const PROBE: Probe = Probe {
     id: "process",
-    stage: "process",
+    stage: Stage::Process,
     rooms: &["process"],
     needs: &[],
     this_machine: true,

@@ -196,7 +196,8 @@ fn is_test(name: &str) -> bool {
     name == "conftest.py" || name.starts_with("test_") || name.ends_with("_test.py")
 }
 
-fn changed(metadata: &std::fs::Metadata) -> f64 {
+/// When a file was last changed, seconds after 1970.
+pub fn changed(metadata: &std::fs::Metadata) -> f64 {
     metadata.mtime() as f64 + metadata.mtime_nsec() as f64 / 1e9
 }
 

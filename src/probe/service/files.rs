@@ -2,9 +2,7 @@
 
 use super::message::File;
 use super::samples;
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use crate::regular_file;
 use std::path::Path;
 
 /// Largest file that is sent, bytes.
@@ -20,23 +18,7 @@ pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
         return Err("standard input is not supported; name a file".into());
     }
     let path = folder.join(name);
-    let place = path.display();
-    // Without O_NONBLOCK the open of a FIFO waits for its writer.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&path)
-        .map_err(|error| format!("file {place}: {error}"))?;
-    let metadata = file.metadata().map_err(|error| format!("file {place}: {error}"))?;
-    if !metadata.is_file() {
-        return Err(format!("file {place} is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_CAP + 1).read_to_end(&mut bytes).map_err(|error| format!("file {place}: {error}"))?;
-    if bytes.len() as u64 > FILE_CAP {
-        return Err(format!("file {place} is larger than {FILE_CAP} bytes"));
-    }
-    Ok(bytes)
+    regular_file::read(&path, FILE_CAP).map_err(|error| format!("file {}: {error}", path.display()))
 }
 
 /// A file to be sent as a part, with the media type that curl would give it.

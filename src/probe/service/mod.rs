@@ -21,7 +21,7 @@ mod window;
 
 use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
-use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Unknown, Why};
+use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why};
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use curl::ClientRequest;
 use discovery::Discovered;
@@ -35,7 +35,7 @@ use synthesis::Synthesis;
 /// Fills the rooms `request` and `execution`.
 pub const PROBE: Probe = Probe {
     id: "service",
-    stage: "request",
+    stage: Stage::Request,
     rooms: &["request", "execution"],
     needs: &["process", "nvml"],
     this_machine: false,

@@ -3,8 +3,10 @@
 use super::complaint::Complaint;
 use super::http::{Failure, Reply};
 use super::message::{Content, Encoding, Field, Message, Place};
-use super::secrets::{MASK, PLAIN_HEADERS, Secrets, is_secret};
+use super::secrets::{PLAIN_HEADERS, Secrets};
+use crate::probe::secret::{MASK, is_in_field};
 use crate::snapshot::{Exchange, Fact, SentField};
+use crate::words::unprintable;
 use serde_json::{Map, Value};
 use std::time::Duration;
 use url::Url;
@@ -12,6 +14,7 @@ use url::Url;
 /// Characters kept of an answer, and of one sent value.
 const ANSWER_CAP: usize = 600;
 const VALUE_CAP: usize = 120;
+
 /// Writes exchanges down.
 #[derive(Debug)]
 pub struct Recorder {
@@ -156,12 +159,7 @@ impl Recorder {
 
 fn masks(field: &Field) -> bool {
     let header = field.place == Place::Header && !PLAIN_HEADERS.contains(&field.name.to_ascii_lowercase().as_str());
-    header && !field.guess || is_secret(&field.name)
-}
-
-/// Characters that steer a terminal, or turn the direction of the text around them.
-fn unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    header && !field.guess || is_in_field(&field.name)
 }
 
 fn shown(content: &Content) -> String {
@@ -204,7 +202,7 @@ fn shortened(value: &Value, depth: usize) -> Value {
             object
                 .iter()
                 .map(|(name, item)| {
-                    let item = if is_secret(name) { Value::String(MASK.into()) } else { shortened(item, depth - 1) };
+                    let item = if is_in_field(name) { Value::String(MASK.into()) } else { shortened(item, depth - 1) };
                     (name.clone(), item)
                 })
                 .collect::<Map<_, _>>(),

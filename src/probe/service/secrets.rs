@@ -1,11 +1,10 @@
 //! The secrets of a conversation: what they are, and texts without them.
 
 use super::message::{Content, Message, Place};
+use crate::probe::secret::{MASK, is_in_field};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-/// What stands in place of a secret.
-pub const MASK: &str = "***";
 /// Headers whose values are no secrets.
 pub const PLAIN_HEADERS: &[&str] = &["accept", "accept-language", "content-type", "user-agent", "origin", "host"];
 /// Nesting to which a body is searched.
@@ -25,8 +24,8 @@ impl Secrets {
         for field in &message.fields {
             match &field.content {
                 content if field.place == Place::Header => self.learn_header(&field.name, &content.as_text()),
-                Content::Text(text) if is_secret(&field.name) => self.add(text),
-                Content::Json(value) => self.learn_json(value, is_secret(&field.name), DEPTH),
+                Content::Text(text) if is_in_field(&field.name) => self.add(text),
+                Content::Json(value) => self.learn_json(value, is_in_field(&field.name), DEPTH),
                 _ => {}
             }
         }
@@ -46,7 +45,7 @@ impl Secrets {
             return;
         }
         self.add(value);
-        if is_secret(&name) {
+        if is_in_field(&name) {
             // `Bearer abc`: the token alone is as secret. A cookie's values likewise.
             let pieces = value.split([' ', ';', '=', ',', '"']);
             pieces.filter(|piece| *piece != "Bearer").for_each(|piece| self.add(piece));
@@ -59,7 +58,7 @@ impl Secrets {
             return self.learn_json(&value, false, DEPTH);
         }
         for (name, value) in form_urlencoded::parse(body.as_bytes()) {
-            if is_secret(name.trim()) {
+            if is_in_field(name.trim()) {
                 self.add(&value);
             }
         }
@@ -72,7 +71,7 @@ impl Secrets {
             Value::Number(number) if secret => self.add(&number.to_string()),
             Value::Array(list) => list.iter().for_each(|item| self.learn_json(item, secret, depth - 1)),
             Value::Object(members) => {
-                members.iter().for_each(|(name, item)| self.learn_json(item, secret || is_secret(name), depth - 1));
+                members.iter().for_each(|(name, item)| self.learn_json(item, secret || is_in_field(name), depth - 1));
             }
             _ => {}
         }
@@ -83,7 +82,7 @@ impl Secrets {
         if let Some(password) = url.password() {
             self.add(password);
         }
-        let secret = url.query_pairs().filter(|(name, _)| is_secret(name));
+        let secret = url.query_pairs().filter(|(name, _)| is_in_field(name));
         secret.for_each(|(_, value)| self.add(&value));
     }
 
@@ -105,26 +104,6 @@ impl Secrets {
     pub fn masked(&self, text: &str) -> String {
         self.known.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
     }
-}
-
-/// Whether a field's name says that its value is a secret.
-pub fn is_secret(name: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "key",
-        "token",
-        "secret",
-        "password",
-        "passwd",
-        "auth",
-        "authorization",
-        "credential",
-        "credentials",
-        "cookie",
-        "sig",
-        "signature",
-    ];
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    WORDS.iter().any(|word| name == *word || name.ends_with(&format!("_{word}"))) || name.ends_with("apikey")
 }
 
 /// A URL as the user wrote it, for a message about it: without what may be a user, a password or a query.

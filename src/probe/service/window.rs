@@ -30,12 +30,9 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
     };
     let forwarded = facts.process.forwarded_by.known().is_some_and(|program| !program.is_empty());
     let local = context.ask.target().server_is_local == Some(true) && !forwarded;
-    let pids: Result<Vec<u64>, Unknown> = match &facts.process.processes {
-        _ if !local => {
-            Err(Unknown::new(Why::NotAsked, "the server is on another machine, or its name does not resolve"))
-        }
-        Fact::Known(processes) => Ok(processes.iter().map(|process| process.pid).collect()),
-        Fact::Unknown(unknown) => Err(unknown.clone()),
+    let pids: Result<Vec<u64>, Unknown> = match local {
+        true => facts.process.processes.read().map(|all| all.iter().map(|process| process.pid).collect()),
+        false => Err(Unknown::new(Why::NotAsked, "the server is on another machine, or its name does not resolve")),
     };
     let sampler = usable_nvml(local, facts).and_then(|()| {
         std::thread::sleep(QUIET.min(http.time_left() / 4));
@@ -97,13 +94,12 @@ fn usable_nvml(local: bool, facts: &Facts) -> Result<(), Unknown> {
     if !local {
         return Err(Unknown::new(Why::NotAsked, "the GPUs of another machine are not sampled"));
     }
-    match &facts.nvml.status {
-        Fact::Known(status) if status == "ok" => Ok(()),
-        Fact::Known(status) => {
+    match facts.nvml.status.read()?.as_str() {
+        "ok" => Ok(()),
+        status => {
             let detail = format!("NVML is not usable ({})", status.replace('_', " "));
             Err(Unknown::new(Why::Absent, detail))
         }
-        Fact::Unknown(unknown) => Err(unknown.clone()),
     }
 }
 

@@ -1,0 +1,32 @@
+//! Floor 0: words for people, made of numbers and of texts from outside.
+
+/// A number of things: `1 GPU`, `2 GPUs`.
+pub fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// Text from servers and libraries, made harmless to a terminal: every [`unprintable`] character is a space.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if unprintable(c) { ' ' } else { c }).collect()
+}
+
+/// Whether a character steers a terminal, or turns the direction of the text around it.
+pub fn unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\u{1b}[31mred\r\n"), "a [31mred  ");
+        assert_eq!(plain("\u{202e}cba"), " cba");
+    }
+
+    #[test]
+    fn one_thing_is_not_many() {
+        assert_eq!([count(0, "GPU"), count(1, "GPU"), count(2, "GPU")], ["0 GPUs", "1 GPU", "2 GPUs"]);
+    }
+}
