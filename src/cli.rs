@@ -129,6 +129,27 @@ pub struct TargetOptions {
     /// The client's own request: a file with its curl command line. It names the server, if --server does not.
     #[arg(long, value_name = "FILE")]
     pub client_request: Option<PathBuf>,
+    /// A log of the server (may be repeated); without it the file that its output goes to is read, if it is one.
+    #[arg(long = "log", value_name = "FILE")]
+    pub logs: Vec<PathBuf>,
+    /// The kernel's log in a file (`dmesg`, `journalctl -k`); without it this machine's is read where that is allowed.
+    #[arg(long, value_name = "FILE")]
+    pub kernel_log: Option<PathBuf>,
+    /// The output of `docker inspect CONTAINER`, for the deployment's container.
+    #[arg(long, value_name = "FILE")]
+    pub docker_inspect: Option<PathBuf>,
+    /// The output of `kubectl get pod,node,event -o json` (may be repeated).
+    #[arg(long, value_name = "FILE")]
+    pub kubectl: Vec<PathBuf>,
+    /// The output of `nvidia-smi -q -x`, which then stands for asking NVML.
+    #[arg(long, value_name = "FILE")]
+    pub nvidia_smi: Option<PathBuf>,
+    /// Run a small kernel of the doctor's own on every device that CUDA shows, and verify its result.
+    #[arg(long)]
+    pub smoke: bool,
+    /// Import this Python module with --python's interpreter in a child, and report its words (may be repeated).
+    #[arg(long = "import", value_name = "MODULE", requires = "python")]
+    pub imports: Vec<String>,
     /// A config file (YAML) with the same settings; unknown keys are errors.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use crate::cli::{self, FailOn};
 use crate::regular_file;
+use crate::snapshot::Expectations;
 use regex::Regex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,6 +26,18 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// File with the client's curl command line.
     pub client_request: Option<PathBuf>,
+    /// Logs of the server.
+    pub logs: Vec<PathBuf>,
+    /// A kernel log in a file.
+    pub kernel_log: Option<PathBuf>,
+    /// The output of `docker inspect`.
+    pub docker_inspect: Option<PathBuf>,
+    /// Outputs of `kubectl get ... -o json`.
+    pub kubectl: Vec<PathBuf>,
+    /// The output of `nvidia-smi -q -x`.
+    pub nvidia_smi: Option<PathBuf>,
+    /// What is expected of the machine.
+    pub expect: Expectations,
     /// Root of the examined tree.
     pub root: Option<PathBuf>,
     /// Longest time of the run: `60s`.
@@ -115,10 +128,19 @@ impl Config {
             &mut config.onnxruntime,
             &mut config.python,
             &mut config.client_request,
+            &mut config.kernel_log,
+            &mut config.docker_inspect,
+            &mut config.nvidia_smi,
             &mut config.root,
             &mut config.checks,
         ];
-        for file in relative.into_iter().flatten().chain(config.headers.values_mut().filter_map(|h| h.file.as_mut())) {
+        let listed = config.logs.iter_mut().chain(&mut config.kubectl);
+        for file in relative
+            .into_iter()
+            .flatten()
+            .chain(listed)
+            .chain(config.headers.values_mut().filter_map(|h| h.file.as_mut()))
+        {
             *file = folder.join(&file);
         }
         config.verify(&shown)?;

@@ -7,7 +7,7 @@ use crate::probe::Ask;
 use crate::probe::service::client_request_url;
 use crate::regular_file;
 use anyhow::{Context as _, anyhow};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 /// Largest client request that is read, bytes.
@@ -51,6 +51,14 @@ pub fn resolve(
         onnxruntime: target.onnxruntime.or(config.onnxruntime),
         python: target.python.or(config.python),
         client_request,
+        logs: either(target.logs, config.logs),
+        kernel_log: target.kernel_log.or(config.kernel_log),
+        docker_inspect: target.docker_inspect.or(config.docker_inspect),
+        kubectl: either(target.kubectl, config.kubectl),
+        nvidia_smi: target.nvidia_smi.or(config.nvidia_smi),
+        smoke: target.smoke,
+        imports: target.imports,
+        expect: config.expect,
         operation: config.request.path,
         fields: config.request.fields,
         headers,
@@ -62,6 +70,11 @@ pub fn resolve(
         return Err(Failure::Usage(anyhow!("--root {}: there is no such folder", ask.root.display())));
     }
     Ok(ask)
+}
+
+/// The flags, or what the config file lists if there are none.
+fn either(flags: Vec<PathBuf>, config: Vec<PathBuf>) -> Vec<PathBuf> {
+    if flags.is_empty() { config } else { flags }
 }
 
 /// The server that the client's request itself names, when no other was.

@@ -1,6 +1,6 @@
 //! What the user asked about, after flags and config are joined.
 
-use crate::snapshot::Target;
+use crate::snapshot::{Expectations, Target};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
@@ -25,6 +25,22 @@ pub struct Ask {
     pub python: Option<PathBuf>,
     /// The client's own request: where it came from, and its curl command line.
     pub client_request: Option<(String, String)>,
+    /// Logs of the server.
+    pub logs: Vec<PathBuf>,
+    /// A kernel log in a file.
+    pub kernel_log: Option<PathBuf>,
+    /// The output of `docker inspect`.
+    pub docker_inspect: Option<PathBuf>,
+    /// Outputs of `kubectl get ... -o json`.
+    pub kubectl: Vec<PathBuf>,
+    /// The output of `nvidia-smi -q -x`.
+    pub nvidia_smi: Option<PathBuf>,
+    /// Whether to run the doctor's own kernel on every device.
+    pub smoke: bool,
+    /// Python modules to import in a child, with `python`.
+    pub imports: Vec<String>,
+    /// What the user expects of the machine.
+    pub expect: Expectations,
     /// Path of the operation to try, when the user named one.
     pub operation: Option<String>,
     /// Values for fields of the doctor's request, by name.
@@ -48,6 +64,14 @@ impl Default for Ask {
             onnxruntime: None,
             python: None,
             client_request: None,
+            logs: Vec::new(),
+            kernel_log: None,
+            docker_inspect: None,
+            kubectl: Vec::new(),
+            nvidia_smi: None,
+            smoke: false,
+            imports: Vec::new(),
+            expect: Expectations::default(),
             operation: None,
             fields: BTreeMap::new(),
             headers: Vec::new(),
@@ -62,6 +86,7 @@ impl Ask {
     /// The part of the question that is recorded.
     pub fn target(&self) -> Target {
         let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+        let texts = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
         Target {
             root: self.root.display().to_string(),
             server: self.server.as_ref().map(|url| without_credentials(url).to_string()),
@@ -70,6 +95,14 @@ impl Ask {
             onnxruntime: text(&self.onnxruntime),
             python: text(&self.python),
             client_request: self.client_request.as_ref().map(|(origin, _)| origin.clone()),
+            logs: texts(&self.logs),
+            kernel_log: text(&self.kernel_log),
+            docker_inspect: text(&self.docker_inspect),
+            kubectl: texts(&self.kubectl),
+            nvidia_smi: text(&self.nvidia_smi),
+            smoke: self.smoke,
+            imports: self.imports.clone(),
+            expect: self.expect.clone(),
         }
     }
 }

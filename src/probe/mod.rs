@@ -12,13 +12,20 @@ mod tree;
 
 pub mod container;
 pub mod cuda;
+pub mod device_nodes;
+pub mod docker;
 pub mod host;
+pub mod kernel_log;
+pub mod kubernetes;
+pub mod linker;
 pub mod model;
 pub mod nvml;
 pub mod onnxruntime;
 pub mod packages;
 pub mod process;
+pub mod server_log;
 pub mod service;
+pub mod smoke;
 
 pub use ask::Ask;
 pub use jobs::run_child;
@@ -102,13 +109,20 @@ impl From<&Unknown> for Ran {
 /// Every probe, in the order in which they run.
 pub const PROBES: &[&Probe] = &[
     &host::PROBE,
+    &kernel_log::PROBE,
     &process::PROBE,
+    &device_nodes::PROBE,
     &container::PROBE,
+    &docker::PROBE,
+    &kubernetes::PROBE,
     &packages::PROBE,
     &nvml::PROBE,
     &cuda::PROBE,
+    &smoke::PROBE,
+    &linker::PROBE,
     &model::PROBE,
     &onnxruntime::PROVIDERS,
     &onnxruntime::PLACEMENT,
     &service::PROBE,
+    &server_log::PROBE,
 ];

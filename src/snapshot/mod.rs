@@ -4,29 +4,43 @@
 
 mod container;
 mod cuda;
+mod device_nodes;
+mod docker;
 mod execution;
 mod fact;
 mod host;
+mod kernel_log;
+mod kubernetes;
+mod linker;
 mod model;
 mod nvml;
 mod ort;
 mod packages;
 mod process;
 mod request;
+mod server_log;
+mod smoke;
 mod stage;
 
 pub use container::*;
 pub use cuda::*;
+pub use device_nodes::*;
+pub use docker::*;
 pub use execution::*;
 pub(crate) use fact::room;
 pub use fact::{Fact, Room, Unknown, Why};
 pub use host::*;
+pub use kernel_log::*;
+pub use kubernetes::*;
+pub use linker::*;
 pub use model::*;
 pub use nvml::*;
 pub use ort::*;
 pub use packages::*;
 pub use process::*;
 pub use request::*;
+pub use server_log::*;
+pub use smoke::*;
 pub use stage::Stage;
 
 use schemars::JsonSchema;
@@ -71,6 +85,41 @@ pub struct Target {
     pub python: Option<String>,
     /// Where the client's own request came from; null if none was given.
     pub client_request: Option<String>,
+    /// Logs of the server that were named.
+    #[serde(default)]
+    pub logs: Vec<String>,
+    /// The kernel log that was named; null if this machine's is to be read.
+    pub kernel_log: Option<String>,
+    /// The output of `docker inspect` that was named.
+    pub docker_inspect: Option<String>,
+    /// The outputs of `kubectl get ... -o json` that were named.
+    #[serde(default)]
+    pub kubectl: Vec<String>,
+    /// The output of `nvidia-smi -q -x` that was named; it stands for NVML then.
+    pub nvidia_smi: Option<String>,
+    /// Whether the doctor's own kernel was asked for.
+    #[serde(default)]
+    pub smoke: bool,
+    /// Python modules that were asked to be imported.
+    #[serde(default)]
+    pub imports: Vec<String>,
+    /// What the user expects of the machine.
+    #[serde(default)]
+    pub expect: Expectations,
+}
+
+/// What the user expects of the machine (`expect:` in the config file). What is not named is not expected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expectations {
+    /// Number of GPUs.
+    pub gpus: Option<u64>,
+    /// Driver version, with a comparison: `>=550`, `550.54.15`.
+    pub driver: Option<String>,
+    /// A part of the product name of every GPU: `H100`.
+    pub gpu_name: Option<String>,
+    /// Memory of every GPU, gibibytes, at least.
+    pub gpu_memory_gib: Option<f64>,
 }
 
 /// How one probe went.
@@ -159,16 +208,28 @@ macro_rules! facts {
 facts! {
     /// The machine, without loading anything.
     host: HostFacts,
+    /// The kernel's log.
+    kernel_log: KernelLogFacts,
+    /// The driver's device nodes, opened.
+    device_nodes: DeviceNodesFacts,
     /// The container around the deployment.
     container: ContainerFacts,
+    /// Docker's record of it.
+    docker: DockerFacts,
+    /// The pod and its node.
+    kubernetes: KubernetesFacts,
     /// The driver's management library.
     nvml: NvmlFacts,
     /// The CUDA driver library.
     cuda: CudaFacts,
+    /// The doctor's own kernel.
+    smoke: SmokeFacts,
     /// The process behind the port.
     process: ProcessFacts,
     /// The deployment's Python packages.
     packages: PackagesFacts,
+    /// The dynamic linker's view of the runtimes.
+    linker: LinkerFacts,
     /// The deployment's onnxruntime.
     ort: OrtFacts,
     /// The model's file.
@@ -179,6 +240,8 @@ facts! {
     request: RequestFacts,
     /// Counters while requests ran.
     execution: ExecutionFacts,
+    /// The server's log.
+    server_log: ServerLogFacts,
 }
 
 /// The JSON Schema of a snapshot.

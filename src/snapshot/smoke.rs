@@ -1,0 +1,31 @@
+//! A kernel of the doctor's own, run on request: the positive control.
+
+use super::fact::{Fact, room};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+room! {
+    /// A vector addition on every device that CUDA shows, only with `--smoke`.
+    pub struct SmokeFacts {
+        /// One run a device, in CUDA's order.
+        pub runs: Vec<SmokeRun>,
+    }
+}
+
+/// Allocate, copy, launch, copy back and verify, on one device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SmokeRun {
+    /// CUDA's ordinal.
+    pub ordinal: u64,
+    /// Whether the result was right.
+    pub verified: Fact<bool>,
+    /// Return code of the call that failed, 0 if none did (cuda.h, CUresult).
+    pub code: Fact<i64>,
+    /// The call that failed and its code's name, in words; empty if none did.
+    pub error: Fact<String>,
+    /// Time of the kernel by CUDA's events, milliseconds.
+    pub kernel_ms: Fact<f64>,
+    /// Time from the first call to the verified result, milliseconds.
+    pub total_ms: Fact<f64>,
+}
