@@ -88,6 +88,9 @@ pub enum Checks {
         /// How to print the list.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+        /// Count the checks against the catalogue of known causes instead.
+        #[arg(long)]
+        coverage: bool,
         /// Which checks to list.
         #[command(flatten)]
         selection: Selection,

@@ -2,7 +2,7 @@
 
 use crate::cli::{self, FailOn};
 use crate::regular_file;
-use crate::snapshot::Expectations;
+use crate::snapshot::{Expectations, VersionBound};
 use regex::Regex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -156,6 +156,12 @@ impl Config {
         }
         if let Some(Err(problem)) = self.timeout.as_deref().map(cli::duration) {
             return wrong("timeout", problem);
+        }
+        if let Some(Err(problem)) = self.expect.driver.as_deref().map(VersionBound::parse) {
+            return wrong("expect.driver", problem);
+        }
+        if self.expect.gpu_memory_gib.is_some_and(|gib| !(gib > 0.0 && gib < 1e6)) {
+            return wrong("expect.gpu_memory_gib", "it must be a number of gibibytes, such as 80".into());
         }
         if self.request.count.is_some_and(|count| !(1..=1000).contains(&count)) {
             return wrong("request.count", "it must be between 1 and 1000".into());

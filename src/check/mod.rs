@@ -2,6 +2,7 @@
 //!
 //! A check is one YAML file ([`Spec`]). Its conditions are CEL expressions over the facts; its texts are templates.
 
+mod catalogue;
 mod derive;
 mod expr;
 mod judge;
@@ -12,6 +13,7 @@ mod spec;
 mod template;
 mod view;
 
+pub use catalogue::{Coverage, coverage};
 pub use derive::Derived;
 pub use judge::{Evidence, Finding, Verdict, judge};
 pub use lint::lint;

@@ -29,7 +29,7 @@ pub struct View {
 impl View {
     /// The view of a snapshot.
     pub fn of(snapshot: &Snapshot) -> View {
-        let derived = Derived::of(&snapshot.facts);
+        let derived = Derived::of(&snapshot.facts, &snapshot.target.expect);
         let names = Names { target: snapshot.target.clone(), derived, facts: snapshot.facts.clone() };
         let raw = serde_json::to_value(names).expect("facts are plain JSON");
         let mut unknown = Vec::new();

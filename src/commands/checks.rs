@@ -8,11 +8,13 @@ use crate::{exit, report};
 /// Lists or verifies checks.
 pub fn run(options: Options) -> Result<u8, Failure> {
     match options {
-        Options::List { format, selection } => {
+        Options::List { format, coverage, selection } => {
             let checks = output::checks(&selection)?;
-            output::to_stdout(|out| match format {
-                Format::Text => report::list_text(&checks, out),
-                Format::Json => report::list_json(&checks, out),
+            output::to_stdout(|out| match (coverage, format) {
+                (false, Format::Text) => report::list_text(&checks, out),
+                (false, Format::Json) => report::list_json(&checks, out),
+                (true, Format::Text) => report::coverage_text(&crate::check::coverage(&checks), out),
+                (true, Format::Json) => report::coverage_json(&crate::check::coverage(&checks), out),
             })?;
             Ok(exit::HEALTHY)
         }

@@ -1,7 +1,7 @@
 //! The jobs that run in a child: every place where foreign code is loaded.
 
 use super::isolation::{self, Reporter};
-use super::{cuda, nvml, onnxruntime};
+use super::{cuda, nvml, onnxruntime, smoke};
 use serde_json::Value;
 
 /// A job takes its argument, names its stages as it goes, and returns its result.
@@ -12,6 +12,7 @@ const JOBS: &[(&str, Job)] = &[
     ("nvml", nvml::child::job),
     ("nvml-samples", nvml::sampling::job),
     ("cuda", cuda::child::job),
+    ("smoke", smoke::child::job),
     ("onnxruntime", onnxruntime::child::onnxruntime),
     ("placement", onnxruntime::child::placement),
 ];

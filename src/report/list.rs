@@ -1,6 +1,6 @@
 //! The list of checks.
 
-use crate::check::Checks;
+use crate::check::{Checks, Coverage};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -28,5 +28,26 @@ pub fn list_json(checks: &Checks, out: &mut dyn Write) -> std::io::Result<()> {
         })
     };
     serde_json::to_writer_pretty(&mut *out, &checks.iter().map(entry).collect::<Vec<Value>>())?;
+    out.write_all(b"\n")
+}
+
+/// Writes how many causes of the catalogue have a check, layer by layer, and names those that have none.
+pub fn coverage_text(sections: &[Coverage], out: &mut dyn Write) -> std::io::Result<()> {
+    let (mut covered, mut all) = (0, 0);
+    for section in sections {
+        let number = section.covered.len() + section.missing.len();
+        writeln!(out, "{:<42} {:>3} of {number:>2}", section.section, section.covered.len())?;
+        if !section.covered.is_empty() && !section.missing.is_empty() {
+            writeln!(out, "  missing: {}", section.missing.join(", "))?;
+        }
+        covered += section.covered.len();
+        all += number;
+    }
+    writeln!(out, "{:<42} {covered:>3} of {all:>2}", "all")
+}
+
+/// Writes the same as a JSON array.
+pub fn coverage_json(sections: &[Coverage], out: &mut dyn Write) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, sections)?;
     out.write_all(b"\n")
 }

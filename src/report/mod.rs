@@ -6,7 +6,7 @@ mod list;
 mod text;
 
 pub use explain::explain;
-pub use list::{list_json, list_text};
+pub use list::{coverage_json, coverage_text, list_json, list_text};
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};

@@ -7,6 +7,7 @@ mod cuda;
 mod device_nodes;
 mod docker;
 mod execution;
+mod expect;
 mod fact;
 mod host;
 mod kernel_log;
@@ -27,6 +28,7 @@ pub use cuda::*;
 pub use device_nodes::*;
 pub use docker::*;
 pub use execution::*;
+pub use expect::*;
 pub(crate) use fact::room;
 pub use fact::{Fact, Room, Unknown, Why};
 pub use host::*;
@@ -106,20 +108,6 @@ pub struct Target {
     /// What the user expects of the machine.
     #[serde(default)]
     pub expect: Expectations,
-}
-
-/// What the user expects of the machine (`expect:` in the config file). What is not named is not expected.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Expectations {
-    /// Number of GPUs.
-    pub gpus: Option<u64>,
-    /// Driver version, with a comparison: `>=550`, `550.54.15`.
-    pub driver: Option<String>,
-    /// A part of the product name of every GPU: `H100`.
-    pub gpu_name: Option<String>,
-    /// Memory of every GPU, gibibytes, at least.
-    pub gpu_memory_gib: Option<f64>,
 }
 
 /// How one probe went.

@@ -1,6 +1,6 @@
 //! A kernel of the doctor's own, run on request: the positive control.
 
-use super::fact::{Fact, room};
+use super::fact::{Fact, Unknown, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,4 +28,18 @@ pub struct SmokeRun {
     pub kernel_ms: Fact<f64>,
     /// Time from the first call to the verified result, milliseconds.
     pub total_ms: Fact<f64>,
+}
+
+impl SmokeRun {
+    /// The run on device `ordinal` with every fact unknown for one reason.
+    pub fn all_unknown(ordinal: u64, unknown: &Unknown) -> Self {
+        Self {
+            ordinal,
+            verified: Fact::Unknown(unknown.clone()),
+            code: Fact::Unknown(unknown.clone()),
+            error: Fact::Unknown(unknown.clone()),
+            kernel_ms: Fact::Unknown(unknown.clone()),
+            total_ms: Fact::Unknown(unknown.clone()),
+        }
+    }
 }

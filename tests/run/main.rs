@@ -11,4 +11,5 @@ mod scripted_server;
 mod servers;
 #[path = "../setup/mod.rs"]
 mod setup;
+mod smoke;
 mod wheels;

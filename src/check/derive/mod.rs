@@ -1,10 +1,11 @@
 //! Facts that follow from facts: what CEL cannot say well. Derived anew at each judgement, never recorded.
 
 mod activity;
+mod expectations;
 mod gpu;
 mod server;
 
-use crate::snapshot::{Fact, Facts, room};
+use crate::snapshot::{Expectations, Fact, Facts, room};
 
 room! {
     /// What follows from the facts.
@@ -31,6 +32,8 @@ room! {
         pub activity: String,
         /// The counters that say so, in words.
         pub activity_because: String,
+        /// What the machine lacks of what the config expects of it, a sentence each; empty if it has it all.
+        pub expectations_unmet: Vec<String>,
     }
 }
 
@@ -40,7 +43,7 @@ impl Derived {
         &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
 
     /// Derives everything from the facts.
-    pub fn of(facts: &Facts) -> Derived {
+    pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
         let gpu_visible = gpu::visible(facts);
         let (activity, activity_because) = match activity::judge(facts, &gpu_visible) {
             Ok((verdict, because)) => (Ok(verdict.to_string()), Ok(because)),
@@ -58,6 +61,7 @@ impl Derived {
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),
+            expectations_unmet: expectations::unmet(facts, expect),
         }
     }
 }

@@ -62,7 +62,8 @@ impl Driver {
         }
     }
 
-    fn function<T: Copy>(&self, name: &str) -> Result<T, Unknown> {
+    /// A function of the library; the caller names the type that cuda.h declares.
+    pub fn function<T: Copy>(&self, name: &str) -> Result<T, Unknown> {
         // SAFETY: every caller names the type that cuda.h declares.
         match unsafe { self.library.get::<T>(name.as_bytes()) } {
             Ok(function) => Ok(*function),

@@ -2,7 +2,7 @@
 
 pub(super) mod child;
 mod devices;
-mod driver;
+pub(super) mod driver;
 
 use super::isolation;
 use super::{Context, Probe, Ran, environment};
@@ -22,11 +22,11 @@ pub const PROBE: Probe = Probe {
 };
 
 /// The library as the driver's package installs it, and as runtimes load it.
-const LIBRARY: &str = "libcuda.so.1";
+pub(super) const LIBRARY: &str = "libcuda.so.1";
 /// Longest time that the child may take.
 const CHILD_BUDGET: Duration = Duration::from_secs(3);
 /// Most devices that are believed.
-const MOST_DEVICES: u64 = 256;
+pub(super) const MOST_DEVICES: u64 = 256;
 
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let visible_devices = match environment::value(facts, "CUDA_VISIBLE_DEVICES") {
