@@ -25,3 +25,8 @@ drivers:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# What examining the machine costs: times, and ratios against other commands. For people, not for CI.
+bench: venvs drivers
+	cargo build --release
+	benches/machine.py
