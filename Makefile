@@ -1,12 +1,13 @@
 # The commands of README and CI.
 
 PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 
-.PHONY: test lint venvs drivers bench
+.PHONY: test lint venvs drivers rig bench
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
-test: venvs drivers
+test: venvs drivers rig
 	@rm -f $(LEFT_OUT)
 	GPU_DOCTOR_LEFT_OUT=$(LEFT_OUT) cargo test --workspace
 	@if [ -s $(LEFT_OUT) ]; then \
@@ -21,6 +22,10 @@ venvs:
 # The fake driver libraries.
 drivers:
 	@cargo build --quiet -p fake-nvml -p fake-cuda
+
+# Stand-ins for the CUDA libraries, made from the real GPU wheel, so that its CUDA provider registers without a GPU.
+rig: venvs
+	@$(PYTHON) fixtures/rig/make.py $(TARGET)/venv-gpu $(TARGET)/rig
 
 lint:
 	cargo fmt --all --check

@@ -6,6 +6,7 @@ mod config;
 mod drivers;
 mod hostile;
 mod replay;
+mod rig;
 #[path = "../setup/scripted_server.rs"]
 mod scripted_server;
 mod servers;

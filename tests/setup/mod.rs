@@ -6,6 +6,7 @@
 pub mod asr;
 pub mod doctor;
 pub mod left_out;
+pub mod rig;
 pub mod venv;
 
 use std::path::{Path, PathBuf};
