@@ -11,14 +11,8 @@ const FILE_BYTES: usize = 64 * 1024;
 
 /// The identity of the first `onnxruntime` package in the folders, which is the one that an import finds.
 pub fn read(tree: &Tree, folders: &[PathBuf]) -> Result<OnnxruntimeBuild, Unknown> {
-    let mut first = None;
-    for folder in folders {
-        if tree.exists(folder.join("onnxruntime"))? {
-            first = Some(folder);
-            break;
-        }
-    }
-    let folder = first.ok_or_else(|| absent("no folder onnxruntime in site-packages"))?;
+    let home = super::ownership::home(tree, folders)?;
+    let folder = home.ok_or_else(|| absent("no folder onnxruntime in site-packages"))?;
     let shown = tree.outside(&folder.join(FILE)).display().to_string();
     let values = assignments(&tree.read(folder.join(FILE), FILE_BYTES)?);
     let value = |name: &str| values.get(name).filter(|value| !value.is_empty()).cloned();

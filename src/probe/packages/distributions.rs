@@ -1,11 +1,15 @@
 //! Installed distributions that matter to inference, from their `.dist-info` folders (PEP 376, PEP 627).
 
 use crate::probe::tree::Tree;
-use crate::snapshot::{Distribution, Unknown};
-use std::path::PathBuf;
+use crate::snapshot::{Distribution, Unknown, Why};
+use crate::words::plain;
+use std::path::{Path, PathBuf};
 
 /// Bytes read of METADATA: name and version stand at its head.
 const METADATA_BYTES: usize = 64 * 1024;
+
+/// Bytes read of INSTALLER, which holds one word.
+const INSTALLER_BYTES: usize = 100;
 
 /// Names that matter; one that ends in `*` stands for all that begin so.
 const WANTED: &[&str] = &[
@@ -29,6 +33,12 @@ const WANTED: &[&str] = &[
     "silero-vad",
     "sherpa-onnx*",
     "openvino*",
+    "rapidocr*",
+    "chromadb",
+    "fastembed",
+    "rembg",
+    "piper-tts",
+    "ultralytics",
     "nemo*",
     "insightface",
     "tritonclient",
@@ -40,17 +50,37 @@ const WANTED: &[&str] = &[
 
 /// A distribution found on disk.
 pub struct Found {
-    name: String,
-    version: String,
+    /// Normalized name.
+    pub name: String,
+    /// Version.
+    pub version: String,
     /// Its `.dist-info` folder, from the tree's root.
-    folder: PathBuf,
+    pub folder: PathBuf,
+    /// Whether it asks for `onnxruntime` by name, whatever extras are wanted.
+    pub requires_onnxruntime: bool,
 }
 
 impl Found {
     /// The distribution as it is recorded.
-    pub fn told(self, tree: &Tree) -> Distribution {
-        Distribution { name: self.name, version: self.version, path: tree.outside(&self.folder).display().to_string() }
+    pub fn told(&self, tree: &Tree) -> Distribution {
+        let file = self.folder.join("INSTALLER");
+        let installer = tree.head(&file, INSTALLER_BYTES).map(|text| plain(text.trim()));
+        Distribution {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            path: tree.outside(&self.folder).display().to_string(),
+            installed_at: changed_at(tree, &file).into(),
+            installer: installer.into(),
+        }
     }
+}
+
+/// When a file was last changed, RFC 3339.
+fn changed_at(tree: &Tree, file: &Path) -> Result<String, Unknown> {
+    let shown = tree.outside(file).display().to_string();
+    let changed = tree.stat(file)?.modified().map_err(|error| Unknown::from_io(&error, &shown))?;
+    let told = jiff::Timestamp::try_from(changed);
+    told.map(|time| format!("{time:.3}")).map_err(|error| Unknown::new(Why::Malformed, format!("{shown}: {error}")))
 }
 
 /// The distributions that matter, sorted by name, those of earlier folders first.
@@ -68,21 +98,26 @@ pub fn of(tree: &Tree, folders: &[PathBuf]) -> Result<Vec<Found>, Unknown> {
             let (true_name, true_version) = parse_metadata(&head);
             let name = normalized(true_name.as_deref().unwrap_or(name));
             let version = true_version.unwrap_or_else(|| version.to_owned());
-            found.push(Found { name, version, folder });
+            found.push(Found { name, version, folder, requires_onnxruntime: requires(&head, "onnxruntime") });
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-/// Names of the distributions whose import package is `onnxruntime`: all of them write into the same folder.
-pub fn named_onnxruntime(tree: &Tree, found: &[Found]) -> Vec<String> {
+/// The distributions whose import package is `onnxruntime`: all of them write into the same folder.
+pub fn providing_onnxruntime<'a>(tree: &Tree, found: &'a [Found]) -> Vec<&'a Found> {
     let provides = |one: &&Found| match tree.read(one.folder.join("top_level.txt"), METADATA_BYTES) {
         Ok(text) => text.lines().any(|line| line.trim() == "onnxruntime"),
         Err(_) => is_onnxruntime_name(&one.name),
     };
     let candidates = found.iter().filter(|one| one.name.starts_with("onnxruntime") || one.name.starts_with("ort-"));
-    let mut names: Vec<String> = candidates.filter(provides).map(|one| one.name.clone()).collect();
+    candidates.filter(provides).collect()
+}
+
+/// Names of the distributions that provide `onnxruntime`.
+pub fn named_onnxruntime(tree: &Tree, found: &[Found]) -> Vec<String> {
+    let mut names: Vec<String> = providing_onnxruntime(tree, found).iter().map(|one| one.name.clone()).collect();
     names.dedup();
     names
 }
@@ -104,6 +139,18 @@ fn is_wanted(name: &str) -> bool {
 fn normalized(name: &str) -> String {
     let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("-").to_ascii_lowercase()
+}
+
+/// Whether the header of METADATA asks for the distribution `wanted`, other than for an extra (PEP 508).
+fn requires(metadata: &str, wanted: &str) -> bool {
+    let header = metadata.lines().take_while(|line| !line.trim().is_empty());
+    header.filter_map(|line| line.split_once(':')).any(|(key, value)| {
+        let (requirement, marker) = value.split_once(';').unwrap_or((value, ""));
+        let name = requirement.trim().split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).next();
+        key.eq_ignore_ascii_case("Requires-Dist")
+            && name.is_some_and(|name| normalized(name) == wanted)
+            && !marker.contains("extra")
+    })
 }
 
 /// Name and version in the header of METADATA, which ends at the first empty line.
@@ -130,6 +177,15 @@ mod tests {
         }
         assert!(!is_wanted("numpy") && !is_wanted("fastapi-cli"));
         assert!(is_onnxruntime_name("onnxruntime-directml") && !is_onnxruntime_name("onnxruntime-genai-cuda"));
+    }
+
+    #[test]
+    fn a_requirement_is_one_that_no_extra_asks_for() {
+        let asks = |line: &str| {
+            requires(&format!("Name: x\nRequires-Dist: {line}\n\nRequires-Dist: onnxruntime\n"), "onnxruntime")
+        };
+        assert!(asks("onnxruntime<2,>=1.14") && asks("OnnxRuntime ; python_version >= '3.8'"));
+        assert!(!asks("onnxruntime-gpu>=1.14") && !asks("onnxruntime; extra == 'onnx'") && !asks("numpy"));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The deployment's Python packages, from the files on disk. Python is never run.
 
 mod build_info;
+mod builds;
 mod distributions;
 mod interpreter;
+mod ownership;
+mod record;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -11,7 +14,10 @@ use super::tree::Tree;
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, PackagesFacts, Room, Stage, Unknown, Why};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Time kept for what comes after the hashing of files.
+const HASHING_MARGIN: Duration = Duration::from_millis(500);
 
 /// Finds the site-packages of the named interpreter or of the server's process, and reads what is installed there.
 pub const PROBE: Probe = Probe {
@@ -36,7 +42,7 @@ struct Site {
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     match find(context, facts) {
         Ok(site) => {
-            facts.packages = read(&site);
+            facts.packages = read(&site, context.deadline);
             Ran::ok()
         }
         Err(unknown) => {
@@ -59,17 +65,40 @@ fn find(context: &Context, facts: &Facts) -> Result<Site, Unknown> {
     }
 }
 
-fn read(site: &Site) -> PackagesFacts {
+fn read(site: &Site, deadline: Instant) -> PackagesFacts {
     let outside = |path: &Path| site.tree.outside(path).display().to_string();
-    let found = distributions::of(&site.tree, &site.folders);
-    let onnxruntime = found.as_ref().map(|found| distributions::named_onnxruntime(&site.tree, found));
-    let shown = |found: Vec<distributions::Found>| found.into_iter().map(|one| one.told(&site.tree)).collect();
-    PackagesFacts {
+    let base = PackagesFacts {
         site_packages: Fact::Known(site.folders.iter().map(|path| outside(path)).collect()),
         found_by: Fact::Known(site.found_by.clone()),
-        onnxruntime_distributions: onnxruntime.map_err(Unknown::clone).into(),
-        distributions: found.map(shown).into(),
-        onnxruntime_build: build_info::read(&site.tree, &site.folders).into(),
+        ..PackagesFacts::default()
+    };
+    let found = match distributions::of(&site.tree, &site.folders) {
+        Ok(found) => found,
+        Err(unknown) => {
+            let all_unknown = PackagesFacts::all_unknown(&unknown);
+            return PackagesFacts { site_packages: base.site_packages, found_by: base.found_by, ..all_unknown };
+        }
+    };
+    let onnxruntime_build = build_info::read(&site.tree, &site.folders);
+    let builds = builds::of(&site.tree, &found, onnxruntime_build.as_ref().ok());
+    // What is hashed last may be left out; the rest is to be told in time.
+    let patience = deadline.checked_sub(HASHING_MARGIN).unwrap_or(deadline);
+    let (files, owner) = match ownership::of(&site.tree, &site.folders, &found, patience) {
+        Ok(ownership) => (Ok(ownership.files), ownership.owner),
+        Err(unknown) => (Err(unknown.clone()), Err(unknown)),
+    };
+    let required_by = found.iter().filter(|one| one.requires_onnxruntime).map(|one| one.name.clone());
+    PackagesFacts {
+        onnxruntime_distributions: Fact::Known(distributions::named_onnxruntime(&site.tree, &found)),
+        distributions: Fact::Known(found.iter().map(|one| one.told(&site.tree)).collect()),
+        onnxruntime_build: onnxruntime_build.into(),
+        onnxruntime_files: files.into(),
+        onnxruntime_owner: owner.into(),
+        onnxruntime_required_by: Fact::Known(required_by.collect()),
+        cuda_builds: Fact::Known(builds::for_cuda(&builds)),
+        cuda_libraries: Fact::Known(builds::libraries(&found)),
+        builds: Fact::Known(builds),
+        ..base
     }
 }
 

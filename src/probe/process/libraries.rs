@@ -29,6 +29,8 @@ const KINDS: &[(&str, &str)] = &[
     ("libc10_cuda", "torch_c10_cuda"),
     ("libctranslate2", "ctranslate2"),
     ("*xla_cuda", "jax_cuda"),
+    ("libjax_common", "jaxlib"),
+    ("xla_extension", "jaxlib"),
     ("libtensorflow", "tensorflow"),
     ("_pywrap_tensorflow", "tensorflow"),
     ("libggml-cuda", "ggml_cuda"),
@@ -39,6 +41,7 @@ const KINDS: &[(&str, &str)] = &[
     ("libtriton_", "triton_backend"),
     ("libopenvino.so", "openvino"),
     ("libsherpa-onnx", "sherpa_onnx"),
+    ("_sherpa_onnx", "sherpa_onnx"),
 ];
 
 /// Suffix of a mapped path whose file was deleted or replaced (proc_pid_maps(5)).
