@@ -33,8 +33,10 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("commands", "progress", &["collect", "demo", "run"], "what is shown while probes run"),
     ("commands", "target", &["collect", "run"], "flags and config, joined"),
     ("probe", "ask", &["service"], "what the user asked about"),
+    ("probe", "container", &["service"], "the control group's throttling is read in step with the requests"),
     ("probe", "cuda", &["jobs"], "its job"),
     ("probe", "environment", &["container", "cuda", "onnxruntime", "process"], "the server's variables"),
+    ("probe", "host", &["container"], "nodes and driver libraries are looked for in a container as on the host"),
     ("probe", "isolation", &["cuda", "jobs", "nvml", "onnxruntime"], "foreign code runs in a child"),
     ("probe", "model", &["onnxruntime"], "a placement is joined with the model's structure"),
     ("probe", "nvml", &["jobs"], "its jobs"),
@@ -47,6 +49,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["container", "host", "packages", "process"],
         "every file of the examined tree is read through it",
     ),
+    ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
     (
         "snapshot",
         "fact",
