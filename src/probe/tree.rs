@@ -347,4 +347,56 @@ mod tests {
         assert_eq!(tree.list("etc").unwrap(), ["deep", "name"]);
         assert_eq!(tree.list("nowhere").unwrap_err().why, Why::Absent);
     }
+
+    #[test]
+    fn a_folder_that_turns_into_a_link_does_not_lead_out() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |path: &str| outer.path().join(path);
+        std::fs::create_dir_all(at("root/etc")).unwrap();
+        std::fs::create_dir(at("outside")).unwrap();
+        std::fs::write(at("root/etc/name"), "inside").unwrap();
+        std::fs::write(at("outside/name"), "outside").unwrap();
+        symlink(at("outside"), at("root/link")).unwrap();
+        let tree = Tree::new(at("root"));
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // A container's root may rename its folders while the doctor reads them.
+                while began.elapsed().as_millis() < 400 {
+                    let _ = std::fs::rename(at("root/etc"), at("root/folder"));
+                    let _ = std::fs::rename(at("root/link"), at("root/etc"));
+                    let _ = std::fs::rename(at("root/etc"), at("root/link"));
+                    let _ = std::fs::rename(at("root/folder"), at("root/etc"));
+                }
+            });
+            let mut read = 0;
+            while began.elapsed().as_millis() < 400 {
+                if let Ok(text) = tree.read("etc/name", 100) {
+                    assert_eq!(text, "inside");
+                    read += 1;
+                }
+            }
+            assert!(read > 0);
+        });
+    }
+
+    #[test]
+    fn a_file_system_is_told_from_a_folder() {
+        let (_outer, tree) = scene();
+        assert_eq!(tree.mounted("etc").unwrap_err().why, Why::Absent);
+        assert_eq!(tree.mounted("etc/name").unwrap_err().why, Why::Absent, "a file");
+        let proc = Tree::new("/").mounted("/proc").unwrap();
+        assert!(!proc.in_memory && proc.used_bytes <= proc.size_bytes);
+    }
+
+    #[test]
+    fn a_folder_beyond_all_measure_is_refused_and_not_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..=ENTRIES_MAX {
+            File::create(folder.path().join(number.to_string())).unwrap();
+        }
+        assert!(Tree::new(folder.path()).list("/").unwrap_err().detail.contains("more than 100000 entries"));
+        std::fs::remove_file(folder.path().join("1")).unwrap();
+        assert_eq!(Tree::new(folder.path()).list("/").unwrap().len(), ENTRIES_MAX);
+    }
 }
