@@ -1,17 +1,20 @@
 //! A file tree under some root: `/`, a fixture, a mounted disk or `/proc/PID/root`. No link leads out of it.
 
 use crate::snapshot::{Unknown, Why};
+use std::ffi::CString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 /// Most symbolic links followed for one path; the kernel's own cap.
 const LINKS_MAX: usize = 40;
 /// Most path components walked for one path, links included.
 const STEPS_MAX: usize = 4096;
-/// Most entries listed of one folder.
-const ENTRIES_MAX: usize = 20_000;
+/// Most entries of a folder that is listed; a longer one is refused, since a part would say that the rest is not there.
+const ENTRIES_MAX: usize = 100_000;
 
 /// Reads files below one root. Paths are meant from that root, with or without a leading slash.
 #[derive(Debug, Clone)]
@@ -48,6 +51,9 @@ impl Tree {
         let (mut links, mut steps) = (0, 0);
         while let Some(part) = todo.pop() {
             steps += 1;
+            if steps > STEPS_MAX {
+                return Err(Unknown::new(Why::Malformed, format!("{}: a path without end", self.shown(path))));
+            }
             let Part::Name(name) = part else {
                 match part {
                     Part::Root => done = PathBuf::from("/"),
@@ -64,7 +70,7 @@ impl Tree {
                 continue;
             }
             links += 1;
-            if links > LINKS_MAX || steps > STEPS_MAX {
+            if links > LINKS_MAX {
                 return Err(Unknown::new(Why::Malformed, format!("{}: links without end", self.shown(path))));
             }
             let target = here.read_link().map_err(|error| self.io(&error, path))?;
@@ -126,29 +132,101 @@ impl Tree {
     /// Opens a regular file. A FIFO or a device is refused before and, should it be swapped in between, after opening.
     pub fn open(&self, path: &Path) -> Result<File, Unknown> {
         let irregular = || Unknown::new(Why::Malformed, format!("{}: not a regular file", self.shown(path)));
-        let resolved = self.outside(&self.resolve(path)?);
-        if !resolved.symlink_metadata().map_err(|error| self.io(&error, path))?.is_file() {
+        let resolved = self.resolve(path)?;
+        if !self.outside(&resolved).symlink_metadata().map_err(|error| self.io(&error, path))?.is_file() {
             return Err(irregular());
         }
-        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&resolved);
-        let file = opened.map_err(|error| self.io(&error, path))?;
+        let file = self.open_resolved(&resolved, libc::O_NONBLOCK | libc::O_NOCTTY);
+        let file = file.map_err(|error| self.io(&error, path))?;
         let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
         if regular { Ok(file) } else { Err(irregular()) }
+    }
+
+    /// Opens what [`Tree::resolve`] gave. A link that was put into the path since is refused by the kernel itself, so
+    /// that a container cannot lead the doctor out of its root; kernels before 5.6 (openat2(2)) check the last name only.
+    fn open_resolved(&self, resolved: &Path, flags: libc::c_int) -> std::io::Result<File> {
+        let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let root = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC)
+            .open(&self.root)?;
+        let inside = resolved.strip_prefix("/").unwrap_or(resolved);
+        let inside = if inside.as_os_str().is_empty() { Path::new(".") } else { inside };
+        let name = CString::new(inside.as_os_str().as_bytes())?;
+        // SAFETY: all of it are plain numbers, for which zero is a value.
+        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+        how.flags = flags as u64;
+        how.resolve = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
+        // SAFETY: an open folder, a C string, and a structure with its own size.
+        let opened = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                root.as_raw_fd(),
+                name.as_ptr(),
+                &raw const how,
+                size_of::<libc::open_how>(),
+            )
+        };
+        match i32::try_from(opened) {
+            // SAFETY: a descriptor that was just opened and that nothing else owns.
+            Ok(descriptor) if descriptor >= 0 => Ok(unsafe { File::from_raw_fd(descriptor) }),
+            _ => {
+                let error = std::io::Error::last_os_error();
+                // Unknown to the kernel, or withheld by the seccomp filter of an older container engine.
+                match error.raw_os_error() {
+                    Some(libc::ENOSYS | libc::EPERM) => {
+                        OpenOptions::new().read(true).custom_flags(flags).open(self.outside(resolved))
+                    }
+                    _ => Err(error),
+                }
+            }
+        }
     }
 
     /// Names in a folder, sorted. Names that are not UTF-8 are shown with U+FFFD.
     pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<String>, Unknown> {
         let path = path.as_ref();
-        let folder = self.outside(&self.resolve(path)?);
-        let entries = folder.read_dir().map_err(|error| self.io(&error, path))?;
+        let resolved = self.resolve(path)?;
+        let folder = self.open_resolved(&resolved, libc::O_DIRECTORY).map_err(|error| self.io(&error, path))?;
+        let entries = std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+            .or_else(|_| self.outside(&resolved).read_dir())
+            .map_err(|error| self.io(&error, path))?;
         let mut names = Vec::new();
-        for entry in entries.take(ENTRIES_MAX) {
+        for entry in entries {
+            if names.len() >= ENTRIES_MAX {
+                let detail = format!("{}: more than {ENTRIES_MAX} entries", self.shown(path));
+                return Err(Unknown::new(Why::Malformed, detail));
+            }
             let entry = entry.map_err(|error| self.io(&error, path))?;
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// The file system mounted at the folder `path`. Fails if none is: then it is only a folder of the one around it.
+    pub fn mounted(&self, path: impl AsRef<Path>) -> Result<FileSystem, Unknown> {
+        let path = path.as_ref();
+        let resolved = self.resolve(path)?;
+        let folder = self.open_resolved(&resolved, libc::O_DIRECTORY).map_err(|error| self.io(&error, path))?;
+        let own = folder.metadata().map_err(|error| self.io(&error, path))?.dev();
+        let around = self.stat(resolved.parent().unwrap_or(Path::new("/")))?.dev();
+        if own == around {
+            let detail = format!("{}: no file system is mounted there", self.shown(path));
+            return Err(Unknown::new(Why::Absent, detail));
+        }
+        // SAFETY: all of it are plain numbers, for which zero is a value.
+        let mut said: libc::statfs64 = unsafe { std::mem::zeroed() };
+        // SAFETY: an open folder and a structure of its own to write to.
+        if unsafe { libc::fstatfs64(folder.as_raw_fd(), &raw mut said) } != 0 {
+            return Err(self.io(&std::io::Error::last_os_error(), path));
+        }
+        let bytes = |blocks: u64| blocks.saturating_mul(u64::try_from(said.f_bsize).unwrap_or(0));
+        Ok(FileSystem {
+            in_memory: said.f_type == libc::TMPFS_MAGIC,
+            size_bytes: bytes(said.f_blocks),
+            used_bytes: bytes(said.f_blocks.saturating_sub(said.f_bfree)),
+        })
     }
 
     /// The path as told to the user: from the root, with the root named if it is not `/`.
@@ -162,6 +240,17 @@ impl Tree {
             _ => Unknown::from_io(error, self.shown(path)),
         }
     }
+}
+
+/// What statfs(2) says of a mounted file system.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FileSystem {
+    /// Whether it is a tmpfs.
+    pub in_memory: bool,
+    /// Its size; 0 if it has no limit.
+    pub size_bytes: u64,
+    /// What is in use.
+    pub used_bytes: u64,
 }
 
 /// A step of a path still to be taken.
@@ -257,5 +346,57 @@ mod tests {
         assert_eq!(tree.read("latin1", 100).unwrap(), "caf\u{fffd}");
         assert_eq!(tree.list("etc").unwrap(), ["deep", "name"]);
         assert_eq!(tree.list("nowhere").unwrap_err().why, Why::Absent);
+    }
+
+    #[test]
+    fn a_folder_that_turns_into_a_link_does_not_lead_out() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |path: &str| outer.path().join(path);
+        std::fs::create_dir_all(at("root/etc")).unwrap();
+        std::fs::create_dir(at("outside")).unwrap();
+        std::fs::write(at("root/etc/name"), "inside").unwrap();
+        std::fs::write(at("outside/name"), "outside").unwrap();
+        symlink(at("outside"), at("root/link")).unwrap();
+        let tree = Tree::new(at("root"));
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // A container's root may rename its folders while the doctor reads them.
+                while began.elapsed().as_millis() < 400 {
+                    let _ = std::fs::rename(at("root/etc"), at("root/folder"));
+                    let _ = std::fs::rename(at("root/link"), at("root/etc"));
+                    let _ = std::fs::rename(at("root/etc"), at("root/link"));
+                    let _ = std::fs::rename(at("root/folder"), at("root/etc"));
+                }
+            });
+            let mut read = 0;
+            while began.elapsed().as_millis() < 400 {
+                if let Ok(text) = tree.read("etc/name", 100) {
+                    assert_eq!(text, "inside");
+                    read += 1;
+                }
+            }
+            assert!(read > 0);
+        });
+    }
+
+    #[test]
+    fn a_file_system_is_told_from_a_folder() {
+        let (_outer, tree) = scene();
+        assert_eq!(tree.mounted("etc").unwrap_err().why, Why::Absent);
+        assert_eq!(tree.mounted("etc/name").unwrap_err().why, Why::Absent, "a file");
+        let proc = Tree::new("/").mounted("/proc").unwrap();
+        assert!(!proc.in_memory && proc.used_bytes <= proc.size_bytes);
+    }
+
+    #[test]
+    fn a_folder_beyond_all_measure_is_refused_and_not_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..=ENTRIES_MAX {
+            File::create(folder.path().join(number.to_string())).unwrap();
+        }
+        assert!(Tree::new(folder.path()).list("/").unwrap_err().detail.contains("more than 100000 entries"));
+        std::fs::remove_file(folder.path().join("1")).unwrap();
+        assert_eq!(Tree::new(folder.path()).list("/").unwrap().len(), ENTRIES_MAX);
     }
 }

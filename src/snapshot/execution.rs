@@ -22,6 +22,10 @@ room! {
         pub request_ms_median: f64,
         /// CPU time of the server's processes in the window, milliseconds.
         pub server_cpu_ms: f64,
+        /// Periods of the server's CPU limit in which it had work in the window (`nr_periods` of its control group).
+        pub cpu_periods: u64,
+        /// Those of them in which the server was stopped at its limit (`nr_throttled`).
+        pub cpu_throttled_periods: u64,
         /// Each GPU's counters in step with the window, in NVML's order.
         pub gpus: Vec<GpuWindow>,
     }

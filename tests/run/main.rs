@@ -3,8 +3,10 @@
 mod bad_input;
 mod command_line;
 mod config;
+mod container;
 mod drivers;
 mod hostile;
+mod hostile_root;
 mod replay;
 mod rig;
 #[path = "../setup/scripted_server.rs"]

@@ -1,11 +1,12 @@
 //! Facts that follow from facts: what CEL cannot say well. Derived anew at each judgement, never recorded.
 
 mod activity;
+mod container;
 mod expectations;
 mod gpu;
 mod server;
 
-use crate::snapshot::{Expectations, Fact, Facts, room};
+use crate::snapshot::{Expectations, Fact, Facts, Unknown, room};
 
 room! {
     /// What follows from the facts.
@@ -28,6 +29,23 @@ room! {
         pub onnxruntime_without_cuda: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
         pub rejected_for_unknown_reason: bool,
+        /// Whether what listens is a program that only hands requests on: nginx, Envoy, HAProxy.
+        pub server_is_proxy: bool,
+        /// Whether the driver's nodes in the container may not be opened by its processes.
+        pub gpu_nodes_forbidden: bool,
+        /// Whether the container has libnvidia-ml and no libcuda.
+        pub container_lacks_libcuda: bool,
+        /// Whether NVIDIA_DRIVER_CAPABILITIES is set and lets no CUDA into the container.
+        pub capabilities_lack_compute: bool,
+        /// The image's own driver library that hides the one put into the container, which is the kernel driver's; empty if none.
+        pub image_driver_library: String,
+        /// What speaks for too small a `/dev/shm`: `said` (the server's log), `full`, `needed` (64 MiB, and a program that is
+        /// known to need more) or `none`.
+        pub shm_shortage: String,
+        /// Share of the periods in which the CPU limit stopped the server, percent; 0 without a limit.
+        pub cpu_throttled_percent: f64,
+        /// When those periods were: while requests ran, or since the control group was made.
+        pub cpu_throttled_when: String,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
         pub activity: String,
         /// The counters that say so, in words.
@@ -39,8 +57,19 @@ room! {
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] =
-        &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
+    pub const NEEDS: &'static [&'static str] = &[
+        "host",
+        "device_nodes",
+        "container",
+        "nvml",
+        "cuda",
+        "process",
+        "packages",
+        "ort",
+        "request",
+        "execution",
+        "server_log",
+    ];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
@@ -49,7 +78,16 @@ impl Derived {
             Ok((verdict, because)) => (Ok(verdict.to_string()), Ok(because)),
             Err(unknown) => (Err(unknown.clone()), Err(unknown)),
         };
+        let throttling = container::throttling(facts);
         Derived {
+            server_is_proxy: Fact::Known(container::server_is_proxy(facts)),
+            gpu_nodes_forbidden: container::gpu_nodes_forbidden(facts).into(),
+            container_lacks_libcuda: container::lacks_libcuda(facts).into(),
+            capabilities_lack_compute: container::capabilities_lack_compute(facts),
+            image_driver_library: container::image_driver_library(facts).into(),
+            shm_shortage: container::shm_shortage(facts).map(str::to_owned).into(),
+            cpu_throttled_percent: throttling.as_ref().map(|(share, _)| *share).map_err(Unknown::clone).into(),
+            cpu_throttled_when: throttling.map(|(_, when)| when.to_owned()).into(),
             gpu_visible,
             driver_versions_differ: gpu::versions_differ(facts),
             cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),

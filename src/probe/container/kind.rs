@@ -1,5 +1,6 @@
 //! Which container engine a process runs under.
 
+use super::mounts::Mount;
 use crate::probe::tree::Tree;
 use crate::snapshot::{Unknown, Why};
 use regex::Regex;
@@ -84,6 +85,22 @@ fn kind_of_path(path: &str) -> Option<&'static str> {
     KINDS.iter().find(|(pattern, _)| pattern.is_match(path)).map(|(_, kind)| *kind)
 }
 
+/// The container's id: the last one in its control group's path, or that of the folder from which its engine mounts
+/// `/etc/hostname` and the like (`/var/lib/docker/containers/<id>/hostname`).
+pub fn id(memberships: &Result<String, Unknown>, mounts: &Result<Vec<Mount>, Unknown>) -> Result<String, Unknown> {
+    static ID: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?:^|[^0-9a-f])([0-9a-f]{64})(?:[^0-9a-f]|$)").expect("a valid pattern"));
+    let last = |text: &str| ID.captures_iter(text).last().and_then(|found| Some(found.get(1)?.as_str().to_owned()));
+    let text = memberships.as_ref().map_err(Unknown::clone)?;
+    if let Some(id) = paths(text).iter().find_map(|path| last(path)) {
+        return Ok(id);
+    }
+    let mounted = mounts.as_ref().map_err(Unknown::clone)?;
+    let engines = mounted.iter().map(|mount| mount.root.to_string_lossy()).filter(|root| root.contains("containers/"));
+    let found = engines.take(1000).find_map(|root| last(&root));
+    found.ok_or_else(|| Unknown::new(Why::Absent, "neither the control group nor a mount names a container"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +131,21 @@ mod tests {
         }
         assert_eq!(of("0::/", &[("/.dockerenv", "docker")]), Some("docker"), "a namespace hides the path");
         assert_eq!(of("", &[]), None);
+    }
+
+    #[test]
+    fn the_id_is_the_innermost() {
+        let (outer, inner) = ("a".repeat(64), "b".repeat(64));
+        let cgroup = |text: String| id(&Ok(text), &Ok(vec![]));
+        assert_eq!(cgroup(format!("0::/system.slice/docker-{outer}.scope")), Ok(outer.clone()));
+        assert_eq!(cgroup(format!("0::/docker/{outer}/docker/{inner}")), Ok(inner.clone()), "Docker in Docker");
+        assert_eq!(cgroup(format!("0::/x/{outer}0")).unwrap_err().why, Why::Absent, "no id has 65 digits");
+        let mounts = super::super::mounts::parse(&format!(
+            "9 8 8:1 /var/lib/docker/containers/{inner}/hostname /etc/hostname rw - ext4 /dev/sda rw\n"
+        ));
+        assert_eq!(id(&Ok("0::/\n".into()), &mounts), Ok(inner), "its namespace hides the control group");
+        let mounts = super::super::mounts::parse(&format!("9 8 8:1 /x/overlay2/{outer} /data rw - ext4 /dev/sda rw\n"));
+        assert_eq!(id(&Ok("0::/\n".into()), &mounts).unwrap_err().why, Why::Absent);
     }
 
     #[test]

@@ -1,16 +1,25 @@
-//! The container around the deployment, and the GPUs that it was given.
+//! The container around the deployment: what its engine gave it, what its image brings, and its limits.
 
+mod control_group;
 mod kind;
+mod libraries;
+mod limits;
+mod mounts;
+mod subject;
+#[cfg(test)]
+mod tests;
 
-use super::tree::Tree;
-use super::{Context, Probe, Ran, environment};
-use crate::snapshot::{ContainerFacts, Fact, Facts, Room, Stage, Why};
-use kind::Signs;
+pub use limits::{Throttling, throttling};
+
+use super::{Context, Probe, Ran, environment, host};
+use crate::snapshot::{ContainerFacts, DeviceNode, Fact, Facts, Room, Stage, Unknown, Why};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use subject::Subject;
 
-/// Tells the container from the process's control group and from marker files in its root.
+/// Tells the container from the process's control group and from marker files in its root, and looks into that root.
 pub const PROBE: Probe = Probe {
     id: "container",
     stage: Stage::Container,
@@ -23,118 +32,86 @@ pub const PROBE: Probe = Probe {
 
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let server = facts.process.processes.known().and_then(|processes| processes.first()).map(|process| process.pid);
-    facts.container = match server {
-        Some(pid) => {
-            let signs = kind::signs(
-                &Tree::new(format!("/proc/{pid}/root")),
-                Tree::new("/").read(format!("/proc/{pid}/cgroup"), 64 * 1024),
-                environment::value(facts, "KUBERNETES_SERVICE_HOST").is_some(),
-            );
-            let whose = format!("process {pid}");
-            let variables = match &facts.process.environment {
-                Fact::Unknown(unknown) => Fact::Unknown(unknown.clone()),
-                Fact::Known(_) => Fact::Known(runtime_variables(facts)),
-            };
-            filled(&signs, &whose, variables)
-        }
-        None if context.ask.root == Path::new("/") => {
-            let in_kubernetes = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-            let tree = Tree::new("/");
-            let cgroup = tree.read("/proc/self/cgroup", 64 * 1024);
-            let whose = "gpu-doctor itself";
-            // The doctor's own variables say nothing of a server that was named but could not be looked into.
-            let variables = match facts.process.environment.reason() {
-                Some(unknown) if context.ask.server.is_some() => Fact::Unknown(unknown.clone()),
-                _ => Fact::Known(runtime_variables(facts)),
-            };
-            filled(&kind::signs(&tree, cgroup, in_kubernetes), whose, variables)
-        }
-        None => {
-            let tree = Tree::new(&context.ask.root);
-            let cgroup = tree.read("proc/self/cgroup", 64 * 1024);
-            let untold = Fact::unknown(Why::Unsupported, "not told by a file tree");
-            filled(&kind::signs(&tree, cgroup, false), "the file tree", untold)
-        }
+    let subject = match server {
+        Some(pid) => Subject::process(pid, environment::value(facts, "KUBERNETES_SERVICE_HOST").is_some()),
+        None if context.ask.root == Path::new("/") => Subject::doctor(),
+        None => Subject::tree(&context.ask.root),
     };
+    let mut room = ContainerFacts::all_unknown(&Unknown::new(Why::NotAsked, "not looked for"));
+    match kind::judge(&kind::signs(&subject.tree, subject.memberships.clone(), subject.kubernetes_variable)) {
+        Ok((kind, told_by)) => {
+            room.kind = Fact::Known(kind.to_owned());
+            room.told_by = Fact::Known(format!("{told_by} of {}", subject.whose));
+        }
+        Err(unknown) => {
+            room.kind = Fact::Unknown(unknown.clone());
+            room.told_by = Fact::Unknown(unknown);
+        }
+    }
+    room.runtime_variables = match (&subject.environment_untold, facts.process.environment.reason()) {
+        (Some(untold), _) => Fact::Unknown(untold.clone()),
+        // The doctor's own variables say nothing of a server that was named but could not be looked into.
+        (None, Some(unknown)) if server.is_some() || context.ask.server.is_some() => Fact::Unknown(unknown.clone()),
+        _ => Fact::Known(runtime_variables(facts)),
+    };
+    // Nor does the doctor's own container.
+    match facts.process.processes.reason() {
+        Some(unknown) if context.ask.server.is_some() => forget_what_was_looked_for(&mut room, unknown),
+        _ => look(&subject, facts, &mut room),
+    }
+    facts.container = room;
     Ran::ok()
 }
 
-fn filled(signs: &Signs, whose: &str, runtime_variables: Fact<BTreeMap<String, String>>) -> ContainerFacts {
-    match kind::judge(signs) {
-        Ok((kind, told_by)) => ContainerFacts {
-            kind: Fact::Known(kind.to_owned()),
-            told_by: Fact::Known(format!("{told_by} of {whose}")),
-            runtime_variables,
-        },
-        Err(unknown) => ContainerFacts { runtime_variables, ..ContainerFacts::all_unknown(&unknown) },
+fn forget_what_was_looked_for(room: &mut ContainerFacts, unknown: &Unknown) {
+    *room = ContainerFacts {
+        kind: room.kind.clone(),
+        told_by: room.told_by.clone(),
+        runtime_variables: room.runtime_variables.clone(),
+        ..ContainerFacts::all_unknown(unknown)
+    };
+}
+
+fn look(subject: &Subject, facts: &Facts, room: &mut ContainerFacts) {
+    let mounts = subject.mountinfo.as_deref().map_err(Unknown::clone).and_then(mounts::parse);
+    room.id = kind::id(&subject.memberships, &mounts).into();
+    room.doctor_inside = subject.doctor_inside.clone();
+    room.device_nodes = device_nodes(subject).into();
+    let first = match subject.doctor_is_it {
+        // Its own folders are in the list already.
+        true => Vec::new(),
+        false => server_library_path(facts),
+    };
+    room.driver_libraries = libraries::driver_libraries(&subject.tree, &mounts, &first).into();
+    let shm = subject.tree.mounted("/dev/shm").and_then(|shm| match shm.in_memory && shm.size_bytes > 0 {
+        true => Ok(shm),
+        false => Err(Unknown::new(Why::Unsupported, "/dev/shm is no memory file system of a fixed size")),
+    });
+    room.shm_size_bytes = shm.as_ref().map(|shm| shm.size_bytes).map_err(Unknown::clone).into();
+    room.shm_used_bytes = shm.map(|shm| shm.used_bytes).into();
+    limits::fill(subject, room);
+    room.server_threads = limits::threads(facts).into();
+}
+
+/// In a live root a node is a device; a plain file of that name, which a failed mount leaves, is none.
+fn device_nodes(subject: &Subject) -> Result<Vec<DeviceNode>, Unknown> {
+    let mut nodes = host::nvidia_nodes(&subject.tree)?;
+    if subject.is_live {
+        nodes.retain(|node| subject.tree.stat(&node.path).is_ok_and(|found| found.file_type().is_char_device()));
     }
+    Ok(nodes)
+}
+
+/// Folders of the server's `LD_LIBRARY_PATH`, where its environment can be read.
+fn server_library_path(facts: &Facts) -> Vec<PathBuf> {
+    let variables = facts.process.environment.known();
+    let folders =
+        variables.and_then(|variables| variables.get("LD_LIBRARY_PATH")).map(String::as_str).unwrap_or_default();
+    std::env::split_paths(folders).filter(|folder| folder.is_absolute()).take(64).collect()
 }
 
 /// The variables of the NVIDIA container runtime that are set where the deployment runs.
 fn runtime_variables(facts: &Facts) -> BTreeMap<String, String> {
     let names = ["NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"];
     names.iter().filter_map(|name| Some((name.to_string(), environment::value(facts, name)?))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::probe::Ask;
-    use crate::snapshot::{ServerProcess, Unknown};
-    use std::time::Instant;
-
-    fn container(root: &Path, facts: &mut Facts) -> ContainerFacts {
-        let ask = Ask { root: root.into(), ..Ask::default() };
-        run(&Context { ask, deadline: Instant::now() + PROBE.budget }, facts);
-        facts.container.clone()
-    }
-
-    fn nothing() -> Facts {
-        Facts::all_unknown(&Unknown::new(Why::NotAsked, "test"))
-    }
-
-    #[test]
-    fn the_servers_environment_counts_and_empty_is_not_unset() {
-        let unknown = Fact::unknown(Why::Absent, "test");
-        let process = ServerProcess {
-            pid: std::process::id().into(),
-            role: "listener".into(),
-            command: unknown.clone(),
-            executable: unknown.clone(),
-            working_directory: unknown.clone(),
-            uid: Fact::Known(0),
-            started_at: unknown,
-            resident_bytes: Fact::Known(1),
-            reloads: Fact::Known(false),
-        };
-        let mut facts = nothing();
-        facts.process.processes = Fact::Known(vec![process]);
-        facts.process.environment = Fact::Known(BTreeMap::from([("NVIDIA_VISIBLE_DEVICES".into(), String::new())]));
-        let container = container(Path::new("/"), &mut facts);
-        let variables = container.runtime_variables.known().unwrap();
-        assert_eq!(variables.get("NVIDIA_VISIBLE_DEVICES").map(String::as_str), Some(""));
-        assert_eq!(variables.get("NVIDIA_DRIVER_CAPABILITIES"), None);
-        assert!(container.told_by.known().unwrap().contains(&std::process::id().to_string()));
-    }
-
-    #[test]
-    fn a_server_that_cannot_be_read_does_not_lend_the_doctors_variables() {
-        let mut facts = nothing();
-        facts.process.environment = Fact::unknown(Why::Denied, "test");
-        let ask = Ask { server: Some("http://127.0.0.1:9".parse().unwrap()), ..Ask::default() };
-        run(&Context { ask, deadline: Instant::now() + PROBE.budget }, &mut facts);
-        assert_eq!(facts.container.runtime_variables.reason().unwrap().why, Why::Denied);
-        assert!(facts.container.told_by.known().is_some_and(|told| told.ends_with("gpu-doctor itself")));
-    }
-
-    #[test]
-    fn a_tree_tells_its_kind_and_no_environment() {
-        let dir = tempfile::tempdir().unwrap();
-        let unknown = container(dir.path(), &mut nothing());
-        assert_eq!(unknown.kind.reason().unwrap().why, Why::Absent, "an empty tree is not the absence of a container");
-        std::fs::write(dir.path().join(".dockerenv"), "").unwrap();
-        let docker = container(dir.path(), &mut nothing());
-        assert_eq!(docker.kind, Fact::Known("docker".into()));
-        assert_eq!(docker.runtime_variables.reason().unwrap().why, Why::Unsupported);
-    }
 }

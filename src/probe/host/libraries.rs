@@ -7,7 +7,8 @@ use crate::snapshot::{DriverLibrary, Fact, Unknown, Why};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const SONAMES: &[&str] = &["libcuda.so.1", "libnvidia-ml.so.1"];
+/// Names of the driver's libraries that are looked for.
+pub const SONAMES: &[&str] = &["libcuda.so.1", "libnvidia-ml.so.1"];
 
 /// Folders where distributions, runfiles, container runtimes, WSL, Jetson and NixOS put the driver's libraries.
 const FOLDERS: &[&str] = &[
@@ -66,7 +67,8 @@ pub fn driver_libraries(tree: &Tree) -> Result<Vec<DriverLibrary>, Unknown> {
     }
 }
 
-fn library(tree: &Tree, folder: &Path, soname: &str) -> Result<DriverLibrary, Unknown> {
+/// The file that the name `soname` in a folder leads to.
+pub fn library(tree: &Tree, folder: &Path, soname: &str) -> Result<DriverLibrary, Unknown> {
     let path = tree.resolve(folder.join(soname))?;
     let size_bytes = tree.stat(&path)?.len();
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -78,7 +80,7 @@ fn library(tree: &Tree, folder: &Path, soname: &str) -> Result<DriverLibrary, Un
 }
 
 /// `LD_LIBRARY_PATH` (of the doctor, hence only for its own file system), then ld.so.conf.d, then the usual folders.
-fn folders(tree: &Tree) -> Vec<PathBuf> {
+pub fn folders(tree: &Tree) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = Vec::new();
     if tree.is_whole() {
         let own = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();

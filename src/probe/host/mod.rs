@@ -8,6 +8,10 @@ mod system;
 #[cfg(test)]
 mod tests;
 
+pub(super) use driver::is_version;
+pub(super) use libraries::{SONAMES, folders, library};
+pub(super) use nodes::nvidia_nodes;
+
 use super::tree::Tree;
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Facts, HostFacts, Stage};

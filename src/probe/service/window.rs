@@ -3,6 +3,7 @@
 use super::conversation::{Conversation, accepts};
 use super::message::Message;
 use crate::probe::Context;
+use crate::probe::container::{self, Throttling};
 use crate::probe::nvml::sampler::{self, GpuSample, Sample};
 use crate::snapshot::{ExecutionFacts, Fact, Facts, GpuWindow, Phases, Room, Series, Unknown, Why};
 use procfs::process::Process;
@@ -46,6 +47,8 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
     let most =
         if sampler.is_ok() { context.ask.requests.max(1) } else { context.ask.requests.clamp(1, UNSAMPLED_REQUESTS) };
     let cpu_before = pids.clone().and_then(|pids| cpu_ms(&pids));
+    let throttling = || pids.clone().and_then(|pids| throttling(&pids));
+    let throttled_before = throttling();
     let opened = sampler::monotonic_ms();
     let end = Instant::now() + context.ask.window;
     let mut answers = BTreeMap::new();
@@ -69,6 +72,10 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
         *answers.entry(status.map_or("none".to_owned(), |status| status.to_string())).or_insert(0) += 1;
     }
     let closed = sampler::monotonic_ms();
+    let throttled = throttling().and_then(|after| Ok((throttled_before?, after)));
+    let risen = |count: &dyn Fn(&Throttling) -> u64| {
+        throttled.as_ref().map(|(before, after)| count(after).saturating_sub(count(before))).map_err(Unknown::clone)
+    };
     let cpu_after = pids.and_then(|pids| cpu_ms(&pids));
     let gpus = sampler.and_then(|sampler| {
         std::thread::sleep(AFTER.min(http.time_left() / 2));
@@ -85,8 +92,16 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
         window_ms: if_sent(round(closed - opened)).into(),
         request_ms_median: median(&mut durations).map(round).ok_or_else(none_sent).into(),
         server_cpu_ms: cpu_before.and_then(|before| Ok(round((cpu_after? - before).max(0.0)))).into(),
+        cpu_periods: risen(&|throttling| throttling.periods).into(),
+        cpu_throttled_periods: risen(&|throttling| throttling.throttled_periods).into(),
         gpus: gpus.into(),
     }
+}
+
+/// How often the server has met its CPU limit. Its processes share a control group; the first stands for all.
+fn throttling(pids: &[u64]) -> Result<Throttling, Unknown> {
+    let first = pids.first().ok_or_else(|| Unknown::new(Why::Absent, "no process of the server is known"))?;
+    container::throttling(*first)
 }
 
 /// Whether NVML can be sampled at all; if not, why.

@@ -1,0 +1,258 @@
+//! Real processes in roots and control groups of their own, looked at from outside.
+
+use crate::setup::doctor::{Said, gpu_doctor, verdict};
+use crate::setup::left_out;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const LIB: &str = "usr/lib/x86_64-linux-gnu";
+
+/// What an engine does: mounts, then the change of root; then a server that knows no request.
+const CONTAINER: &str = r#"
+import os, socket, subprocess, sys
+root, options = sys.argv[1], sys.argv[2:]
+def mount(*words):
+    subprocess.run(["mount", *words], check=True)
+mount("-t", "tmpfs", "-o", "size=64m", "shm", root + "/dev/shm")
+if "gpu" in options:
+    # Not every user may make devices; a bound one looks the same.
+    for node in ("nvidiactl", "nvidia0"):
+        open(root + "/dev/" + node, "w").close()
+        mount("--bind", "/dev/null", root + "/dev/" + node)
+    library = root + "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.535.183.01"
+    open(library, "w").close()
+    mount("--bind", root + "/of-the-machine", library)
+if "left" in options:
+    open(root + "/dev/nvidia0", "w").close()
+if "full" in options:
+    with open(root + "/dev/shm/segment", "wb") as file:
+        file.write(bytes(60 << 20))
+os.chroot(root)
+os.chdir("/")
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen()
+print(listener.getsockname()[1], flush=True)
+while True:
+    connection = listener.accept()[0]
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    connection.close()
+"#;
+
+/// A server that burns CPU time for each request, in the control group whose file of members is named.
+const BUSY: &str = r#"
+import http.server, json, os, sys, time
+with open(sys.argv[1], "w") as members:
+    members.write(str(os.getpid()))
+SCHEMA = {"openapi": "3.1.0", "paths": {"/p": {"post": {"requestBody": {"content": {"application/json": {"schema": {
+    "type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}}}}}}}}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, status, body):
+        body = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        known = self.path == "/openapi.json"
+        self.answer(200 if known else 404, SCHEMA if known else {})
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        used = time.process_time()
+        while time.process_time() < used + 0.15:
+            pass
+        self.answer(200, {"ok": True})
+    def log_message(self, *words):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+/// Ends with the test.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Starts a program that prints its port; `None` if it ends before.
+    fn start(command: &mut Command) -> Option<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let mut line = String::new();
+        let _ = BufReader::new(child.stdout.take().unwrap()).read_line(&mut line);
+        let port = line.trim().parse();
+        let server = Server { child, port: *port.as_ref().unwrap_or(&0) };
+        port.is_ok().then_some(server)
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An image with a driver library of its own, run as an engine would.
+fn container(root: &Path, options: &[&str]) -> Option<Server> {
+    for folder in ["dev/shm", LIB, "var/lib/dpkg/info"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    std::fs::write(root.join(".dockerenv"), "").unwrap();
+    std::fs::write(root.join("of-the-machine"), "ELF").unwrap();
+    std::fs::write(root.join(LIB).join("libnvidia-ml.so.565.57.01"), "ELF").unwrap();
+    std::os::unix::fs::symlink("libnvidia-ml.so.565.57.01", root.join(LIB).join("libnvidia-ml.so.1")).unwrap();
+    let list = format!("/{LIB}/libnvidia-ml.so.565.57.01\n");
+    std::fs::write(root.join("var/lib/dpkg/info/libnvidia-compute-565:amd64.list"), list).unwrap();
+    let own_user: &[&str] = if is_root() { &[] } else { &["--map-root-user"] };
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]).args(own_user).args(["--", "python3", "-c", CONTAINER]);
+    command.arg(root).args(options).env("NVIDIA_DRIVER_CAPABILITIES", "utility");
+    command.env_remove("NVIDIA_VISIBLE_DEVICES");
+    let server = Server::start(&mut command);
+    if server.is_none() {
+        left_out::note("a container's root: this user may not make a mount namespace (unshare --mount)");
+    }
+    server
+}
+
+fn is_root() -> bool {
+    // SAFETY: it only returns a number.
+    unsafe { libc::geteuid() == 0 }
+}
+
+fn facts(server: &Server) -> Value {
+    let said = gpu_doctor(&["collect", "--only", "container", "--server", &server.url()], &[]);
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err))
+}
+
+/// The report on the same facts, on a machine with a GPU and its driver.
+fn on_a_gpu_machine(mut snapshot: Value) -> Value {
+    let device =
+        json!({"address": "0000:01:00.0", "device_id": "0x2330", "class": "0x030200", "driver": {"known": "nvidia"}});
+    for (fact, value) in [
+        ("nvidia_pci_devices", json!([device])),
+        ("nvidia_module_loaded", json!(true)),
+        ("driver_version", json!("535.183.01")),
+        ("wsl", json!(false)),
+        ("tegra", json!(false)),
+    ] {
+        snapshot["facts"]["host"][fact] = json!({ "known": value });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("snapshot.json");
+    std::fs::write(&file, snapshot.to_string()).unwrap();
+    gpu_doctor(&["diagnose", "--format", "json", file.to_str().unwrap()], &[]).report()
+}
+
+fn known<'a>(snapshot: &'a Value, fact: &str) -> &'a Value {
+    let found = &snapshot["facts"]["container"][fact];
+    found.get("known").unwrap_or_else(|| panic!("container.{fact} is {found}"))
+}
+
+#[test]
+fn what_an_engine_gave_a_process_is_seen_through_its_root() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(server) = container(root.path(), &["gpu", "full"]) else { return };
+    let snapshot = facts(&server);
+    assert_eq!(known(&snapshot, "kind"), "docker");
+    let nodes: Vec<_> = known(&snapshot, "device_nodes").as_array().unwrap().iter().map(|node| &node["path"]).collect();
+    assert_eq!(nodes, ["/dev/nvidia0", "/dev/nvidiactl"]);
+    assert_eq!(known(&snapshot, "runtime_variables"), &json!({"NVIDIA_DRIVER_CAPABILITIES": "utility"}));
+    assert_eq!(known(&snapshot, "shm_size_bytes"), 64 << 20);
+    assert_eq!(known(&snapshot, "shm_used_bytes"), 60 << 20);
+    assert_eq!(known(&snapshot, "server_threads"), 1);
+    let libraries = known(&snapshot, "driver_libraries").as_array().unwrap();
+    let told: Vec<_> = libraries.iter().map(|one| (&one["path"], &one["injected"]["known"], &one["first"])).collect();
+    let (images, engines) =
+        (json!(format!("/{LIB}/libnvidia-ml.so.565.57.01")), json!(format!("/{LIB}/libnvidia-ml.so.535.183.01")));
+    assert_eq!(told, [(&images, &json!(false), &json!(true)), (&engines, &json!(true), &json!(false))]);
+    let report = on_a_gpu_machine(snapshot);
+    for check in ["driver-capabilities-lack-compute", "image-ships-driver-userland", "shm-too-small"] {
+        assert_eq!(verdict(&report, check), "holds", "{}", report["headline"]);
+    }
+    assert_eq!(verdict(&report, "docker-no-gpu-flag"), "clear");
+}
+
+#[test]
+fn a_container_without_nodes_was_given_no_gpu() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(server) = container(root.path(), &["left"]) else { return };
+    let snapshot = facts(&server);
+    assert_eq!(known(&snapshot, "device_nodes"), &json!([]), "a plain file of that name is no node");
+    assert_eq!(known(&snapshot, "shm_used_bytes"), 0);
+    let report = on_a_gpu_machine(snapshot);
+    assert_eq!(verdict(&report, "docker-no-gpu-flag"), "holds", "{}", report["headline"]);
+    for check in ["driver-capabilities-lack-compute", "image-ships-driver-userland", "shm-too-small"] {
+        assert_eq!(verdict(&report, check), "clear", "{}", report["headline"]);
+    }
+}
+
+/// A control group of a fifth of a processor; removed with the test.
+struct Group(PathBuf);
+
+impl Group {
+    fn make() -> Option<Self> {
+        let hierarchies = [
+            ("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "20000"),
+            ("/sys/fs/cgroup/cpu,cpuacct", "cpu.cfs_quota_us", "20000"),
+            ("/sys/fs/cgroup", "cpu.max", "20000 100000"),
+        ];
+        hierarchies.iter().find_map(|(hierarchy, file, quota)| {
+            let folder = Path::new(hierarchy).join(format!("gpu-doctor-test-{}", std::process::id()));
+            std::fs::create_dir(&folder).ok()?;
+            let group = Group(folder);
+            // The file system makes the files of a group; where it does not, it is none.
+            group.0.join(file).exists().then_some(())?;
+            std::fs::write(group.0.join(file), quota).ok()?;
+            Some(group)
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A process that has just ended may still count as a member.
+        for _ in 0..50 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_meets_its_cpu_limit_is_throttled_while_requests_run() {
+    let Some(group) = Group::make() else {
+        left_out::note("a control group with a CPU limit: this user may not make one below /sys/fs/cgroup");
+        return;
+    };
+    let mut command = Command::new("python3");
+    command.args(["-c", BUSY]).arg(group.0.join("cgroup.procs"));
+    let Some(server) = Server::start(&mut command) else {
+        left_out::note("a control group with a CPU limit: this user may not move a process into one");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("snapshot.json").display().to_string();
+    let said: Said = gpu_doctor(&["run", "--format", "json", "--save", &saved, "--server", &server.url()], &[]);
+    let report = said.report();
+    let snapshot: Value = serde_json::from_str(&std::fs::read_to_string(&saved).unwrap()).unwrap();
+    let execution = &snapshot["facts"]["execution"];
+    assert_eq!(known(&snapshot, "cpu_limit"), 0.2);
+    assert!(execution["cpu_periods"]["known"].as_u64() >= Some(5), "{execution}");
+    assert!(execution["cpu_throttled_periods"]["known"].as_u64() >= Some(4), "{execution}");
+    assert_eq!(verdict(&report, "cpu-quota-throttling"), "holds");
+    let finding = report["findings"].as_array().unwrap().iter().find(|f| f["check"] == "cpu-quota-throttling").unwrap();
+    assert!(finding["why"].as_str().unwrap().contains("while requests ran"), "{finding}");
+}
