@@ -44,7 +44,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "probe",
         "tree",
-        &["container", "host", "packages", "process"],
+        &["container", "host", "kernel_log", "packages", "process"],
         "every file of the examined tree is read through it",
     ),
     (
