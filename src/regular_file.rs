@@ -1,7 +1,7 @@
 //! Floor 0: regular files, opened without blocking and read within a limit.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -27,6 +27,32 @@ pub fn read(path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Beginning and end of a file that may be too large to be read whole.
+#[derive(Debug, Default, PartialEq)]
+pub struct Ends {
+    /// The first bytes; everything, if nothing was skipped.
+    pub head: Vec<u8>,
+    /// Bytes between the two that were not read.
+    pub skipped_bytes: u64,
+    /// The last bytes; empty if nothing was skipped.
+    pub tail: Vec<u8>,
+}
+
+/// The first `head_bytes` and the last `tail_bytes` of an open file, or all of it if that is not more.
+pub fn ends(mut file: File, head_bytes: u64, tail_bytes: u64) -> Result<Ends> {
+    let size = file.metadata()?.len();
+    let whole = size <= head_bytes.saturating_add(tail_bytes);
+    let mut ends = Ends::default();
+    // A file that grows meanwhile is read up to its size now.
+    Read::by_ref(&mut file).take(if whole { size } else { head_bytes }).read_to_end(&mut ends.head)?;
+    if !whole {
+        file.seek(SeekFrom::Start(size - tail_bytes))?;
+        file.take(tail_bytes).read_to_end(&mut ends.tail)?;
+        ends.skipped_bytes = size - head_bytes - tail_bytes;
+    }
+    Ok(ends)
+}
+
 /// The text of a regular file; one that is not UTF-8 is an error.
 pub fn read_text(path: &Path, limit_bytes: u64) -> Result<String> {
     String::from_utf8(read(path, limit_bytes)?).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
@@ -50,6 +76,19 @@ mod tests {
             assert!(read(irregular, 4).unwrap_err().to_string().contains("not a regular file"));
         }
         assert_eq!(open(&folder.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn of_a_large_file_both_ends_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "0123456789").unwrap();
+        let ends = |head, tail| ends(open(&path).unwrap(), head, tail).unwrap();
+        assert_eq!(ends(6, 4), Ends { head: b"0123456789".to_vec(), ..Ends::default() });
+        assert_eq!(ends(2, 3), Ends { head: b"01".to_vec(), skipped_bytes: 5, tail: b"789".to_vec() });
+        assert_eq!(ends(0, 3).tail, b"789");
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(ends(4, 4).skipped_bytes, (1 << 40) - 8);
     }
 
     #[test]

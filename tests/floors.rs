@@ -45,7 +45,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
     ("probe", "secret", &["process", "service"], "command lines and requests hold secrets alike"),
     ("probe", "smoke", &["jobs"], "its job"),
-    ("probe", "tree", &["container", "host", "packages", "process"], "every file of the examined tree is read through it"),
+    ("probe", "tree", &["container", "host", "kernel_log", "packages", "process"], "every file of the examined tree is read through it"),
     ("snapshot", "fact", &["container", "cuda", "device_nodes", "docker", "execution", "host", "kernel_log", "kubernetes", "linker", "model", "nvml", "ort", "packages", "process", "request", "server_log", "smoke"], "what every room is made of"),
     ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
 ];

@@ -10,8 +10,10 @@ room! {
     pub struct ServerLogFacts {
         /// The files that were read.
         pub files: Vec<String>,
-        /// Known sayings of servers and runtimes found in it, each at most five times, in the order of the log.
+        /// Known sayings of servers and runtimes found in it, the newest five of each, in the order of the log.
         pub sayings: Vec<Saying>,
+        /// The same sayings in the server's answers to the doctor's and the client's requests.
+        pub said_in_answers: Vec<Saying>,
     }
 }
 
@@ -19,12 +21,15 @@ room! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Saying {
-    /// What it says: `torch-not-compiled-with-cuda`, `ct2-libcublas-missing`, ... (see `src/probe/server_log/sayings.yaml`).
+    /// What it says: `torch-cpu-wheel`, `ct2-libcublas-missing`, ... (see `src/probe/server_log/sayings.yaml`).
     pub id: String,
-    /// The file.
+    /// The file, or the request whose answer it is.
     pub file: String,
-    /// The line's number, from 1.
+    /// The line's number, from 1; counted from the first whole line after the bytes that were skipped, if any.
     pub line_number: u64,
+    /// Bytes of the file before this line that were not read, because the file is large.
+    #[serde(default)]
+    pub skipped_bytes: u64,
     /// The line, without colour codes and with secrets left out, at most 300 characters.
     pub line: String,
     /// What the line names: a library, a version, a device.
