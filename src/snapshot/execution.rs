@@ -51,6 +51,22 @@ pub struct GpuWindow {
     pub memory_used_bytes: Fact<Phases>,
     /// Memory held by the server's processes at the end of the window, bytes; 0 if NVML lists other processes only.
     pub server_memory_bytes: Fact<u64>,
+    /// Core temperature in the three phases, degrees Celsius.
+    #[serde(default)]
+    pub temperature_celsius: Fact<Phases>,
+    /// Why the clocks were not higher while requests ran: share of the samples in which each reason stood, percent, by
+    /// the names of `nvml.gpus[].throttle_reasons`. Empty if no reason ever stood.
+    #[serde(default)]
+    pub throttle_reasons_percent: Fact<BTreeMap<String, f64>>,
+    /// Generation of the PCIe link in the three phases.
+    #[serde(default)]
+    pub pcie_link_generation: Fact<Phases>,
+    /// Lanes of the PCIe link in the three phases.
+    #[serde(default)]
+    pub pcie_link_width: Fact<Phases>,
+    /// PCIe packets that had to be sent again since the GPU was last reset, in the three phases.
+    #[serde(default)]
+    pub pcie_replays: Fact<Phases>,
 }
 
 /// One counter before, during and after the window.

@@ -1,11 +1,11 @@
 //! Job "nvml": everything in [`NvmlFacts`](crate::snapshot::NvmlFacts), reported one by one.
 
-use super::{LIBRARY, control_node, error, read};
+use super::gpu::GpuReading;
+use super::{LIBRARY, control_node, error, namespace};
 use crate::probe::isolation::{self, Reporter, library};
 use crate::snapshot::{Fact, Gpu, Unknown, Why};
+use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
-use nvml_wrapper::{Device, Nvml};
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::mem::ManuallyDrop;
 
@@ -13,6 +13,8 @@ use std::mem::ManuallyDrop;
 pub fn job(argument: &Value, reporter: &mut Reporter) -> Value {
     reporter.stage("opening /dev/nvidiactl");
     reporter.fact("/control_node_open", &Fact::Known(control_node::open("/dev/nvidiactl")));
+    reporter.fact("/source", &Fact::Known(LIBRARY));
+    reporter.fact("/host_pid_namespace", &namespace::is_first("/proc/self/ns/pid"));
     let nvml = match open(reporter) {
         Ok(nvml) => nvml,
         Err(unknown) => return isolation::account(Some(&unknown)),
@@ -34,14 +36,24 @@ pub fn job(argument: &Value, reporter: &mut Reporter) -> Value {
         let place = format!("nvmlDeviceGetHandleByIndex_v2 of GPU {index}");
         reporter.stage(&place);
         match nvml.device_by_index(index as u32) {
-            Ok(device) => GpuReading { nvml: &nvml, device: &device, index, reporter }.everything(),
+            Ok(device) => GpuReading::new(&nvml, &device, index, reporter).everything(),
             Err(error) => {
-                let gpu = Gpu::all_unknown(index, &error::unknown(error, &place));
+                let gpu = unreachable(index, error, &place);
                 reporter.part(json!({ "at": format!("/gpus/known/{index}"), "fact": gpu }));
             }
         }
     }
     isolation::account(None)
+}
+
+/// A GPU that NVML lists and does not hand out: one that fell off the bus, for instance.
+fn unreachable(index: u64, error: NvmlError, place: &str) -> Gpu {
+    let (unknown, code) = error::with_code(error, place);
+    let mut gpu = Gpu::all_unknown(index, &unknown);
+    if let Some(code) = code {
+        gpu.handle_code = Fact::Known(code);
+    }
+    gpu
 }
 
 /// Loads and initializes the library, and reports how that went. `Err` is why nothing else can be known.
@@ -92,41 +104,4 @@ fn read_system(nvml: &Nvml, reporter: &mut Reporter) {
     let version = nvml.sys_cuda_driver_version().map_err(|error| error::unknown(error, call));
     let text = version.map(|version| format!("{}.{}", version / 1000, version % 1000 / 10));
     reporter.fact("/cuda_version", &text.into());
-}
-
-/// One GPU being read.
-struct GpuReading<'a> {
-    nvml: &'a Nvml,
-    device: &'a Device<'a>,
-    index: u64,
-    reporter: &'a mut Reporter,
-}
-
-impl GpuReading<'_> {
-    fn everything(&mut self) {
-        let (nvml, device) = (self.nvml, self.device);
-        self.fact("name", "nvmlDeviceGetName", || device.name());
-        self.fact("uuid", "nvmlDeviceGetUUID", || device.uuid());
-        self.fact("pci_address", "nvmlDeviceGetPciInfo_v3", || Ok(device.pci_info()?.bus_id));
-        self.fact("compute_capability", "nvmlDeviceGetCudaComputeCapability", || {
-            device.cuda_compute_capability().map(|version| format!("{}.{}", version.major, version.minor))
-        });
-        self.fact("memory_total_bytes", "nvmlDeviceGetMemoryInfo", || Ok(read::memory(nvml, device)?.total_bytes));
-        self.fact("memory_used_bytes", "nvmlDeviceGetMemoryInfo", || Ok(read::memory(nvml, device)?.used_bytes));
-        self.fact("utilization_percent", "nvmlDeviceGetUtilizationRates", || Ok(device.utilization_rates()?.gpu));
-        self.fact("temperature_celsius", "nvmlDeviceGetTemperature", || read::temperature(device));
-        self.fact("power_milliwatts", "nvmlDeviceGetPowerUsage", || device.power_usage());
-        self.fact("p_state", "nvmlDeviceGetPerformanceState", || read::p_state(device));
-        self.fact("mig_enabled", "nvmlDeviceGetMigMode", || Ok(device.mig_mode()?.current == 1));
-        self.fact("compute_mode", "nvmlDeviceGetComputeMode", || read::compute_mode(device));
-        self.fact("processes", "nvmlDeviceGetComputeRunningProcesses", || read::processes(nvml, device));
-    }
-
-    /// Makes one call and reports its outcome under the name of the field.
-    fn fact<T: Serialize>(&mut self, field: &str, call: &str, read: impl FnOnce() -> Result<T, NvmlError>) {
-        let place = format!("{call} of GPU {}", self.index);
-        self.reporter.stage(&place);
-        let fact = Fact::from(read().map_err(|error| error::unknown(error, &place)));
-        self.reporter.fact(&format!("/gpus/known/{}/{field}", self.index), &fact);
-    }
 }

@@ -5,32 +5,52 @@ use nvml_wrapper::error::NvmlError;
 
 /// The numeric code of an error, or `None` if the wrapper made it, and the error in words.
 pub fn code_and_text(error: NvmlError) -> (Option<i64>, String) {
+    if of_the_wrapper(&error) {
+        return (None, error.to_string());
+    }
+    // Among them codes that are newer than the wrapper's list, which it calls UnexpectedVariant.
+    let code = u32::from(error);
+    (Some(i64::from(code)), text(code))
+}
+
+/// Whether the wrapper made the error, so that it has no code.
+fn of_the_wrapper(error: &NvmlError) -> bool {
     use NvmlError as E;
-    match error {
+    matches!(
+        error,
         E::LibloadingError(_)
-        | E::FailedToLoadSymbol(_)
-        | E::Utf8Error(_)
-        | E::NulError(_)
-        | E::StringTooLong { .. }
-        | E::IncorrectBits(_)
-        | E::SetReleaseFailed
-        | E::GetPciInfoFailed
-        | E::PciInfoToCFailed => (None, error.to_string()),
-        // Among them codes that are newer than the wrapper's list, which it calls UnexpectedVariant.
-        error => {
-            let code = u32::from(error);
-            (Some(i64::from(code)), text(code))
-        }
+            | E::FailedToLoadSymbol(_)
+            | E::Utf8Error(_)
+            | E::NulError(_)
+            | E::StringTooLong { .. }
+            | E::IncorrectBits(_)
+            | E::SetReleaseFailed
+            | E::GetPciInfoFailed
+            | E::PciInfoToCFailed
+    )
+}
+
+/// The code of an error that speaks of the whole GPU, whatever was asked: 15 it is lost, 16 it requires a reset.
+pub fn of_the_whole_gpu(error: &NvmlError) -> Option<i64> {
+    match error {
+        NvmlError::GpuLost => Some(15),
+        NvmlError::ResetRequired => Some(16),
+        _ => None,
     }
 }
 
 /// An unknown fact, because the call in `place` failed.
 pub fn unknown(error: NvmlError, place: &str) -> Unknown {
+    with_code(error, place).0
+}
+
+/// The same with the error's code, if it has one.
+pub fn with_code(error: NvmlError, place: &str) -> (Unknown, Option<i64>) {
     let missing_symbol = matches!(error, NvmlError::FailedToLoadSymbol(_));
     match code_and_text(error) {
-        (Some(code), text) => Unknown::new(why(code), format!("{place}: {text} (NVML {code})")),
-        (None, text) if missing_symbol => Unknown::new(Why::Unsupported, format!("{place}: {text}")),
-        (None, text) => Unknown::new(Why::Malformed, format!("{place}: {text}")),
+        (Some(code), text) => (Unknown::new(why(code), format!("{place}: {text} (NVML {code})")), Some(code)),
+        (None, text) if missing_symbol => (Unknown::new(Why::Unsupported, format!("{place}: {text}")), None),
+        (None, text) => (Unknown::new(Why::Malformed, format!("{place}: {text}")), None),
     }
 }
 

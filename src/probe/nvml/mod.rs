@@ -3,10 +3,17 @@
 pub(super) mod child;
 mod control_node;
 mod error;
+mod gpu;
+mod health;
+mod namespace;
 mod read;
 pub mod sampler;
 pub(super) mod sampling;
+mod smi;
+mod throttle;
 mod utilization;
+
+pub use throttle::names as throttle_reason_names;
 
 use super::isolation::{self, Report};
 use super::{Context, Probe, Ran};
@@ -22,20 +29,26 @@ pub const PROBE: Probe = Probe {
     rooms: &["nvml"],
     needs: &[],
     this_machine: true,
-    budget: Duration::from_secs(5),
+    // A driver without persistence mode starts every GPU anew, a second or more each.
+    budget: Duration::from_secs(10),
     run,
 };
 
 /// The library as the driver's package installs it.
 const LIBRARY: &str = "libnvidia-ml.so.1";
 /// Longest time that one child may take.
-const CHILD_BUDGET: Duration = Duration::from_secs(3);
+const CHILD_BUDGET: Duration = Duration::from_secs(6);
 /// A further child is not worth starting with less time than this.
 const WORTH_STARTING: Duration = Duration::from_millis(300);
 /// Most GPUs that are believed.
 const MOST_GPUS: u64 = 256;
 
 fn run(context: &Context, facts: &mut Facts) -> Ran {
+    if let Some(file) = &context.ask.nvidia_smi {
+        let (room, ran) = smi::read(file);
+        facts.nvml = room;
+        return ran;
+    }
     let mut parts = Vec::new();
     let mut faults: BTreeMap<u64, Unknown> = BTreeMap::new();
     loop {

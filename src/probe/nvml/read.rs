@@ -1,5 +1,6 @@
 //! Readings that need more than one call of nvml-wrapper.
 
+use super::namespace;
 use crate::snapshot::{Fact, GpuProcess, Why};
 use nvml_wrapper::enum_wrappers::device::{ComputeMode, TemperatureSensor};
 use nvml_wrapper::enums::device::UsedGpuMemory;
@@ -55,6 +56,15 @@ pub fn compute_mode(device: &Device<'_>) -> Result<&'static str, NvmlError> {
     })
 }
 
+/// Whether MIG mode is on. A card that knows no MIG has it off.
+pub fn mig_enabled(device: &Device<'_>) -> Result<bool, NvmlError> {
+    match device.mig_mode() {
+        Ok(mode) => Ok(mode.current == 1),
+        Err(NvmlError::NotSupported) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Processes with a compute context on the GPU.
 pub fn processes(nvml: &Nvml, device: &Device<'_>) -> Result<Vec<GpuProcess>, NvmlError> {
     let legacy = nvml.sys_driver_version().is_ok_and(|version| has_longer_entries(&version));
@@ -69,6 +79,7 @@ pub fn processes(nvml: &Nvml, device: &Device<'_>) -> Result<Vec<GpuProcess>, Nv
     };
     let process = |entry: nvml_wrapper::struct_wrappers::device::ProcessInfo| GpuProcess {
         pid: u64::from(entry.pid),
+        name: namespace::program("/proc", entry.pid),
         used_bytes: match entry.used_gpu_memory {
             UsedGpuMemory::Used(bytes) => Fact::Known(bytes),
             UsedGpuMemory::Unavailable => {

@@ -49,6 +49,16 @@ pub struct GpuSample {
     pub memory_used_bytes: Fact<u64>,
     /// Memory that the server processes hold, bytes.
     pub server_memory_bytes: Fact<u64>,
+    /// Core temperature, degrees Celsius.
+    pub temperature_celsius: Fact<u64>,
+    /// Why the clocks are not higher, as a bit set (nvml.h, nvmlClocksEventReasons).
+    pub throttle_reasons_bits: Fact<u64>,
+    /// Generation of the PCIe link.
+    pub pcie_link_generation: Fact<u64>,
+    /// Lanes of the PCIe link.
+    pub pcie_link_width: Fact<u64>,
+    /// PCIe packets that had to be sent again since the GPU was last reset.
+    pub pcie_replays: Fact<u64>,
 }
 
 impl GpuSample {
@@ -64,6 +74,11 @@ impl GpuSample {
             sm_clock_mhz: Fact::Unknown(unknown.clone()),
             memory_used_bytes: Fact::Unknown(unknown.clone()),
             server_memory_bytes: Fact::Unknown(unknown.clone()),
+            temperature_celsius: Fact::Unknown(unknown.clone()),
+            throttle_reasons_bits: Fact::Unknown(unknown.clone()),
+            pcie_link_generation: Fact::Unknown(unknown.clone()),
+            pcie_link_width: Fact::Unknown(unknown.clone()),
+            pcie_replays: Fact::Unknown(unknown.clone()),
         }
     }
 }

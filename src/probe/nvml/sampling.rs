@@ -2,7 +2,7 @@
 
 use super::sampler::{GpuSample, Sample, monotonic_ms};
 use super::utilization::{ProcessRing, Ring};
-use super::{LIBRARY, MOST_GPUS, error, read};
+use super::{LIBRARY, MOST_GPUS, error, health, read};
 use crate::probe::isolation::{self, Reporter, library};
 use crate::snapshot::{Fact, GpuProcess, Unknown, Why};
 use nvml_wrapper::enum_wrappers::device::Clock;
@@ -111,6 +111,11 @@ impl<'a> Watched<'a> {
         let memory = fact(index, "nvmlDeviceGetMemoryInfo", read::memory(nvml, device));
         let power = fact(index, "nvmlDeviceGetPowerUsage", device.power_usage());
         let clock = fact(index, "nvmlDeviceGetClockInfo", device.clock_info(Clock::SM));
+        let temperature = fact(index, "nvmlDeviceGetTemperature", read::temperature(device));
+        let reasons = "nvmlDeviceGetCurrentClocksThrottleReasons";
+        let generation = fact(index, "nvmlDeviceGetCurrPcieLinkGeneration", device.current_pcie_link_gen());
+        let width = fact(index, "nvmlDeviceGetCurrPcieLinkWidth", device.current_pcie_link_width());
+        let replays = fact(index, "nvmlDeviceGetPcieReplayCounter", device.pcie_replay_counter());
         GpuSample {
             index,
             uuid: self.uuid.clone(),
@@ -125,6 +130,11 @@ impl<'a> Watched<'a> {
             sm_clock_mhz: clock.map(u64::from).into(),
             memory_used_bytes: memory.map(|memory| memory.used_bytes).into(),
             server_memory_bytes: listed.and_then(|list| sum_of_memory(&list)).into(),
+            temperature_celsius: temperature.map(u64::from).into(),
+            throttle_reasons_bits: fact(index, reasons, health::throttle_reasons(nvml, device)).into(),
+            pcie_link_generation: generation.map(u64::from).into(),
+            pcie_link_width: width.map(u64::from).into(),
+            pcie_replays: replays.map(u64::from).into(),
         }
     }
 }
@@ -157,7 +167,7 @@ mod tests {
     use super::*;
 
     fn process(pid: u64, used_bytes: Fact<u64>) -> GpuProcess {
-        GpuProcess { pid, used_bytes }
+        GpuProcess { pid, name: Fact::Known("python3".into()), used_bytes }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::message::Message;
 use crate::probe::Context;
 use crate::probe::container::{self, Throttling};
 use crate::probe::nvml::sampler::{self, GpuSample, Sample};
+use crate::probe::nvml::throttle_reason_names;
 use crate::snapshot::{ExecutionFacts, Fact, Facts, GpuWindow, Phases, Room, Series, Unknown, Why};
 use procfs::process::Process;
 use std::collections::BTreeMap;
@@ -161,6 +162,11 @@ pub fn summarise(samples: &[Sample], opened: f64, closed: f64) -> Vec<GpuWindow>
                 || Fact::unknown(Why::Absent, "no sample was taken"),
                 |(_, gpu)| gpu.server_memory_bytes.clone(),
             ),
+            temperature_celsius: phases(&|gpu| whole(&gpu.temperature_celsius)),
+            throttle_reasons_percent: throttled(&readings, opened, closed),
+            pcie_link_generation: phases(&|gpu| whole(&gpu.pcie_link_generation)),
+            pcie_link_width: phases(&|gpu| whole(&gpu.pcie_link_width)),
+            pcie_replays: phases(&|gpu| whole(&gpu.pcie_replays)),
         }
     };
     by_gpu.into_iter().map(window).collect()
@@ -187,6 +193,26 @@ fn phases(
         return Fact::Unknown(reason);
     }
     Fact::Known(Phases { before: series(&before), during: series(&during), after: series(&after) })
+}
+
+/// In what share of the window's samples each reason for lower clocks stood, percent.
+fn throttled(readings: &[(f64, &GpuSample)], opened: f64, closed: f64) -> Fact<BTreeMap<String, f64>> {
+    let inside = readings.iter().filter(|(at, _)| (opened..=closed).contains(at));
+    let (mut counts, mut read) = (BTreeMap::<String, u64>::new(), 0_u64);
+    let mut reason = Unknown::new(Why::Absent, "no sample was taken in the window");
+    for (_, gpu) in inside {
+        match &gpu.throttle_reasons_bits {
+            Fact::Known(bits) => {
+                read += 1;
+                throttle_reason_names(*bits).into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
+            }
+            Fact::Unknown(unknown) => reason = unknown.clone(),
+        }
+    }
+    if read == 0 {
+        return Fact::Unknown(reason);
+    }
+    Fact::Known(counts.into_iter().map(|(name, count)| (name, round(100.0 * count as f64 / read as f64))).collect())
 }
 
 fn series(values: &[f64]) -> Series {

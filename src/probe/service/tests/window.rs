@@ -16,6 +16,11 @@ fn sample(at_ms: f64, utilization: Option<u64>, memory: u64) -> Sample {
         sm_clock_mhz: Fact::Known(1_000),
         memory_used_bytes: Fact::Known(memory),
         server_memory_bytes: Fact::Known(memory / 2),
+        temperature_celsius: Fact::Known(60),
+        throttle_reasons_bits: utilization.map_or_else(unread, |value| Fact::Known(if value > 50 { 0x40 } else { 1 })),
+        pcie_link_generation: Fact::Known(4),
+        pcie_link_width: Fact::Known(16),
+        pcie_replays: Fact::Known(0),
     };
     Sample { at_ms, gpus: vec![gpu] }
 }
@@ -39,5 +44,8 @@ fn samples_fall_into_their_phase_and_unread_ones_are_not_counted() {
     let reason = windows[0].process_utilization_percent.reason().unwrap();
     assert_eq!((reason.why, reason.detail.as_str()), (Why::Unsupported, "not on this card"));
     assert_eq!(windows[0].server_memory_bytes, Fact::Known(10), "the last sample inside the window");
+    let throttled = windows[0].throttle_reasons_percent.known().unwrap();
+    let shares: Vec<(&str, f64)> = throttled.iter().map(|(name, share)| (name.as_str(), *share)).collect();
+    assert_eq!(shares, [("gpu_idle", 33.333), ("hw_thermal_slowdown", 66.667)], "samples of the window only");
     assert_eq!(summarise(&[], 0.0, 1.0), []);
 }
