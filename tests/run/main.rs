@@ -15,4 +15,5 @@ mod servers;
 #[path = "../setup/mod.rs"]
 mod setup;
 mod smoke;
+mod unprivileged;
 mod wheels;
