@@ -95,18 +95,8 @@ mod tests {
 
     #[test]
     fn the_servers_environment_counts_and_empty_is_not_unset() {
-        let unknown = Fact::unknown(Why::Absent, "test");
-        let process = ServerProcess {
-            pid: std::process::id().into(),
-            role: "listener".into(),
-            command: unknown.clone(),
-            executable: unknown.clone(),
-            working_directory: unknown.clone(),
-            uid: Fact::Known(0),
-            started_at: unknown,
-            resident_bytes: Fact::Known(1),
-            reloads: Fact::Known(false),
-        };
+        let unknown = Unknown::new(Why::Absent, "test");
+        let process = ServerProcess::all_unknown(std::process::id().into(), &unknown);
         let mut facts = nothing();
         facts.process.processes = Fact::Known(vec![process]);
         facts.process.environment = Fact::Known(BTreeMap::from([("NVIDIA_VISIBLE_DEVICES".into(), String::new())]));

@@ -30,7 +30,7 @@ fn samples_fall_into_their_phase_and_unread_ones_are_not_counted() {
         sample(200.0, Some(60), 20),
         sample(201.0, Some(0), 10),
     ];
-    let windows = summarise(&samples, 100.0, 200.0);
+    let windows = summarise(&samples, 100.0, 200.0, &[]);
     assert_eq!(windows.len(), 1);
     let Fact::Known(phases) = &windows[0].utilization_percent else { panic!("{windows:?}") };
     assert_eq!((phases.before.samples, phases.during.samples, phases.after.samples), (1, 3, 1));
@@ -39,5 +39,5 @@ fn samples_fall_into_their_phase_and_unread_ones_are_not_counted() {
     let reason = windows[0].process_utilization_percent.reason().unwrap();
     assert_eq!((reason.why, reason.detail.as_str()), (Why::Unsupported, "not on this card"));
     assert_eq!(windows[0].server_memory_bytes, Fact::Known(10), "the last sample inside the window");
-    assert_eq!(summarise(&[], 0.0, 1.0), []);
+    assert_eq!(summarise(&[], 0.0, 1.0, &[]), []);
 }
