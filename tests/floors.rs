@@ -43,6 +43,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "nvml", &["service"], "GPUs are sampled in step with the requests"),
     ("probe", "nvml", &["jobs"], "its jobs"),
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
+    ("probe", "process", &["service"], "what the server has loaded once requests ran"),
     ("probe", "secret", &["process", "service"], "command lines and requests hold secrets alike"),
     ("probe", "smoke", &["jobs"], "its job"),
     (

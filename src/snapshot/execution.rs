@@ -26,6 +26,29 @@ room! {
         pub cpu_periods: u64,
         /// Those of them in which the server was stopped at its limit (`nr_throttled`).
         pub cpu_throttled_periods: u64,
+        /// Address of a light endpoint that was asked beside the window's requests.
+        pub light_request_url: String,
+        /// Time of a request to the light endpoint while nothing else ran, milliseconds; the longer of two.
+        pub light_request_idle_ms: f64,
+        /// Time of a request to it while a request of the window ran, milliseconds; the shortest of at most three.
+        pub light_request_during_ms: f64,
+        /// What was left of the window's request when that light one was sent, milliseconds.
+        pub light_request_left_ms: f64,
+        /// The server's threads that used most CPU time in the window, the busiest first, at most 5. Only threads that
+        /// lived through the window count.
+        pub busiest_threads: Vec<BusyThread>,
+        /// CPU time of all threads of the server in the window, in cores: 1 is one core all the time.
+        pub cores_busy: f64,
+        /// Bytes that the server's processes read by `read` and the like (`rchar` in proc_pid_io(5)) in the request of
+        /// the window in which they read least.
+        pub read_bytes_least: u64,
+        /// Size of the body of the window's request, bytes.
+        pub request_body_bytes: u64,
+        /// Libraries of GPU runtimes that the server's processes have mapped after the window; some servers load theirs
+        /// with the first request.
+        pub gpu_libraries_after: BTreeMap<String, String>,
+        /// Device nodes that they hold open after the window.
+        pub device_nodes_open_after: Vec<String>,
         /// Each GPU's counters in step with the window, in NVML's order.
         pub gpus: Vec<GpuWindow>,
     }
@@ -67,6 +90,44 @@ pub struct GpuWindow {
     /// PCIe packets that had to be sent again since the GPU was last reset, in the three phases.
     #[serde(default)]
     pub pcie_replays: Fact<Phases>,
+    /// Memory through the window, one reading for each request that had ended or for each sample, whichever are fewer.
+    #[serde(default)]
+    pub memory_trace: Fact<MemoryTrace>,
+}
+
+/// Memory of a GPU in step with the requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryTrace {
+    /// Whose memory: `server` for the server's processes, `gpu` for all that is in use on the GPU, where NVML does not
+    /// tell the server's.
+    pub of: String,
+    /// The readings, oldest first, at most 256.
+    pub readings: Vec<MemoryReading>,
+}
+
+/// One reading of memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryReading {
+    /// Requests of the window that had ended by then.
+    pub requests: u64,
+    /// Memory in use, bytes.
+    pub bytes: u64,
+}
+
+/// A thread and its share of a CPU core.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BusyThread {
+    /// Process id.
+    pub pid: u64,
+    /// Thread id.
+    pub tid: u64,
+    /// The thread's name as the kernel keeps it, at most 15 characters.
+    pub name: String,
+    /// Share of one core over the window, percent.
+    pub cpu_percent: f64,
 }
 
 /// One counter before, during and after the window.

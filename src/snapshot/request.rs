@@ -17,6 +17,8 @@ room! {
         pub schema_url: String,
         /// Why there is no usable schema.
         pub schema_error: String,
+        /// What the server's endpoints for its own state answered before any request was tried.
+        pub state_answers: Vec<StateAnswer>,
         /// The operation that was tried.
         pub operation: Operation,
         /// Whether the user gave the client's own request.
@@ -32,6 +34,19 @@ room! {
         /// Fields that the good request has and the rejected one lacks: with them the server accepts, without them it rejects.
         pub missing_fields: Vec<MissingField>,
     }
+}
+
+/// The answer of an endpoint at which a server tells its own state: health, readiness, residence of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateAnswer {
+    /// Path: `/v2/models/asr/ready`.
+    pub path: String,
+    /// HTTP status.
+    pub status: Fact<u64>,
+    /// Start of the answer's body, at most 300 characters, control characters replaced; of metrics the lines that tell
+    /// the state.
+    pub answer: String,
 }
 
 /// One operation of the server's schema.

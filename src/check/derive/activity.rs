@@ -5,7 +5,7 @@
 use crate::snapshot::{Fact, Facts, GpuWindow, Phases, Unknown, Why};
 
 /// Readings below which a phase says nothing.
-const LEAST_SAMPLES: u64 = 3;
+pub const LEAST_SAMPLES: u64 = 3;
 /// Rise of utilization over the idle baseline that counts as work, percentage points.
 const UTILIZATION_RISE_PERCENT: f64 = 3.0;
 /// Utilization up to which a GPU counts as idle, percent.

@@ -4,9 +4,13 @@ mod activity;
 mod container;
 mod expectations;
 mod gpu;
+mod memory;
+mod port;
 mod server;
+mod state;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown, room};
+use std::collections::BTreeMap;
 
 room! {
     /// What follows from the facts.
@@ -46,6 +50,33 @@ room! {
         pub cpu_throttled_percent: f64,
         /// When those periods were: while requests ran, or since the control group was made.
         pub cpu_throttled_when: String,
+        /// Libraries of GPU runtimes that the server was seen to have mapped, before the first request or after the last.
+        pub gpu_libraries: BTreeMap<String, String>,
+        /// Whether a process was seen to map a library or a model that was removed or replaced since.
+        pub stale_files_seen: bool,
+        /// Whether another server listens on the port too: `none`, `other_program` or `same_program` if connections to
+        /// the URL are dealt out between them, `other_address` if it takes those to the other IP version.
+        pub port_rivals: String,
+        /// Those servers, in words.
+        pub port_rivals_because: String,
+        /// The server's own word that its model is not loaded; empty if it did not say so or accepts requests.
+        pub model_not_loaded: String,
+        /// Whether the engine holds its model: `asleep`, `unloaded` or `awake`.
+        pub engine_state: String,
+        /// The server's own word for it; empty if it is awake.
+        pub engine_state_because: String,
+        /// Memory that the server's processes held on all GPUs before any load, bytes.
+        pub server_gpu_memory_bytes: u64,
+        /// How GPU memory went with the requests: `grows`, `sawtooth`, `settled` or `flat`.
+        pub gpu_memory_trend: String,
+        /// The figures that say so.
+        pub gpu_memory_trend_because: String,
+        /// The proof that the model is loaded anew with each request; empty if it is not.
+        pub model_loaded_per_request: String,
+        /// Whether one thread of the server alone kept a core busy while requests ran.
+        pub single_hot_thread: bool,
+        /// Highest mean utilization of a GPU while requests ran, percent.
+        pub gpu_busy_percent: f64,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
         pub activity: String,
         /// The counters that say so, in words.
@@ -66,6 +97,7 @@ impl Derived {
         "process",
         "packages",
         "ort",
+        "model",
         "request",
         "execution",
         "server_log",
@@ -79,6 +111,9 @@ impl Derived {
             Err(unknown) => (Err(unknown.clone()), Err(unknown)),
         };
         let throttling = container::throttling(facts);
+        let (port_rivals, port_rivals_because) = told(port::rivals(facts));
+        let (engine_state, engine_state_because) = told(state::engine(facts));
+        let (gpu_memory_trend, gpu_memory_trend_because) = told(memory::trend(facts, &gpu_visible));
         Derived {
             server_is_proxy: Fact::Known(container::server_is_proxy(facts)),
             gpu_nodes_forbidden: container::gpu_nodes_forbidden(facts).into(),
@@ -88,6 +123,19 @@ impl Derived {
             shm_shortage: container::shm_shortage(facts).map(str::to_owned).into(),
             cpu_throttled_percent: throttling.as_ref().map(|(share, _)| *share).map_err(Unknown::clone).into(),
             cpu_throttled_when: throttling.map(|(_, when)| when.to_owned()).into(),
+            gpu_libraries: server::gpu_libraries(facts),
+            stale_files_seen: Fact::Known(server::stale_files_seen(facts)),
+            port_rivals,
+            port_rivals_because,
+            model_not_loaded: state::model_not_loaded(facts),
+            engine_state,
+            engine_state_because,
+            server_gpu_memory_bytes: memory::of_server(facts).into(),
+            gpu_memory_trend,
+            gpu_memory_trend_because,
+            model_loaded_per_request: memory::loaded_per_request(facts, &gpu_visible),
+            single_hot_thread: server::single_hot_thread(facts),
+            gpu_busy_percent: memory::busy_percent(facts, &gpu_visible).into(),
             gpu_visible,
             driver_versions_differ: gpu::versions_differ(facts),
             cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),
@@ -101,5 +149,13 @@ impl Derived {
             activity_because: activity_because.into(),
             expectations_unmet: expectations::unmet(facts, expect),
         }
+    }
+}
+
+/// A verdict and its reason, as two facts.
+fn told(judged: Result<(&'static str, String), crate::snapshot::Unknown>) -> (Fact<String>, Fact<String>) {
+    match judged {
+        Ok((verdict, because)) => (Fact::Known(verdict.to_owned()), Fact::Known(because)),
+        Err(unknown) => (Fact::Unknown(unknown.clone()), Fact::Unknown(unknown)),
     }
 }

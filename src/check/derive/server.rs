@@ -1,12 +1,42 @@
 //! What the server's process and its answers add up to.
 
 use crate::snapshot::{Fact, Facts, Unknown, Why};
+use std::collections::BTreeMap;
+
+/// Libraries of GPU runtimes that the server has mapped, by kind: before the first request and after the window.
+pub fn gpu_libraries(facts: &Facts) -> Fact<BTreeMap<String, String>> {
+    match (&facts.process.gpu_libraries, &facts.execution.gpu_libraries_after) {
+        (Fact::Known(before), Fact::Known(after)) => {
+            let mut both = after.clone();
+            before.iter().for_each(|(kind, path)| drop(both.insert(kind.clone(), path.clone())));
+            Fact::Known(both)
+        }
+        (Fact::Unknown(_), Fact::Known(after)) => Fact::Known(after.clone()),
+        (before, Fact::Unknown(_)) => before.clone(),
+    }
+}
+
+/// Whether a process was seen to map a library or a model that was removed or replaced since.
+pub fn stale_files_seen(facts: &Facts) -> bool {
+    facts.process.deleted_libraries.known().is_some_and(|files| !files.is_empty())
+}
+
+/// Whether one thread alone kept a core busy through the window.
+pub fn single_hot_thread(facts: &Facts) -> Fact<bool> {
+    /// A thread from here on has no time left, and one up to here has, percent of a core.
+    const HOT: f64 = 90.0;
+    const NOT_HOT: f64 = 80.0;
+    facts.execution.busiest_threads.as_ref().map(|threads| match threads.as_slice() {
+        [first, others @ ..] => first.cpu_percent >= HOT && others.iter().all(|other| other.cpu_percent < NOT_HOT),
+        [] => false,
+    })
+}
 
 /// Whether onnxruntime's CUDA provider was seen to load: in the maps of the server's process, or by registering for the
 /// doctor. Not seen is no proof of absence: it is meant for ruling causes out, never for finding them.
 pub fn cuda_provider_seen_to_load(facts: &Facts) -> bool {
-    let mapped = facts.process.gpu_libraries.known();
-    mapped.is_some_and(|libraries| libraries.contains_key("onnxruntime_cuda_provider"))
+    let mapped = gpu_libraries(facts);
+    mapped.known().is_some_and(|libraries| libraries.contains_key("onnxruntime_cuda_provider"))
         || facts.ort.cuda_registers.known() == Some(&true)
 }
 
@@ -16,7 +46,8 @@ pub fn device_node_seen_open(facts: &Facts) -> bool {
         let number = node.strip_prefix("/dev/nvidia");
         node == "/dev/dxg" || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    facts.process.device_nodes_open.known().is_some_and(|nodes| nodes.iter().any(gpu))
+    let open = [&facts.process.device_nodes_open, &facts.execution.device_nodes_open_after];
+    open.into_iter().filter_map(Fact::known).flatten().any(gpu)
 }
 
 /// Kinds of mapped libraries that compute on GPUs without onnxruntime.
@@ -26,15 +57,15 @@ const OTHER_GPU_RUNTIMES: &[&str] =
 /// Whether a runtime other than onnxruntime was seen that may be the one that runs the model: faster-whisper computes in
 /// CTranslate2 and keeps onnxruntime on the CPU for its voice detector.
 pub fn other_gpu_runtime_seen(facts: &Facts) -> bool {
-    let mapped = facts.process.gpu_libraries.known();
-    mapped.is_some_and(|libraries| OTHER_GPU_RUNTIMES.iter().any(|kind| libraries.contains_key(*kind)))
+    let mapped = gpu_libraries(facts);
+    mapped.known().is_some_and(|libraries| OTHER_GPU_RUNTIMES.iter().any(|kind| libraries.contains_key(*kind)))
 }
 
 /// Whether the server's processes were read and show no onnxruntime: it is installed beside the server, and what it
-/// lacks is no proven reason. A server may still load it with its first request.
+/// lacks is no proven reason. A server that loads it with its first request is seen after the window.
 pub fn seen_without_onnxruntime(facts: &Facts) -> bool {
-    let mapped = facts.process.gpu_libraries.known();
-    mapped.is_some_and(|libraries| !libraries.keys().any(|kind| kind.starts_with("onnxruntime")))
+    let mapped = gpu_libraries(facts);
+    mapped.known().is_some_and(|libraries| !libraries.keys().any(|kind| kind.starts_with("onnxruntime")))
 }
 
 /// Whether the deployment's onnxruntime has no CUDA. The library's word counts before the packages': a build of one's own

@@ -63,7 +63,7 @@ pub struct GpuSample {
 
 impl GpuSample {
     /// The GPU at `index` with every counter unknown for one reason.
-    pub(super) fn all_unknown(index: u64, unknown: &Unknown) -> Self {
+    pub fn all_unknown(index: u64, unknown: &Unknown) -> Self {
         Self {
             index,
             uuid: Fact::Unknown(unknown.clone()),

@@ -103,17 +103,11 @@ fn the_systems_interpreter_is_followed_to_its_version() {
 }
 
 fn process(command: &str) -> ServerProcess {
-    let unknown = Fact::unknown(Why::Absent, "test");
     ServerProcess {
-        pid: std::process::id().into(),
-        role: "listener".into(),
         command: Fact::Known(command.into()),
         executable: Fact::Known("/usr/bin/python3.11".into()),
         working_directory: Fact::Known("/".into()),
-        uid: Fact::Known(0),
-        started_at: unknown,
-        resident_bytes: Fact::Known(1),
-        reloads: Fact::Known(false),
+        ..ServerProcess::all_unknown(std::process::id().into(), &Unknown::new(Why::Absent, "test"))
     }
 }
 

@@ -1,10 +1,10 @@
 //! What `/proc` tells of each process of the server.
 
 use super::family::Member;
-use super::{command, libraries, sources, unknown};
+use super::{command, libraries, maps, unknown};
 use crate::probe::environment::{DECIDING, TELLING};
-use crate::snapshot::{Fact, ServerProcess, Unknown, Why};
-use procfs::process::{FDTarget, MMPermissions, MMapPath, Process};
+use crate::snapshot::{DeletedFile, Fact, ServerProcess, Unknown, Why};
+use procfs::process::{Process, Stat};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -24,6 +24,7 @@ pub struct Evidence {
     /// Whether the process maps a Python library or is a Python interpreter.
     pub is_python: bool,
     libraries: Result<BTreeMap<String, String>, Unknown>,
+    deleted: Result<Vec<DeletedFile>, Unknown>,
     nodes: Result<BTreeSet<String>, Unknown>,
     environment: Result<BTreeMap<String, String>, Unknown>,
 }
@@ -42,7 +43,7 @@ pub fn of(member: &Member) -> Option<Evidence> {
     let working_directory = process.cwd().map_err(|error| unknown(&error, pid, "cwd"));
     let executable = process.exe().map_err(|error| unknown(&error, pid, "exe"));
     let started = started(stat.starttime);
-    let mapped = mapped(&process);
+    let mapped = maps::mapped(&process);
     let maps_python = mapped.as_ref().is_ok_and(|mapped| mapped.python);
     let newest_program = mapped.as_ref().ok().and_then(|mapped| mapped.newest_program);
     let running_since = started.clone().map(|started| newest_program.map_or(started, |newest| newest.max(started)));
@@ -51,6 +52,8 @@ pub fn of(member: &Member) -> Option<Evidence> {
         name.starts_with("python") || name.starts_with("pypy")
     });
     let shown = |path: &PathBuf| libraries::without_mark(&path.display().to_string()).to_owned();
+    let status = process.status().map_err(|error| unknown(&error, pid, "status"));
+    let io = process.io().map_err(|error| unknown(&error, pid, "io"));
     let record = ServerProcess {
         pid: pid.unsigned_abs().into(),
         role: if member.owner { "listener" } else { "descendant" }.into(),
@@ -61,6 +64,16 @@ pub fn of(member: &Member) -> Option<Evidence> {
         started_at: started.clone().and_then(timestamp).into(),
         resident_bytes: Fact::Known(stat.rss.saturating_mul(procfs::page_size())),
         reloads: arguments.as_ref().map(|own| reloads(own) || reloads(&parent)).map_err(Unknown::clone).into(),
+        threads: Fact::Known(stat.num_threads.unsigned_abs()),
+        cpu_ms: Fact::Known(cpu_ms(&stat)),
+        read_chars_bytes: io.as_ref().map(|io| io.rchar).map_err(Unknown::clone).into(),
+        read_disk_bytes: io.as_ref().map(|io| io.read_bytes).map_err(Unknown::clone).into(),
+        groups: status
+            .as_ref()
+            .map(|s| s.groups.iter().map(|id| u64::from(*id)).collect())
+            .map_err(Unknown::clone)
+            .into(),
+        namespace_pids: status.and_then(|status| namespace_pids(status.nspid, pid)).into(),
     };
     Some(Evidence {
         process: record,
@@ -71,8 +84,9 @@ pub fn of(member: &Member) -> Option<Evidence> {
         executable,
         running_since,
         is_python: runs_python || maps_python,
+        deleted: mapped.as_ref().map(|mapped| mapped.deleted.clone()).map_err(Unknown::clone),
         libraries: mapped.map(|mapped| mapped.libraries),
-        nodes: nodes(&process),
+        nodes: maps::nodes(&process),
         environment: deciding(&process),
     })
 }
@@ -116,7 +130,20 @@ fn readable<'a, T: 'a>(
     all.into_iter().filter(move |one| none_left || !ended(one)).map(|one| one.as_ref().map_err(Unknown::clone))
 }
 
-fn told(arguments: &[String], pid: i32) -> Result<String, Unknown> {
+/// Files over all processes that are mapped though removed, each once.
+pub fn deleted(all: &[Evidence]) -> Result<Vec<DeletedFile>, Unknown> {
+    let mut union: Vec<DeletedFile> = Vec::new();
+    for one in readable(all, |one| &one.deleted) {
+        for file in one? {
+            if !union.iter().any(|known| known.path == file.path) {
+                union.push(file.clone());
+            }
+        }
+    }
+    Ok(union)
+}
+
+pub fn told(arguments: &[String], pid: i32) -> Result<String, Unknown> {
     match arguments.iter().all(String::is_empty) {
         true => Err(Unknown::new(Why::Absent, format!("/proc/{pid}/cmdline is empty"))),
         false => Ok(command::masked(arguments)),
@@ -130,13 +157,23 @@ fn uid(process: &Process) -> Result<u64, Unknown> {
 }
 
 /// Boot time plus start time. The kernel gives the former in whole seconds, rounded down.
-fn started(start_ticks: u64) -> Result<f64, Unknown> {
+pub fn started(start_ticks: u64) -> Result<f64, Unknown> {
     let boot =
         procfs::boot_time_secs().map_err(|error| Unknown::new(Why::Unsupported, format!("/proc/stat: {error}")))?;
     Ok(boot as f64 + start_ticks as f64 / procfs::ticks_per_second() as f64)
 }
 
-fn timestamp(seconds: f64) -> Result<String, Unknown> {
+/// CPU time of a process or a thread, user and system, milliseconds.
+fn cpu_ms(stat: &Stat) -> f64 {
+    stat.utime.saturating_add(stat.stime) as f64 * 1e3 / procfs::ticks_per_second() as f64
+}
+
+fn namespace_pids(told: Option<Vec<i32>>, pid: i32) -> Result<Vec<u64>, Unknown> {
+    let told = told.ok_or_else(|| Unknown::new(Why::Unsupported, format!("/proc/{pid}/status has no line NSpid")))?;
+    Ok(told.into_iter().map(|pid| pid.unsigned_abs().into()).collect())
+}
+
+pub fn timestamp(seconds: f64) -> Result<String, Unknown> {
     let stamp = jiff::Timestamp::from_millisecond((seconds * 1e3) as i64);
     stamp
         .map(|stamp| format!("{stamp:.3}"))
@@ -152,54 +189,6 @@ fn reloads(arguments: &[String]) -> bool {
         || (has("runserver") && !has("--noreload"))
         || (runs("fastapi") && has("dev") && !has("--no-reload"))
         || ["watchfiles", "watchmedo", "nodemon", "hupper"].into_iter().any(runs)
-}
-
-/// What the maps of a process tell.
-#[derive(Default)]
-struct Mapped {
-    /// Libraries of GPU runtimes, by kind.
-    libraries: BTreeMap<String, String>,
-    /// Whether a Python library is among them.
-    python: bool,
-    /// Change of the newest executable file that is still the mapped one, seconds after 1970.
-    newest_program: Option<f64>,
-}
-
-fn mapped(process: &Process) -> Result<Mapped, Unknown> {
-    let maps = process.maps().map_err(|error| unknown(&error, process.pid, "maps"))?;
-    let mut mapped = Mapped::default();
-    let mut seen = BTreeSet::new();
-    for map in maps {
-        let MMapPath::Path(path) = map.pathname else { continue };
-        let shown = path.to_string_lossy();
-        let plain = libraries::without_mark(&shown);
-        mapped.python |= libraries::is_python(plain);
-        if let Some(kind) = libraries::kind(plain) {
-            mapped.libraries.entry(kind.to_owned()).or_insert_with(|| plain.to_owned());
-        }
-        // A replaced file says nothing of when the old one was loaded.
-        if plain == shown && map.perms.contains(MMPermissions::EXECUTE) && seen.insert(path.clone()) {
-            let metadata = std::fs::metadata(process_path(process.pid, plain));
-            let changed = metadata.ok().as_ref().map(sources::changed);
-            mapped.newest_program = mapped.newest_program.into_iter().chain(changed).reduce(f64::max);
-        }
-    }
-    Ok(mapped)
-}
-
-/// A path as the process sees it, through its root.
-fn process_path(pid: i32, path: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/root{path}"))
-}
-
-/// Open device nodes of NVIDIA's driver, and WSL's GPU device.
-fn nodes(process: &Process) -> Result<BTreeSet<String>, Unknown> {
-    let descriptors = process.fd().map_err(|error| unknown(&error, process.pid, "fd"))?;
-    let paths = descriptors.flatten().filter_map(|descriptor| match descriptor.target {
-        FDTarget::Path(path) => Some(path.to_string_lossy().into_owned()),
-        _ => None,
-    });
-    Ok(paths.filter(|path| path.starts_with("/dev/nvidia") || path == "/dev/dxg").collect())
 }
 
 /// The deciding variables of the environment that the process was started with.

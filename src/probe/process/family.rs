@@ -28,32 +28,45 @@ struct Row {
     is_init: bool,
 }
 
-/// The owners of the best fitting sockets, oldest first, then their descendants.
-pub fn find(sockets: &[Socket], deadline: Instant) -> Result<Vec<Member>, Unknown> {
-    let links: BTreeSet<String> = best(sockets).map(|socket| format!("socket:[{}]", socket.inode)).collect();
+/// The processes around the server's port.
+#[derive(Debug, Default)]
+pub struct Family {
+    /// Owners of the best fitting sockets, oldest first, then their descendants.
+    pub members: Vec<Member>,
+    /// Owners of each socket on the port, by its inode. A socket whose owner may not be seen is missing.
+    pub owners: BTreeMap<u64, BTreeSet<i32>>,
+    /// Parent and start of every process, by id.
+    pub table: BTreeMap<i32, (i32, u64)>,
+}
+
+/// Finds the owners of the sockets and the family of those that fit best.
+pub fn find(sockets: &[Socket], deadline: Instant) -> Result<Family, Unknown> {
+    let inodes: BTreeSet<u64> = sockets.iter().map(|socket| socket.inode).collect();
     let mut rows = Vec::new();
-    let mut owners = BTreeSet::new();
+    let mut owners: BTreeMap<u64, BTreeSet<i32>> = BTreeMap::new();
     let mut refused = 0;
-    let processes =
-        procfs::process::all_processes().map_err(|error| Unknown::new(Why::Denied, format!("/proc: {error}")))?;
-    // Lazily: a Process holds a file descriptor, and there may be more processes than descriptors.
-    for process in processes.flatten() {
+    let entries = std::fs::read_dir("/proc").map_err(|error| Unknown::new(Why::Denied, format!("/proc: {error}")))?;
+    for entry in entries.flatten() {
         if Instant::now() >= deadline {
             return Err(Unknown::new(Why::TimedOut, "/proc: time ran out while the processes were listed"));
         }
-        let Ok(stat) = process.stat() else { continue };
-        let is_init = stat.pid == 1 && ["systemd", "init"].contains(&stat.comm.as_str());
-        rows.push(Row { pid: stat.pid, parent: stat.ppid, start_ticks: stat.starttime, is_init });
-        match owns(stat.pid, &links) {
-            Ok(true) => drop(owners.insert(stat.pid)),
-            Ok(false) => {}
+        let Some(row) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(row) else { continue };
+        match owned(row.pid, &inodes) {
+            Ok(own) => {
+                for inode in own {
+                    owners.entry(inode).or_default().insert(row.pid);
+                }
+            }
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => refused += 1,
             Err(_) => {}
         }
+        rows.push(row);
     }
-    let members = members(&rows, &owners);
+    let of_best = best(sockets).filter_map(|socket| owners.get(&socket.inode)).flatten().copied().collect();
+    let members = members(&rows, &of_best);
     if !members.is_empty() {
-        return Ok(members);
+        let table = rows.iter().map(|row| (row.pid, (row.parent, row.start_ticks))).collect();
+        return Ok(Family { members, owners, table });
     }
     let uids: BTreeSet<String> = best(sockets).map(|socket| socket.listener.uid.to_string()).collect();
     let uids = uids.into_iter().collect::<Vec<_>>().join(", ");
@@ -72,15 +85,33 @@ pub fn find(sockets: &[Socket], deadline: Instant) -> Result<Vec<Member>, Unknow
     })
 }
 
-/// Whether one of the process's descriptors is one of the sockets.
-fn owns(pid: i32, links: &BTreeSet<String>) -> std::io::Result<bool> {
+/// A process's line of the table; `None` if it has ended. Only the fields that are needed are parsed: this is done for
+/// every process of the machine.
+fn row(pid: i32) -> Option<Row> {
+    parse_row(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Takes a line of proc_pid_stat(5) apart: the name in parentheses may hold anything, so its end is sought from the back.
+fn parse_row(line: &[u8]) -> Option<Row> {
+    let line = String::from_utf8_lossy(line);
+    let (pid, rest) = line.split_once(" (")?;
+    let (name, rest) = rest.rsplit_once(") ")?;
+    let pid = pid.parse().ok()?;
+    let mut fields = rest.split(' ');
+    let parent = fields.nth(1)?.parse().ok()?;
+    let start_ticks = fields.nth(17)?.trim_end().parse().ok()?;
+    Some(Row { pid, parent, start_ticks, is_init: pid == 1 && ["systemd", "init"].contains(&name) })
+}
+
+/// Which of the sockets the process's descriptors are.
+fn owned(pid: i32, inodes: &BTreeSet<u64>) -> std::io::Result<Vec<u64>> {
+    let mut own = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
         let Ok(target) = entry.and_then(|entry| entry.path().read_link()) else { continue };
-        if target.to_str().is_some_and(|target| links.contains(target)) {
-            return Ok(true);
-        }
+        let inode = target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+        own.extend(inode.filter(|inode| inodes.contains(inode)));
     }
-    Ok(false)
+    Ok(own)
 }
 
 fn members(rows: &[Row], owners: &BTreeSet<i32>) -> Vec<Member> {
@@ -121,7 +152,7 @@ fn members(rows: &[Row], owners: &BTreeSet<i32>) -> Vec<Member> {
 mod tests {
     use super::*;
 
-    fn row(pid: i32, parent: i32, comm: &str) -> Row {
+    fn line(pid: i32, parent: i32, comm: &str) -> Row {
         Row { pid, parent, start_ticks: pid as u64, is_init: pid == 1 && comm == "systemd" }
     }
 
@@ -131,7 +162,8 @@ mod tests {
 
     #[test]
     fn workers_and_their_children_belong_to_the_server() {
-        let rows = [row(1, 0, "systemd"), row(50, 1, "sh"), row(10, 1, "uvicorn"), row(12, 10, "w"), row(11, 12, "e")];
+        let rows =
+            [line(1, 0, "systemd"), line(50, 1, "sh"), line(10, 1, "uvicorn"), line(12, 10, "w"), line(11, 12, "e")];
         assert_eq!(pids(&rows, &[10, 12]), [10, 12, 11]);
         let roles: Vec<bool> = members(&rows, &BTreeSet::from([10, 12])).iter().map(|m| m.owner).collect();
         assert_eq!(roles, [true, true, false]);
@@ -139,16 +171,36 @@ mod tests {
 
     #[test]
     fn socket_activation_does_not_make_the_whole_machine_the_server() {
-        let rows = [row(1, 0, "systemd"), row(10, 1, "server"), row(11, 1, "cron")];
+        let rows = [line(1, 0, "systemd"), line(10, 1, "server"), line(11, 1, "cron")];
         assert_eq!(pids(&rows, &[1, 10]), [10]);
         assert_eq!(pids(&rows, &[1]), [1]);
-        let container = [row(1, 0, "python"), row(10, 1, "worker")];
+        let container = [line(1, 0, "python"), line(10, 1, "worker")];
         assert_eq!(pids(&container, &[1, 10]), [1, 10], "the first process of a container may be the server");
     }
 
     #[test]
+    fn a_line_of_the_table_is_read_whatever_the_name() {
+        let text = |name: &str| format!("7 ({name}) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 991 1 2\n");
+        for name in ["python", "a) S 9 (b", "", "x\ny"] {
+            let row = parse_row(text(name).as_bytes()).unwrap();
+            assert_eq!((row.pid, row.parent, row.start_ticks, row.is_init), (7, 1, 991, false), "{name:?}");
+        }
+        assert!(parse_row(b"1 (systemd) S 0 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 31 1").unwrap().is_init);
+        let own = row(std::process::id() as i32).unwrap();
+        let stat = procfs::process::Process::myself().unwrap().stat().unwrap();
+        assert_eq!((own.parent, own.start_ticks), (stat.ppid, stat.starttime));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_a_row_or_none(line in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = parse_row(&line);
+        }
+    }
+
+    #[test]
     fn a_loop_in_a_torn_table_ends() {
-        let rows = [row(10, 11, "a"), row(11, 10, "b")];
+        let rows = [line(10, 11, "a"), line(11, 10, "b")];
         assert_eq!(pids(&rows, &[10]), [10, 11]);
     }
 }

@@ -5,7 +5,10 @@ mod command;
 mod evidence;
 mod family;
 mod imports;
+mod instances;
+pub mod later;
 mod libraries;
+mod maps;
 mod port;
 mod proxy;
 mod sources;
@@ -55,6 +58,12 @@ fn forget_the_unread(process: &mut ProcessFacts, unknown: &Unknown) {
     if read.listeners.known().is_some() {
         process.listeners = read.listeners;
     }
+    if read.instances.known().is_some() {
+        process.instances = read.instances;
+    }
+    if read.initial_pid_namespace.known().is_some() {
+        process.initial_pid_namespace = read.initial_pid_namespace;
+    }
 }
 
 fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
@@ -69,7 +78,9 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
     process.port = Fact::Known(port.into());
     let sockets = port::listening(port, &port::addresses(server))?;
     process.listeners = Fact::Known(sockets.iter().map(|socket| socket.listener.clone()).collect());
+    process.initial_pid_namespace = initial_pid_namespace().into();
     if sockets.is_empty() {
+        process.instances = Fact::Known(Vec::new());
         return Err(Unknown::new(
             Why::Absent,
             format!(
@@ -78,24 +89,38 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
             ),
         ));
     }
-    let mut family = family::find(&sockets, context.deadline)?;
-    if let Some((address, port)) =
-        family.iter().filter(|member| member.owner).find_map(|member| proxy::forwards_to(&arguments(member.pid)))
-    {
-        family = family::find(&proxy::listening(address, port, context.deadline)?, context.deadline)?;
-    }
-    let evidence: Vec<_> = family.iter().filter_map(evidence::of).collect();
+    let family = family::find(&sockets, context.deadline)?;
+    process.instances = Fact::Known(instances::of(&sockets, &family));
+    let owners = family.members.iter().filter(|member| member.owner);
+    let forwards_to = owners.into_iter().find_map(|member| proxy::forwards_to(&arguments(member.pid)));
+    let members = match forwards_to {
+        Some((address, port)) => {
+            family::find(&proxy::listening(address, port, context.deadline)?, context.deadline)?.members
+        }
+        None => family.members,
+    };
+    let evidence: Vec<_> = members.iter().filter_map(evidence::of).collect();
     if evidence.is_empty() {
         return Err(Unknown::new(Why::Absent, format!("the processes on port {port} ended while they were read")));
     }
     let forwarder = evidence.iter().find(|one| one.member.owner && FORWARDERS.contains(&one.name.as_str()));
     process.forwarded_by = Fact::Known(forwarder.map_or(String::new(), |one| one.name.clone()));
     process.gpu_libraries = evidence::gpu_libraries(&evidence).into();
+    process.deleted_libraries = evidence::deleted(&evidence).into();
     process.device_nodes_open = evidence::device_nodes(&evidence).into();
     process.environment = evidence::environment(&evidence).into();
     process.code_newer_than_start = code::newer_than_start(&evidence, context.deadline).into();
     process.processes = Fact::Known(evidence.into_iter().map(|one| one.process).collect());
     Ok(())
+}
+
+/// Inode of the first process namespace (linux/proc_ns.h, PROC_PID_INIT_INO).
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+fn initial_pid_namespace() -> Result<bool, Unknown> {
+    let place = "/proc/self/ns/pid";
+    let link = std::fs::read_link(place).map_err(|error| Unknown::from_io(&error, place))?;
+    Ok(link.to_str() == Some(INITIAL_PID_NAMESPACE))
 }
 
 fn arguments(pid: i32) -> Vec<String> {

@@ -19,6 +19,8 @@ pub struct Socket {
 enum Fit {
     Exact,
     Any,
+    /// `[::]` for an IPv4 URL: it gets what no IPv4 socket takes (inet_hashtables.c, compute_score).
+    AnyOfTheOtherFamily,
     Other,
 }
 
@@ -73,11 +75,12 @@ fn fit(local: SocketAddr, wanted: &[IpAddr]) -> Fit {
         return Fit::Exact;
     }
     // `[::]` takes IPv4 connections too, unless the socket says otherwise, which /proc does not tell.
-    let takes = |address: &IpAddr| local.is_ipv6() || address.to_canonical().is_ipv4();
-    if local.is_unspecified() && (wanted.is_empty() || wanted.iter().any(takes)) {
-        return Fit::Any;
+    let same_family = |address: &IpAddr| local.is_ipv6() == address.to_canonical().is_ipv6();
+    match local.is_unspecified() {
+        true if wanted.is_empty() || wanted.iter().any(same_family) => Fit::Any,
+        true if local.is_ipv6() => Fit::AnyOfTheOtherFamily,
+        _ => Fit::Other,
     }
-    Fit::Other
 }
 
 #[cfg(test)]
@@ -108,6 +111,12 @@ mod tests {
         let entries = vec![entry("[::1]:80", 1), entry("[::]:80", 2)];
         let sockets = choose(entries.into_iter(), 80, &wanted);
         assert_eq!(best(&sockets).map(|s| s.inode).collect::<Vec<_>>(), [2]);
+        let both = choose(vec![entry("[::]:80", 4), entry("0.0.0.0:80", 5)].into_iter(), 80, &wanted);
+        assert_eq!(
+            best(&both).map(|s| s.inode).collect::<Vec<_>>(),
+            [5],
+            "an IPv4 socket takes IPv4 connections first"
+        );
         let mapped = choose(vec![entry("[::ffff:127.0.0.1]:80", 3)].into_iter(), 80, &wanted);
         assert_eq!(mapped[0].fit, Fit::Exact);
     }

@@ -99,7 +99,8 @@ pub fn discover(
     }
 }
 
-fn at(server: &Url, path: &str) -> Url {
+/// The server's address with another path and no query.
+pub fn at(server: &Url, path: &str) -> Url {
     let mut url = server.clone();
     url.set_path(path);
     url.set_query(None);
@@ -189,6 +190,22 @@ fn kserve(
 }
 
 impl Discovered {
+    /// Path under which the server's schema, and so its other endpoints, are mounted; empty if at the root.
+    pub fn schema_prefix(&self) -> String {
+        let url = self.schema.as_ref().and_then(|schema| schema.as_ref().ok()?.parse::<Url>().ok());
+        url.and_then(|url| url.path().strip_suffix("/openapi.json").map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// An endpoint that costs the server next to nothing: where it describes itself, or its health.
+    pub fn light(&self, server: &Url) -> Url {
+        let schema = || self.schema.as_ref()?.as_ref().ok()?.parse().ok();
+        match self.kind {
+            Some("kserve-v2") => at(server, "/v2/health/live"),
+            // Even the answer that there is no such path takes a server that is free to give it.
+            _ => schema().unwrap_or_else(|| at(server, "/openapi.json")),
+        }
+    }
+
     /// Why no operation is known, in words.
     pub fn lack(&self) -> &str {
         match &self.schema {

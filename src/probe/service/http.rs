@@ -1,5 +1,6 @@
 //! Sends one request and reads one answer, bounded in time and size, with failures sorted by cause.
 
+use super::beside::Aside;
 use crate::snapshot::Why;
 use reqwest::multipart;
 use reqwest::{Client, Method, redirect};
@@ -31,6 +32,17 @@ pub enum Payload {
     Empty,
     Bytes { bytes: Arc<[u8]>, content_type: String },
     Multipart(Vec<Part>),
+}
+
+impl Payload {
+    /// Size of what is sent, bytes, without the frame of a multipart body.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Payload::Empty => 0,
+            Payload::Bytes { bytes, .. } => bytes.len() as u64,
+            Payload::Multipart(parts) => parts.iter().map(|part| part.bytes.len() as u64).sum(),
+        }
+    }
 }
 
 /// One part of a multipart body.
@@ -114,6 +126,44 @@ impl Http {
     /// Time left for the conversation.
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Sends a request, and `delay` later a second one beside it. Tells of the second how long it took and what was left
+    /// of the first when it was sent; nothing if the first had ended by then.
+    pub fn send_with(
+        &self,
+        first: &Outgoing,
+        limit: Duration,
+        second: &Outgoing,
+        delay: Duration,
+    ) -> (Result<Reply, Failure>, Result<Option<Aside>, Failure>) {
+        let Some(runtime) = &self.runtime else {
+            return (self.send(first, limit), Ok(None));
+        };
+        let limit = limit.min(self.time_left() / 2);
+        // Answered soon after the first at the latest, or not at all.
+        let patience = limit + Duration::from_secs(1);
+        let (client, second) = (self.client.clone(), second.clone());
+        let beside = runtime.spawn(async move {
+            tokio::time::sleep(delay).await;
+            let sent = Instant::now();
+            let mut reply = None;
+            let ended = tokio::time::timeout(patience, exchange(&client, &second, &mut reply)).await;
+            (sent, sent.elapsed(), ended)
+        });
+        let result = self.send(first, limit);
+        let ended = Instant::now();
+        if result.is_err() {
+            beside.abort();
+            return (result, Ok(None));
+        }
+        let rest = Duration::from_secs(1).min(self.time_left() / 4);
+        let aside = match runtime.block_on(async { tokio::time::timeout(rest, beside).await }) {
+            Ok(Ok((sent, took, Ok(Ok(()))))) => Ok((sent < ended).then(|| Aside { took, left: ended - sent })),
+            Ok(Ok((.., Ok(Err(failure))))) => Err(failure),
+            _ => Err(failure(Why::TimedOut, "the light request beside it got no answer".into())),
+        };
+        (result, aside)
     }
 
     /// Sends a request and reads its answer, within `limit` and half of the time left.

@@ -1,8 +1,10 @@
 //! Talks with the server: the client's own request, a good one held against it, and a measuring window of good ones.
 
+mod beside;
 mod body;
 mod complaint;
 mod conversation;
+mod counters;
 mod curl;
 mod discovery;
 mod files;
@@ -14,9 +16,11 @@ mod record;
 mod samples;
 mod schema;
 mod secrets;
+mod state;
 mod synthesis;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod window;
 
 use super::ask::without_credentials;
@@ -83,6 +87,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
+    // Before any request, which may wake an engine or load a model.
+    let state = state::ask(&http, &server, &everywhere, &found, own.map(|message| message.path.as_str()));
     let mut talk = Conversation::new(&http, &server, &everywhere);
     talk.operation = found.operation.as_ref();
     let mut synthesis =
@@ -90,6 +96,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let verdict = converse(&mut talk, &mut synthesis, own);
     let mut ran = Ran::ok();
     found.record(own, &mut facts.request);
+    facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
     if let Some(Err(error)) = &client {
         let origin = context.ask.client_request.as_ref().map(|(origin, _)| origin.as_str()).unwrap_or_default();
@@ -101,7 +108,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     }
     if let Some(good) = &verdict.good {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
-        facts.execution = window::measure(&talk, &good.message, context, facts);
+        facts.execution = window::measure(&talk, good, &found.light(&server), context, facts);
     }
     ran
 }

@@ -90,6 +90,14 @@ impl Document {
         }
     }
 
+    /// Whether the document lists the path, as a GET or as a POST of completions.
+    pub fn lists(&self, path: &str) -> bool {
+        let item = self.root.get("paths").and_then(|paths| paths.get(path));
+        item.is_some_and(|item| {
+            item.get("get").is_some() || path.ends_with("completions") && item.get("post").is_some()
+        })
+    }
+
     /// The operation to try: the client's, else the named one, else the most inference-like POST.
     pub fn choose(&self, wish: &Wish) -> Result<Candidate, String> {
         let operations = self.operations();

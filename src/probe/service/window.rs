@@ -1,15 +1,17 @@
 //! The measuring window: known-good requests, one after the other, with the GPUs' counters in step.
 
-use super::conversation::{Conversation, accepts};
-use super::message::Message;
+use super::beside::Light;
+use super::conversation::{Answered, Conversation, accepts};
+use super::{counters, trace};
 use crate::probe::Context;
 use crate::probe::container::{self, Throttling};
 use crate::probe::nvml::sampler::{self, GpuSample, Sample};
 use crate::probe::nvml::throttle_reason_names;
+use crate::probe::process::later;
 use crate::snapshot::{ExecutionFacts, Fact, Facts, GpuWindow, Phases, Room, Series, Unknown, Why};
-use procfs::process::Process;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use url::Url;
 
 /// Quiet before the baseline: utilization is a mean over up to a second (nvml.h, nvmlUtilization_t), so the requests of
 /// the conversation must have left it.
@@ -23,9 +25,11 @@ const DISTANCE: Duration = Duration::from_millis(5);
 /// Requests of a window without GPU counters.
 const UNSAMPLED_REQUESTS: u32 = 3;
 
-/// Repeats the good request and reads counters before, during and after.
-pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &Facts) -> ExecutionFacts {
+/// Repeats the good request and reads counters before, during and after. `light` is an endpoint that costs the server
+/// next to nothing.
+pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Context, facts: &Facts) -> ExecutionFacts {
     let http = talk.http;
+    let (good, expected) = (&good.message, good.exchange.duration_ms);
     let unsent = Unknown::new(Why::Malformed, "the good request could not be formed again");
     let Some(outgoing) = good.outgoing(talk.server, talk.everywhere) else {
         return ExecutionFacts::all_unknown(&unsent);
@@ -40,6 +44,9 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
         std::thread::sleep(QUIET.min(http.time_left() / 4));
         sampler::start(pids.as_deref().unwrap_or_default())
     });
+    let mut light = Light::new(light.clone(), talk.everywhere);
+    let mut expected = Duration::from_secs_f64((expected / 1e3).clamp(0.0, 3600.0));
+    light.measure_idle(http, expected);
     let started = sampler::monotonic_ms();
     if sampler.is_ok() {
         std::thread::sleep(BASELINE.min(http.time_left() / 4));
@@ -47,13 +54,17 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
     // Caches and lazy loading make the first request another one; the conversation was the warm-up.
     let most =
         if sampler.is_ok() { context.ask.requests.max(1) } else { context.ask.requests.clamp(1, UNSAMPLED_REQUESTS) };
-    let cpu_before = pids.clone().and_then(|pids| cpu_ms(&pids));
-    let throttling = || pids.clone().and_then(|pids| throttling(&pids));
+    let of_server = pids.as_deref().map_err(Unknown::clone);
+    let throttling = || of_server.clone().and_then(throttling);
     let throttled_before = throttling();
+    let cpu_before = of_server.clone().and_then(counters::cpu_ms);
+    let threads_before = of_server.clone().and_then(counters::threads);
+    let mut read_so_far = of_server.clone().and_then(counters::read_bytes);
+    let mut read_least: Option<u64> = None;
     let opened = sampler::monotonic_ms();
     let end = Instant::now() + context.ask.window;
     let mut answers = BTreeMap::new();
-    let mut durations = Vec::new();
+    let (mut durations, mut ends) = (Vec::new(), Vec::new());
     let (mut sent, mut ok) = (0_u64, 0_u64);
     let mut begun: Option<Instant> = None;
     while sent < u64::from(most) && (sent == 0 || Instant::now() < end) && http.time_left() > Duration::from_millis(700)
@@ -64,8 +75,21 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
         let before = Instant::now();
         begun = Some(before);
         // Past the window's end the last request may finish, within the conversation's own bounds.
-        let result = http.send(&outgoing, good.limit.unwrap_or(Duration::from_secs(30)));
-        durations.push(before.elapsed().as_secs_f64() * 1e3);
+        let result = light.send(http, &outgoing, good.limit.unwrap_or(Duration::from_secs(30)), expected);
+        expected = before.elapsed();
+        durations.push(expected.as_secs_f64() * 1e3);
+        ends.push(sampler::monotonic_ms());
+        let read_now = read_so_far.is_ok().then(|| of_server.clone().and_then(counters::read_bytes));
+        if let (Some(now), Ok(before)) = (read_now, &mut read_so_far) {
+            match now {
+                Ok(now) => {
+                    let read = now.saturating_sub(*before);
+                    read_least = Some(read_least.map_or(read, |least| least.min(read)));
+                    *before = now;
+                }
+                Err(unknown) => read_so_far = Err(unknown),
+            }
+        }
         sent += 1;
         ok += u64::from(result.as_ref().is_ok_and(accepts));
         let status =
@@ -77,24 +101,42 @@ pub fn measure(talk: &Conversation, good: &Message, context: &Context, facts: &F
     let risen = |count: &dyn Fn(&Throttling) -> u64| {
         throttled.as_ref().map(|(before, after)| count(after).saturating_sub(count(before))).map_err(Unknown::clone)
     };
-    let cpu_after = pids.and_then(|pids| cpu_ms(&pids));
+    let cpu_after = of_server.clone().and_then(counters::cpu_ms);
+    let threads_after = of_server.clone().and_then(counters::threads);
+    let libraries_after = of_server.clone().and_then(later::gpu_libraries);
+    let nodes_after = of_server.and_then(later::device_nodes);
     let gpus = sampler.and_then(|sampler| {
         std::thread::sleep(AFTER.min(http.time_left() / 2));
-        Ok(summarise(&sampler.finish()?, opened, closed))
+        Ok(summarise(&sampler.finish()?, opened, closed, &ends))
     });
     let none_sent =
         || Unknown::new(Why::TimedOut, "the probe's time was used up before a request of the window could be sent");
     let if_sent = |value: f64| if sent > 0 { Ok(value) } else { Err(none_sent()) };
+    let window_ms = round(closed - opened);
+    let server_cpu_ms = cpu_before.and_then(|before| Ok(round((cpu_after? - before).max(0.0))));
+    let (during, left) = light.during_and_left_ms();
     ExecutionFacts {
         requests_sent: Fact::Known(sent),
         requests_ok: Fact::Known(ok),
         answers_by_status: Fact::Known(answers),
         baseline_ms: Fact::Known(round(opened - started)),
-        window_ms: if_sent(round(closed - opened)).into(),
+        window_ms: if_sent(window_ms).into(),
         request_ms_median: median(&mut durations).map(round).ok_or_else(none_sent).into(),
-        server_cpu_ms: cpu_before.and_then(|before| Ok(round((cpu_after? - before).max(0.0)))).into(),
         cpu_periods: risen(&|throttling| throttling.periods).into(),
         cpu_throttled_periods: risen(&|throttling| throttling.throttled_periods).into(),
+        cores_busy: server_cpu_ms.clone().and_then(|cpu| if_sent(round(cpu / window_ms.max(1.0)))).into(),
+        server_cpu_ms: server_cpu_ms.into(),
+        light_request_url: light.url(),
+        light_request_idle_ms: light.idle_ms(),
+        light_request_during_ms: during,
+        light_request_left_ms: left,
+        busiest_threads: threads_before
+            .and_then(|before| counters::busiest(&before, &threads_after?, window_ms))
+            .into(),
+        read_bytes_least: read_so_far.and_then(|_| read_least.ok_or_else(none_sent)).into(),
+        request_body_bytes: Fact::Known(outgoing.payload.bytes()),
+        gpu_libraries_after: libraries_after.into(),
+        device_nodes_open_after: nodes_after.into(),
         gpus: gpus.into(),
     }
 }
@@ -119,26 +161,8 @@ fn usable_nvml(local: bool, facts: &Facts) -> Result<(), Unknown> {
     }
 }
 
-/// CPU time of the processes so far, milliseconds (utime + stime, proc_pid_stat(5)).
-fn cpu_ms(pids: &[u64]) -> Result<f64, Unknown> {
-    if pids.is_empty() {
-        return Err(Unknown::new(Why::Absent, "no process of the server is known"));
-    }
-    let mut ticks = 0;
-    for pid in pids {
-        let place = format!("/proc/{pid}/stat");
-        let stat = i32::try_from(*pid).ok().map(|pid| Process::new(pid).and_then(|process| process.stat()));
-        match stat {
-            Some(Ok(stat)) => ticks += stat.utime + stat.stime,
-            Some(Err(error)) => return Err(Unknown::new(Why::Absent, format!("{place}: {error}"))),
-            None => return Err(Unknown::new(Why::Malformed, format!("{place}: no such process id"))),
-        }
-    }
-    Ok(ticks as f64 * 1e3 / procfs::ticks_per_second() as f64)
-}
-
 /// Sorts the samples into phases and sums each counter up.
-pub fn summarise(samples: &[Sample], opened: f64, closed: f64) -> Vec<GpuWindow> {
+pub fn summarise(samples: &[Sample], opened: f64, closed: f64, ends: &[f64]) -> Vec<GpuWindow> {
     let mut by_gpu: BTreeMap<u64, Vec<(f64, &GpuSample)>> = BTreeMap::new();
     for sample in samples {
         for gpu in &sample.gpus {
@@ -167,6 +191,7 @@ pub fn summarise(samples: &[Sample], opened: f64, closed: f64) -> Vec<GpuWindow>
             pcie_link_generation: phases(&|gpu| whole(&gpu.pcie_link_generation)),
             pcie_link_width: phases(&|gpu| whole(&gpu.pcie_link_width)),
             pcie_replays: phases(&|gpu| whole(&gpu.pcie_replays)),
+            memory_trace: trace::memory(&readings, opened, closed, ends),
         }
     };
     by_gpu.into_iter().map(window).collect()

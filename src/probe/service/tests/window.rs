@@ -35,7 +35,7 @@ fn samples_fall_into_their_phase_and_unread_ones_are_not_counted() {
         sample(200.0, Some(60), 20),
         sample(201.0, Some(0), 10),
     ];
-    let windows = summarise(&samples, 100.0, 200.0);
+    let windows = summarise(&samples, 100.0, 200.0, &[]);
     assert_eq!(windows.len(), 1);
     let Fact::Known(phases) = &windows[0].utilization_percent else { panic!("{windows:?}") };
     assert_eq!((phases.before.samples, phases.during.samples, phases.after.samples), (1, 3, 1));
@@ -47,5 +47,5 @@ fn samples_fall_into_their_phase_and_unread_ones_are_not_counted() {
     let throttled = windows[0].throttle_reasons_percent.known().unwrap();
     let shares: Vec<(&str, f64)> = throttled.iter().map(|(name, share)| (name.as_str(), *share)).collect();
     assert_eq!(shares, [("gpu_idle", 33.333), ("hw_thermal_slowdown", 66.667)], "samples of the window only");
-    assert_eq!(summarise(&[], 0.0, 1.0), []);
+    assert_eq!(summarise(&[], 0.0, 1.0, &[]), []);
 }
