@@ -2,7 +2,12 @@
 
 mod activity;
 mod gpu;
+mod health;
 mod server;
+mod sharing;
+mod trouble;
+
+pub use trouble::GpuTrouble;
 
 use crate::snapshot::{Fact, Facts, room};
 
@@ -31,13 +36,31 @@ room! {
         pub activity: String,
         /// The counters that say so, in words.
         pub activity_because: String,
+        /// GPUs whose clocks are lowered because they are too hot.
+        pub hot_gpus: Vec<GpuTrouble>,
+        /// GPUs that are held back by a lowered power limit or by the external power brake.
+        pub power_limited_gpus: Vec<GpuTrouble>,
+        /// GPUs whose PCIe link is narrower or slower than it could be, or unsound.
+        pub poor_link_gpus: Vec<GpuTrouble>,
+        /// GPUs whose memory has uncorrected errors, or waits for a repair.
+        pub memory_error_gpus: Vec<GpuTrouble>,
+        /// GPUs that must be reset before they work again.
+        pub reset_due_gpus: Vec<GpuTrouble>,
+        /// Virtual GPUs without a license.
+        pub unlicensed_gpus: Vec<GpuTrouble>,
+        /// GPUs whose compute mode shuts processes out.
+        pub exclusive_gpus: Vec<GpuTrouble>,
+        /// GPUs in MIG mode without a MIG device that the server could use.
+        pub empty_mig_gpus: Vec<GpuTrouble>,
+        /// GPUs whose memory is held by others than the server.
+        pub crowded_gpus: Vec<GpuTrouble>,
     }
 }
 
 impl Derived {
     /// Rooms that the derived facts are made from.
     pub const NEEDS: &'static [&'static str] =
-        &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
+        &["host", "kernel_log", "nvml", "cuda", "smoke", "process", "packages", "ort", "request", "execution"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts) -> Derived {
@@ -58,6 +81,15 @@ impl Derived {
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),
+            hot_gpus: health::hot(facts),
+            power_limited_gpus: health::short_of_power(facts),
+            poor_link_gpus: health::poor_link(facts),
+            memory_error_gpus: health::memory_errors(facts),
+            reset_due_gpus: health::reset_due(facts),
+            unlicensed_gpus: health::unlicensed(facts),
+            exclusive_gpus: sharing::exclusive(facts),
+            empty_mig_gpus: sharing::without_mig_device(facts),
+            crowded_gpus: sharing::crowded(facts),
         }
     }
 }
