@@ -4,6 +4,7 @@ mod bad_input;
 mod command_line;
 mod config;
 mod drivers;
+mod health;
 mod hostile;
 mod replay;
 #[path = "../setup/scripted_server.rs"]
