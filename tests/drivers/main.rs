@@ -1,7 +1,10 @@
 //! NVML and CUDA against the fake driver of fixtures/drivers.
 
 mod broken;
+mod health;
 mod jobs;
+mod older;
+mod recording;
 mod runs;
 mod samples;
 #[path = "../setup/mod.rs"]

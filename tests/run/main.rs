@@ -5,6 +5,7 @@ mod command_line;
 mod config;
 mod container;
 mod drivers;
+mod health;
 mod hostile;
 mod hostile_root;
 mod replay;

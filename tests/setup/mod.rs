@@ -64,3 +64,23 @@ pub fn scenario_with_faults(base: &str, faults: &[&str]) -> (tempfile::TempDir, 
     std::fs::write(&path, text).expect("the scenario can be written");
     (folder, path)
 }
+
+/// The fake driver's folder anew, without these functions, as an older driver: `dlsym` does not find them.
+///
+/// The name is overwritten in the copied library's table of names, so its length stays.
+pub fn driver_without(functions: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fakes = fake_driver();
+    std::fs::copy(fakes.join("libcuda.so.1"), folder.path().join("libcuda.so.1")).expect("the fake library is there");
+    let mut library = std::fs::read(fakes.join("libnvidia-ml.so.1")).expect("the fake library is there");
+    for function in functions {
+        let name = format!("\0{function}\0").into_bytes();
+        let places: Vec<usize> =
+            library.windows(name.len()).enumerate().filter(|(_, window)| *window == name).map(|(at, _)| at).collect();
+        assert!(!places.is_empty(), "the fake library has no {function}");
+        // No name of NVML begins with x.
+        places.into_iter().for_each(|at| library[at + 1] = b'x');
+    }
+    std::fs::write(folder.path().join("libnvidia-ml.so.1"), library).expect("the copy can be written");
+    folder
+}

@@ -8,6 +8,11 @@ mod memory;
 mod port;
 mod server;
 mod state;
+mod health;
+mod sharing;
+mod trouble;
+
+pub use trouble::GpuTrouble;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown, room};
 use std::collections::BTreeMap;
@@ -83,25 +88,30 @@ room! {
         pub activity_because: String,
         /// What the machine lacks of what the config expects of it, a sentence each; empty if it has it all.
         pub expectations_unmet: Vec<String>,
+        /// GPUs whose clocks are lowered because they are too hot.
+        pub hot_gpus: Vec<GpuTrouble>,
+        /// GPUs that are held back by a lowered power limit or by the external power brake.
+        pub power_limited_gpus: Vec<GpuTrouble>,
+        /// GPUs whose PCIe link is narrower or slower than it could be, or unsound.
+        pub poor_link_gpus: Vec<GpuTrouble>,
+        /// GPUs whose memory has uncorrected errors, or waits for a repair.
+        pub memory_error_gpus: Vec<GpuTrouble>,
+        /// GPUs that must be reset before they work again.
+        pub reset_due_gpus: Vec<GpuTrouble>,
+        /// Virtual GPUs without a license.
+        pub unlicensed_gpus: Vec<GpuTrouble>,
+        /// GPUs whose compute mode shuts processes out.
+        pub exclusive_gpus: Vec<GpuTrouble>,
+        /// GPUs in MIG mode without a MIG device that the server could use.
+        pub empty_mig_gpus: Vec<GpuTrouble>,
+        /// GPUs whose memory is held by others than the server.
+        pub crowded_gpus: Vec<GpuTrouble>,
     }
 }
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] = &[
-        "host",
-        "device_nodes",
-        "container",
-        "nvml",
-        "cuda",
-        "process",
-        "packages",
-        "ort",
-        "model",
-        "request",
-        "execution",
-        "server_log",
-    ];
+    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
@@ -148,6 +158,15 @@ impl Derived {
             activity: activity.into(),
             activity_because: activity_because.into(),
             expectations_unmet: expectations::unmet(facts, expect),
+            hot_gpus: health::hot(facts),
+            power_limited_gpus: health::short_of_power(facts),
+            poor_link_gpus: health::poor_link(facts),
+            memory_error_gpus: health::memory_errors(facts),
+            reset_due_gpus: health::reset_due(facts),
+            unlicensed_gpus: health::unlicensed(facts),
+            exclusive_gpus: sharing::exclusive(facts),
+            empty_mig_gpus: sharing::without_mig_device(facts),
+            crowded_gpus: sharing::crowded(facts),
         }
     }
 }
