@@ -40,7 +40,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "nvml", &["jobs"], "its jobs"),
     ("probe", "nvml", &["service"], "GPUs are sampled in step with the requests"),
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
-    ("probe", "secret", &["process", "service"], "command lines and requests hold secrets alike"),
+    ("probe", "secret", &["process", "server_log", "service"], "command lines, logs and requests hold secrets alike"),
     (
         "probe",
         "tree",
