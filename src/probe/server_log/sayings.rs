@@ -1,6 +1,6 @@
 //! The table of known sayings, `sayings.yaml`, and how a line is held against it.
 
-use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
+use regex::bytes::{Captures, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -39,8 +39,7 @@ struct Table {
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let entries = entries();
     let any = RegexSetBuilder::new(entries.iter().map(|entry| &entry.pattern));
-    let any = { any }.size_limit(64 << 20).dfa_size_limit(64 << 20).build().expect("the patterns of sayings.yaml");
-    let regex = |pattern: &str| Regex::new(pattern).expect("a pattern of sayings.yaml");
+    let any = { any }.unicode(false).dfa_size_limit(32 << 20).build().expect("the patterns of sayings.yaml");
     let known = entries.into_iter().map(|entry| Known {
         pattern: regex(&entry.pattern),
         unless: entry.unless.as_deref().map(regex),
@@ -48,6 +47,11 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     });
     Table { any, known: known.collect() }
 });
+
+/// On bytes and in ASCII, which is how servers talk: many times faster than Unicode's words.
+fn regex(pattern: &str) -> Regex {
+    RegexBuilder::new(pattern).unicode(false).build().expect("a pattern of sayings.yaml")
+}
 
 fn entries() -> Vec<Entry> {
     serde_yaml::from_str(include_str!("sayings.yaml")).expect("sayings.yaml is a table of sayings")
@@ -65,17 +69,19 @@ pub struct Said {
 /// Everything that a line is known to say.
 pub fn read(line: &str) -> Vec<Said> {
     let mut all: Vec<Said> = Vec::new();
-    for index in &TABLE.any.matches(line) {
+    for index in &TABLE.any.matches(line.as_bytes()) {
         let Some(known) = TABLE.known.get(index) else { continue };
-        if known.unless.as_ref().is_some_and(|unless| unless.is_match(line)) {
+        if known.unless.as_ref().is_some_and(|unless| unless.is_match(line.as_bytes())) {
             continue;
         }
         // A line may say it twice, and name the thing the second time only.
-        let found: Vec<Captures> = known.pattern.captures_iter(line).take(MATCHES_MAX).collect();
+        let found: Vec<Captures> = known.pattern.captures_iter(line.as_bytes()).take(MATCHES_MAX).collect();
         let Some(at) = found.first().and_then(|found| found.get(0)).map(|whole| whole.start()) else { continue };
         let named =
             found.iter().flat_map(|found| known.pattern.capture_names().flatten().map(move |name| (name, found)));
-        let values = named.filter_map(|(name, found)| Some((name.to_string(), found.name(name)?.as_str().to_string())));
+        let values = named.filter_map(|(name, found)| {
+            Some((name.to_string(), String::from_utf8_lossy(found.name(name)?.as_bytes()).into_owned()))
+        });
         match all.iter_mut().find(|said| said.id == known.id) {
             Some(said) => said.values.extend(values),
             None => all.push(Said { id: &known.id, at, values: values.collect() }),
@@ -98,9 +104,9 @@ mod tests {
                 "{}",
                 entry.id
             );
-            let pattern = Regex::new(&entry.pattern).unwrap();
+            let pattern = regex(&entry.pattern);
             for line in &entry.says {
-                if !pattern.is_match(line) || !read(line).iter().any(|said| said.id == entry.id) {
+                if !pattern.is_match(line.as_bytes()) || !read(line).iter().any(|said| said.id == entry.id) {
                     faults.push(format!("{} is not found in: {line}", entry.id));
                 }
             }
