@@ -1,20 +1,175 @@
-//! The server's log.
+//! The server's log, and what it is known to say there.
+
+mod sayings;
+mod source;
+mod start;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use super::{Context, Probe, Ran};
-use crate::snapshot::{Facts, Stage};
-use std::time::Duration;
+use crate::regular_file::{self, Ends};
+use crate::snapshot::{Exchange, Fact, Facts, Room, Saying, ServerLogFacts, Stage, Unknown, Why};
+use jiff::Timestamp;
+use source::Log;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-/// Reads what is known of the sayings in the server's log.
+/// Reads what is known of the sayings in the server's log, and in its answers where requests were sent.
 pub const PROBE: Probe = Probe {
     id: "server_log",
     stage: Stage::Process,
     rooms: &["server_log"],
     needs: &["process"],
-    this_machine: true,
+    // A log that the user names may be of a server on another machine.
+    this_machine: false,
     budget: Duration::from_secs(5),
     run,
 };
 
-fn run(_context: &Context, _facts: &mut Facts) -> Ran {
-    Ran::skipped("no log was named")
+/// Bytes read of a large log, from its beginning and from its end.
+const HEAD_BYTES: u64 = 1 << 20;
+const TAIL_BYTES: u64 = 4 << 20;
+/// Most sayings kept of each kind; the newest ones.
+const EACH_MAX: usize = 5;
+
+fn run(context: &Context, facts: &mut Facts) -> Ran {
+    let answers = said_in_answers(facts);
+    let read = read(context, facts);
+    let ran = match &read {
+        Ok(_) => Ran::ok(),
+        Err(unknown) => Ran::from(unknown),
+    };
+    facts.server_log = match read {
+        Ok((files, sayings)) => {
+            ServerLogFacts { files: Fact::Known(files), sayings: Fact::Known(sayings), said_in_answers: answers }
+        }
+        Err(unknown) => ServerLogFacts { said_in_answers: answers, ..ServerLogFacts::all_unknown(&unknown) },
+    };
+    ran
+}
+
+fn read(context: &Context, facts: &Facts) -> Result<(Vec<String>, Vec<Saying>), Unknown> {
+    let logs = match context.ask.logs.as_slice() {
+        [] => source::of_processes(facts)?,
+        paths => source::named(paths),
+    };
+    let started = started(facts);
+    let (mut files, mut sayings) = (Vec::new(), Vec::new());
+    for log in logs {
+        sayings.extend(of_log(&log, started, context.deadline)?);
+        files.push(log.name);
+    }
+    Ok((files, newest(sayings)))
+}
+
+/// When the first of the server's processes started.
+fn started(facts: &Facts) -> Option<Timestamp> {
+    let processes = facts.process.processes.known()?;
+    processes.iter().filter_map(|process| process.started_at.known()?.parse().ok()).min()
+}
+
+/// Everything known that a log says.
+fn of_log(log: &Log, started: Option<Timestamp>, deadline: Instant) -> Result<Vec<Saying>, Unknown> {
+    let opened = regular_file::open(&log.path);
+    let ends = opened.and_then(|file| regular_file::ends(file, HEAD_BYTES, TAIL_BYTES));
+    let ends = ends.map_err(|error| Unknown::from_io(&error, &log.name))?;
+    let mut reading = Reading { log: &log.name, started, deadline, sayings: Vec::new() };
+    reading.part(&ends.head, 0)?;
+    if ends.skipped_bytes > 0 {
+        let (rest, skipped) = from_whole_line(&ends);
+        reading.part(rest, skipped)?;
+    }
+    Ok(reading.sayings)
+}
+
+/// The end of a file from its first whole line on, and how many bytes before it were not read.
+fn from_whole_line(ends: &Ends) -> (&[u8], u64) {
+    let cut = ends.tail.iter().position(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    (ends.tail.get(cut..).unwrap_or_default(), ends.skipped_bytes + cut as u64)
+}
+
+struct Reading<'a> {
+    log: &'a str,
+    started: Option<Timestamp>,
+    deadline: Instant,
+    sayings: Vec<Saying>,
+}
+
+impl Reading<'_> {
+    fn part(&mut self, bytes: &[u8], skipped_bytes: u64) -> Result<(), Unknown> {
+        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            if index % 1024 == 0 && Instant::now() >= self.deadline {
+                return Err(Unknown::new(Why::TimedOut, format!("{}: time ran out at line {}", self.log, index + 1)));
+            }
+            let line = line.get(..text::LINE_MAX).unwrap_or(line);
+            let line = String::from_utf8_lossy(line);
+            let line = text::plain(&line);
+            if self.started.is_some_and(|started| start::is_older(&line, started) == Some(true)) {
+                // What stands before a line of an older run is of an older run.
+                self.sayings.clear();
+                continue;
+            }
+            self.sayings.extend(said(&line, self.log, index as u64 + 1, skipped_bytes));
+        }
+        self.sayings = newest(std::mem::take(&mut self.sayings));
+        Ok(())
+    }
+}
+
+/// What one line says, as facts.
+fn said<'a>(
+    line: &'a str,
+    file: &'a str,
+    line_number: u64,
+    skipped_bytes: u64,
+) -> impl Iterator<Item = Saying> + use<'a> {
+    sayings::read(line).into_iter().map(move |said| Saying {
+        id: said.id.to_string(),
+        file: file.to_string(),
+        line_number,
+        skipped_bytes,
+        line: text::told(line, said.at),
+        values: said.values.into_iter().map(|(name, value)| (name, text::masked(&value))).collect(),
+    })
+}
+
+/// The newest few of each kind and file, in the order of the log.
+fn newest(sayings: Vec<Saying>) -> Vec<Saying> {
+    let mut kept: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut newest: Vec<Saying> = Vec::new();
+    for saying in sayings.into_iter().rev() {
+        let count = kept.entry((saying.file.clone(), saying.id.clone())).or_default();
+        *count += 1;
+        if *count <= EACH_MAX {
+            newest.push(saying);
+        }
+    }
+    newest.reverse();
+    newest
+}
+
+/// What the server's answers say. Where no request was sent there is nothing to read.
+fn said_in_answers(facts: &Facts) -> Fact<Vec<Saying>> {
+    let request = &facts.request;
+    let attempts = request.attempts.known().into_iter().flatten();
+    let exchanges: Vec<&Exchange> =
+        [&request.client, &request.rejected].into_iter().filter_map(Fact::known).chain(attempts).collect();
+    if exchanges.is_empty() {
+        return match request.attempts.reason() {
+            Some(unknown) => Fact::Unknown(unknown.clone()),
+            None => Fact::unknown(Why::NotAsked, "no request was sent"),
+        };
+    }
+    let mut all: Vec<Saying> = Vec::new();
+    for exchange in exchanges {
+        let status = exchange.status.known().map_or("no status".to_string(), u64::to_string);
+        let name = format!("answer to {} {} ({status})", exchange.method, exchange.path);
+        for saying in said(&exchange.answer, &name, 1, 0) {
+            if !all.contains(&saying) {
+                all.push(saying);
+            }
+        }
+    }
+    Fact::Known(newest(all))
 }
