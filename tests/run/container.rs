@@ -11,10 +11,12 @@ const LIB: &str = "usr/lib/x86_64-linux-gnu";
 
 /// What an engine does: mounts, then the change of root; then a server that knows no request.
 const CONTAINER: &str = r#"
-import os, socket, subprocess, sys
+import ctypes, os, socket, subprocess, sys
 root, options = sys.argv[1], sys.argv[2:]
 def mount(*words):
     subprocess.run(["mount", *words], check=True)
+# The root of a mount namespace is a mount.
+mount("--bind", root, root)
 mount("-t", "tmpfs", "-o", "size=64m", "shm", root + "/dev/shm")
 if "gpu" in options:
     # Not every user may make devices; a bound one looks the same.
@@ -29,8 +31,11 @@ if "left" in options:
 if "full" in options:
     with open(root + "/dev/shm/segment", "wb") as file:
         file.write(bytes(60 << 20))
-os.chroot(root)
+os.mkdir(root + "/old")
+subprocess.run(["pivot_root", root, root + "/old"], check=True)
 os.chdir("/")
+if ctypes.CDLL(None).umount2(b"/old", 2) != 0:
+    sys.exit("the old root stays")
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
 listener.listen()
