@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// What stands in the canary file outside of the root, and in no other place.
 const CANARY: &str = "CANARY-7f3a91";
+/// A name that stands nowhere but outside, and that a probe would tell if it looked there.
+const CANARY_LIBRARY: &str = "libonnxruntime.so.7391.7391";
 /// For hangs, not for speed.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -89,7 +91,7 @@ const FOLDERS: &[&str] = &[
     "etc",
     "etc/ld.so.conf.d",
     "lib",
-    "opt/venv/lib/python3.11/site-packages",
+    "opt/venv/lib/python3.11/site-packages/onnxruntime/capi",
     "proc",
     "proc/self",
     "sys",
@@ -149,7 +151,7 @@ impl Scene {
         // Examined by another user where this one may do everything.
         std::fs::set_permissions(outer.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::create_dir_all(outer.path().join("outside")).unwrap();
-        for name in ["canary", "version", "os-release", "cgroup", "nvidia.conf", "cpu.max"] {
+        for name in ["canary", "version", "os-release", "cgroup", "nvidia.conf", "cpu.max", CANARY_LIBRARY] {
             std::fs::write(outer.path().join("outside").join(name), format!("{CANARY}\n")).unwrap();
         }
         std::fs::create_dir(outer.path().join("root")).unwrap();
@@ -235,6 +237,7 @@ fn examine(scene: &Scene, told: &str) -> Value {
     assert!(matches!(output.status.code(), Some(0..=2)), "{told}: {:?} {err}", output.status);
     for text in [&out, &err] {
         assert!(!text.contains(CANARY), "{told}: it read outside of the root: {text}");
+        assert!(!text.contains(CANARY_LIBRARY), "{told}: it looked outside of the root: {text}");
         assert!(!text.contains("root:x:0:0"), "{told}: it read /etc/passwd: {text}");
         assert!(!text.contains('\u{1b}'), "{told}: what it read steers the terminal: {text}");
     }

@@ -30,26 +30,28 @@ pub fn server_is_proxy(facts: &Facts) -> bool {
 }
 
 /// Whether the container's device rules keep its processes from opening the driver's nodes that are in it.
+///
+/// Rules of version 1 can be read; those of version 2 meet only who is inside, so from outside nothing is asked.
 pub fn gpu_nodes_forbidden(facts: &Facts) -> Result<bool, Unknown> {
     let container = &facts.container;
-    let inside = container.doctor_inside.known() == Some(&true);
-    let opens = &facts.device_nodes.opens;
-    let control = &facts.nvml.control_node_open;
+    if let (Some(rules), Some([_, ..])) =
+        (container.device_rules.known(), container.device_nodes.known().map(Vec::as_slice))
+    {
+        return Ok(!rules.iter().any(|rule| allows_nvidia(rule)));
+    }
+    if container.device_nodes.known().is_some_and(Vec::is_empty) {
+        return Ok(false);
+    }
+    if container.doctor_inside.known() != Some(&true) {
+        let detail = "whether a container may open its nodes shows inside it only: run gpu-doctor there (docker exec)";
+        return Err(Unknown::new(Why::NotAsked, detail));
+    }
+    let (opens, control) = (&facts.device_nodes.opens, &facts.nvml.control_node_open);
     let refused = opens.known().is_some_and(|opens| {
         opens.iter().any(|open| open.path.starts_with("/dev/nvidia") && open.result.known().is_some_and(is_eperm))
     });
-    if inside && (refused || control.known().is_some_and(is_eperm)) {
+    if refused || control.known().is_some_and(is_eperm) {
         return Ok(true);
-    }
-    if container.device_nodes.read()?.is_empty() {
-        return Ok(false);
-    }
-    if let Some(rules) = container.device_rules.known() {
-        return Ok(!rules.iter().any(|rule| allows_nvidia(rule)));
-    }
-    if container.doctor_inside.read()? == &false {
-        let detail = "whether a container may open its nodes shows inside it only: run gpu-doctor there (docker exec)";
-        return Err(Unknown::new(Why::NotAsked, detail));
     }
     // One of the two witnesses is enough: the control node is refused together with the others.
     control.read().map(|_| false).or_else(|unknown| opens.read().map(|_| false).map_err(|_| unknown))
@@ -62,8 +64,11 @@ fn is_eperm(result: &String) -> bool {
 /// Whether a rule of `devices.list` lets the driver's character devices (major number 195) be opened.
 fn allows_nvidia(rule: &str) -> bool {
     let mut words = rule.split_whitespace();
-    let (kind, numbers) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    kind == "a" || (kind == "c" && (numbers.starts_with("195:") || numbers.starts_with("*:")))
+    let mut word = || words.next().unwrap_or_default();
+    let (kind, numbers, access) = (word(), word(), word());
+    // `m` is to make nodes, which every container may; it opens none.
+    let opens = access.contains('r') && access.contains('w');
+    opens && (kind == "a" || (kind == "c" && (numbers.starts_with("195:") || numbers.starts_with("*:"))))
 }
 
 /// Whether libnvidia-ml is in the container and libcuda is not: then nvidia-smi works, and no CUDA program does.
@@ -123,11 +128,22 @@ pub fn shm_shortage(facts: &Facts) -> Result<&'static str, Unknown> {
     {
         return Ok("full");
     }
-    let needs = |process: &ServerProcess| process.command.known().is_some_and(|command| needs_shm(command));
-    if !facts.process.processes.known().is_some_and(|processes| processes.iter().any(needs)) {
+    let Some(size) = size.known() else {
+        let detail = "whether /dev/shm is too small for the server is judged only where its size can be read";
+        return Err(Unknown::new(Why::NotAsked, detail));
+    };
+    if size > &SHM_DEFAULT_BYTES {
         return Ok("none");
     }
-    Ok(if size.read()? <= &SHM_DEFAULT_BYTES { "needed" } else { "none" })
+    let needs = |process: &ServerProcess| process.command.known().is_some_and(|command| needs_shm(command));
+    if facts.process.processes.known().is_some_and(|processes| processes.iter().any(needs)) {
+        return Ok("needed");
+    }
+    match facts.server_log.sayings.reason() {
+        // A log that was to be read and could not be.
+        Some(unknown) if unknown.why != Why::NotAsked => Err(unknown.clone()),
+        _ => Ok("none"),
+    }
 }
 
 /// Whether a command is a Triton model in Python, or a model over several GPUs: both talk through shared memory.
@@ -161,4 +177,52 @@ pub fn throttling(facts: &Facts) -> Result<(f64, &'static str), Unknown> {
         return Err(Unknown::new(Why::NotAsked, detail));
     }
     Ok((share(throttled, periods), "since the control group was made"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn commands_that_share_memory_are_told_from_others() {
+        for command in [
+            "vllm serve m --tensor-parallel-size 2",
+            "vllm serve m -tp=8",
+            "python -m sglang.launch_server --tp 4",
+            "/opt/tritonserver/backends/python/triton_python_backend_stub /models/m/1/model.py triton_python_backend_shm_region_1",
+        ] {
+            assert!(needs_shm(command), "{command}");
+        }
+        for command in [
+            "uvicorn app:app --workers 4",
+            "vllm serve m --tensor-parallel-size 1",
+            "vllm serve m --tensor-parallel-size",
+            "vllm serve m -tp=many",
+            "cat triton_python_backend_stub",
+            "",
+        ] {
+            assert!(!needs_shm(command), "{command}");
+        }
+    }
+
+    #[test]
+    fn device_rules_are_read_as_the_kernel_writes_them() {
+        for rule in ["a *:* rwm", "c 195:* rw", "c 195:255 rwm", "c *:* rwm"] {
+            assert!(allows_nvidia(rule), "{rule}");
+        }
+        for rule in ["c 1:3 rwm", "b 195:* rw", "c 1950:* rw", "c", ""] {
+            assert!(!allows_nvidia(rule), "{rule}");
+        }
+        // Every container may make nodes; that is not to open them.
+        assert!(!allows_nvidia("c *:* m"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_judged(command in "(.|\n){0,200}", rule in "[a-c]? ?[0-9*:]{0,9} ?[rwm]{0,3}") {
+            let _ = needs_shm(&command);
+            prop_assert!(!allows_nvidia(&rule) || rule.contains('a') || rule.contains('c'));
+        }
+    }
 }
