@@ -6,6 +6,7 @@ mod ask;
 mod environment;
 pub mod isolation;
 mod jobs;
+mod json_record;
 mod runner;
 mod secret;
 mod tree;

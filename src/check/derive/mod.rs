@@ -16,6 +16,15 @@ pub use trouble::GpuTrouble;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown, room};
 use std::collections::BTreeMap;
+mod docker_daemon;
+mod gpu_sharing;
+mod image;
+mod image_requirement;
+mod start_failure;
+
+use gpu_sharing::DividedNode;
+use image::CpuImage;
+use start_failure::StartFailure;
 
 room! {
     /// What follows from the facts.
@@ -82,6 +91,22 @@ room! {
         pub single_hot_thread: bool,
         /// Highest mean utilization of a GPU while requests ran, percent.
         pub gpu_busy_percent: f64,
+        /// Known reasons why containers could not be started, in the words of the engine, of Kubernetes or of the log.
+        pub start_failures: Vec<StartFailure>,
+        /// Whether the container was seen to run in Docker Desktop's virtual machine, and not on Windows.
+        pub container_in_docker_desktop: bool,
+        /// The installation of Docker that was seen in use in place of the system's: `desktop`, `snap`; empty if none.
+        pub other_docker_daemon: String,
+        /// Whether the container was asked to have a GPU, by the engine's record.
+        pub container_asks_for_gpu: bool,
+        /// Whether this machine's driver meets what the image requires (`NVIDIA_REQUIRE_*`).
+        pub image_requirement_met: bool,
+        /// What the image requires, the beginning of it: `NVIDIA_REQUIRE_CUDA=cuda>=12.8`.
+        pub image_requirement: String,
+        /// Images of the deployment whose names say that they are built for the CPU.
+        pub cpu_images: Vec<CpuImage>,
+        /// Nodes whose GPUs are divided between more pods than there are GPUs.
+        pub oversubscribed_nodes: Vec<DividedNode>,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
         pub activity: String,
         /// The counters that say so, in words.
@@ -111,7 +136,7 @@ room! {
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke"];
+    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke", "docker", "kubernetes"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
@@ -155,6 +180,14 @@ impl Derived {
             other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
             server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
+            start_failures: start_failure::all(facts),
+            container_in_docker_desktop: Fact::Known(docker_daemon::in_desktop(facts)),
+            other_docker_daemon: Fact::Known(docker_daemon::other(facts).into()),
+            container_asks_for_gpu: image::asks_for_gpu(facts),
+            image_requirement_met: image_requirement::met(facts),
+            image_requirement: image_requirement::shown(facts),
+            cpu_images: image::for_cpu(facts),
+            oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),
             expectations_unmet: expectations::unmet(facts, expect),

@@ -1,7 +1,7 @@
 //! The process behind the server's port, from `/proc` alone: the server need not cooperate.
 
 mod code;
-mod command;
+pub(super) mod command;
 mod evidence;
 mod family;
 mod imports;
