@@ -34,8 +34,10 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("commands", "target", &["collect", "run"], "flags and config, joined"),
     ("probe", "ask", &["service"], "what the user asked about"),
     ("probe", "cuda", &["jobs"], "its job"),
+    ("probe", "device_nodes", &["jobs"], "its job"),
+    ("probe", "device_nodes", &["nvml"], "the control node as NVML meets it"),
     ("probe", "environment", &["container", "cuda", "onnxruntime", "process"], "the server's variables"),
-    ("probe", "isolation", &["cuda", "jobs", "nvml", "onnxruntime"], "foreign code runs in a child"),
+    ("probe", "isolation", &["cuda", "device_nodes", "jobs", "nvml", "onnxruntime"], "foreign code runs in a child"),
     ("probe", "model", &["onnxruntime"], "a placement is joined with the model's structure"),
     ("probe", "nvml", &["jobs"], "its jobs"),
     ("probe", "nvml", &["service"], "GPUs are sampled in step with the requests"),
@@ -44,7 +46,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "probe",
         "tree",
-        &["container", "host", "packages", "process"],
+        &["container", "device_nodes", "host", "packages", "process"],
         "every file of the examined tree is read through it",
     ),
     (

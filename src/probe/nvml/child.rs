@@ -1,6 +1,7 @@
 //! Job "nvml": everything in [`NvmlFacts`](crate::snapshot::NvmlFacts), reported one by one.
 
-use super::{LIBRARY, control_node, error, read};
+use super::{LIBRARY, error, read};
+use crate::probe::device_nodes;
 use crate::probe::isolation::{self, Reporter, library};
 use crate::snapshot::{Fact, Gpu, Unknown, Why};
 use nvml_wrapper::error::NvmlError;
@@ -12,7 +13,8 @@ use std::mem::ManuallyDrop;
 /// Reads everything, but for the GPUs whose indexes stand under `skip`.
 pub fn job(argument: &Value, reporter: &mut Reporter) -> Value {
     reporter.stage("opening /dev/nvidiactl");
-    reporter.fact("/control_node_open", &Fact::Known(control_node::open("/dev/nvidiactl")));
+    let opened = device_nodes::open_here("/dev/nvidiactl");
+    reporter.fact("/control_node_open", &Fact::Known(opened));
     let nvml = match open(reporter) {
         Ok(nvml) => nvml,
         Err(unknown) => return isolation::account(Some(&unknown)),
