@@ -40,8 +40,8 @@ pub fn device_nodes_refused(facts: &Facts) -> Result<Vec<String>, Unknown> {
         Fact::Known(_) if !speaks => return by_bits(facts),
         Fact::Known(opens) => opens,
     };
-    let refused: Vec<String> =
-        tried.iter().filter(|open| answered(open, &["EACCES"])).map(|o| o.path.clone()).collect();
+    let refused = tried.iter().map(|open| (open.path.as_str(), answered(open, &["EACCES"])));
+    let refused = shutting_out(refused.collect());
     match tried.iter().find_map(|open| open.result.reason()) {
         // A node that hangs may still be one that is permitted.
         Some(unknown) if refused.is_empty() => by_bits(facts).map_err(|_| unknown.clone()),
@@ -56,25 +56,38 @@ fn by_bits(facts: &Facts) -> Result<Vec<String>, Unknown> {
         return Ok(Vec::new());
     }
     let nodes = facts.host.device_nodes.read()?;
-    let closed: Vec<&DeviceNode> = nodes.iter().filter(|node| needed(&node.path) && bits(node, 0) != 6).collect();
+    let open_to_all = nodes.iter().all(|node| !needed(&node.path) || bits(node, 0) == 6);
     let room = &facts.device_nodes;
-    if closed.is_empty() || room.server_overrides_permissions.known() == Some(&true) {
+    if open_to_all || room.server_overrides_permissions.known() == Some(&true) {
         return Ok(Vec::new());
     }
     let (uid, gids) = (*room.server_uid.read()?, room.server_gids.read()?);
     // The first class that fits decides, as in path_resolution(7).
-    let shut = |node: &&&DeviceNode| {
+    let shut = |node: &DeviceNode| {
         let class = if node.uid == uid { 6 } else { 3 * u32::from(gids.contains(&node.gid)) };
         bits(node, class) != 6
     };
-    Ok(closed.iter().filter(shut).map(|node| node.path.clone()).collect())
+    Ok(shutting_out(nodes.iter().filter(|node| needed(&node.path)).map(|n| (n.path.as_str(), shut(n))).collect()))
+}
+
+/// The refused ones among nodes, if they keep a program from every GPU: a GPU that is kept from it while another is not may
+/// be so on purpose.
+fn shutting_out(nodes: Vec<(&str, bool)>) -> Vec<String> {
+    let (gpus, shared): (Vec<_>, Vec<_>) = nodes.iter().partition(|(path, _)| is_gpu(path));
+    let all_gpus = !gpus.is_empty() && gpus.iter().all(|(_, refused)| *refused);
+    if !all_gpus && !shared.iter().any(|(_, refused)| *refused) {
+        return Vec::new();
+    }
+    nodes.iter().filter(|(_, refused)| *refused).map(|(path, _)| path.to_string()).collect()
 }
 
 /// Nodes without which nothing computes: the control node, the memory node, and a GPU's own.
 fn needed(path: &str) -> bool {
-    let number =
-        path.strip_prefix("/dev/nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    number || path == UVM_NODE || path == "/dev/nvidiactl"
+    is_gpu(path) || path == UVM_NODE || path == "/dev/nvidiactl"
+}
+
+fn is_gpu(path: &str) -> bool {
+    path.strip_prefix("/dev/nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Read and write permission of one class, whose lowest bit is `shift`.
@@ -137,5 +150,28 @@ pub fn cuda_asked_for_server(facts: &Facts) -> Fact<bool> {
         Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => Fact::Known(true),
         Fact::Unknown(_) if !own_is_set => Fact::Known(true),
         Fact::Unknown(unknown) => Fact::Unknown(unknown.clone()),
+    }
+}
+
+/// Whether the host's dynamic linker finds no usable libcuda.so.1, with the server's variables, while NVML shows that the
+/// driver works. Containers are left to their own stage: there the library comes with the way the container was started.
+pub fn libcuda_missing(facts: &Facts) -> Result<bool, Unknown> {
+    let mapped = facts.process.gpu_libraries.known();
+    if mapped.is_some_and(|libraries| libraries.contains_key("cuda_driver")) {
+        return Ok(false);
+    }
+    if !facts.cuda.status.read()?.starts_with("library") || facts.nvml.status.read()? != "ok" {
+        return Ok(false);
+    }
+    if facts.nvml.gpus.read()?.is_empty() || !*facts.host.nvidia_module_loaded.read()? {
+        return Ok(false);
+    }
+    if facts.container.kind.read()? != "none" {
+        return Ok(false);
+    }
+    // LD_LIBRARY_PATH may lead the server to one that the doctor does not see.
+    match &facts.process.environment {
+        Fact::Known(_) | Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => Ok(true),
+        Fact::Unknown(unknown) => Err(unknown.clone()),
     }
 }

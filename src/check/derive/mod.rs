@@ -27,6 +27,8 @@ room! {
         pub uvm_loads_on_demand: bool,
         /// Whether what CUDA said is what it would say to the server: known not to be only where that could be told.
         pub cuda_asked_for_server: bool,
+        /// Whether the dynamic linker finds no usable libcuda.so.1 for the server, on a host whose driver works.
+        pub libcuda_missing: bool,
         /// Whether onnxruntime's CUDA provider was seen to load, in the server's process or for the doctor.
         pub cuda_provider_seen_to_load: bool,
         /// Whether the GPU was seen to work for the server: a counter rose with the requests.
@@ -69,6 +71,7 @@ impl Derived {
             uvm_missing: driver::uvm_missing(facts).into(),
             uvm_loads_on_demand: Fact::Known(driver::uvm_loads_on_demand(facts)),
             cuda_asked_for_server: driver::cuda_asked_for_server(facts),
+            libcuda_missing: driver::libcuda_missing(facts).into(),
             cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),
             rejected_for_unknown_reason: server::rejected_for_unknown_reason(facts),
             gpu_seen_working: Fact::Known(activity.as_deref() == Ok("active")),
