@@ -1,7 +1,7 @@
 //! The jobs that run in a child: every place where foreign code is loaded.
 
 use super::isolation::{self, Reporter};
-use super::{cuda, nvml, onnxruntime, smoke};
+use super::{cuda, device_nodes, nvml, onnxruntime, smoke};
 use serde_json::Value;
 
 /// A job takes its argument, names its stages as it goes, and returns its result.
@@ -9,6 +9,7 @@ type Job = fn(&Value, &mut Reporter) -> Value;
 
 /// Every job by name.
 const JOBS: &[(&str, Job)] = &[
+    ("device-nodes", device_nodes::child::job),
     ("nvml", nvml::child::job),
     ("nvml-samples", nvml::sampling::job),
     ("cuda", cuda::child::job),

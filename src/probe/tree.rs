@@ -3,7 +3,7 @@
 use crate::snapshot::{Unknown, Why};
 use std::ffi::CString;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -118,6 +118,17 @@ impl Tree {
     /// The first `cap` bytes of a regular file, like [`Tree::read`].
     pub fn head(&self, path: impl AsRef<Path>, cap: usize) -> Result<String, Unknown> {
         self.read_some(path.as_ref(), cap).map(|(text, _)| text)
+    }
+
+    /// The last `cap` bytes of a regular file.
+    pub fn tail(&self, path: impl AsRef<Path>, cap: usize) -> Result<Vec<u8>, Unknown> {
+        let path = path.as_ref();
+        let mut file = self.open(path)?;
+        let mut bytes = Vec::new();
+        let length = file.metadata().map_err(|error| self.io(&error, path))?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(cap as u64))).map_err(|error| self.io(&error, path))?;
+        file.take(cap as u64).read_to_end(&mut bytes).map_err(|error| self.io(&error, path))?;
+        Ok(bytes)
     }
 
     fn read_some(&self, path: &Path, cap: usize) -> Result<(String, bool), Unknown> {
@@ -335,6 +346,8 @@ mod tests {
         file.set_len(1 << 40).unwrap();
         assert_eq!(tree.read("huge", 1000).unwrap_err().why, Why::Malformed);
         assert_eq!(tree.head("huge", 1000).unwrap().len(), 1000);
+        assert_eq!(tree.tail("huge", 1000).unwrap().len(), 1000);
+        assert_eq!(tree.tail("etc/name", 4).unwrap(), b"side");
     }
 
     #[test]

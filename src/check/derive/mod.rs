@@ -3,6 +3,7 @@
 mod activity;
 mod container;
 mod expectations;
+mod driver;
 mod gpu;
 mod memory;
 mod port;
@@ -33,6 +34,21 @@ room! {
         pub gpu_visible: bool,
         /// Whether the kernel module and the driver's libraries are of different versions.
         pub driver_versions_differ: bool,
+        /// Kernel drivers other than NVIDIA's that hold an NVIDIA GPU on the bus: `nouveau`, `vfio-pci`.
+        pub other_drivers_bound: Vec<String>,
+        /// Whether NVML or CUDA was seen to list a GPU. Not seen is no proof that they would not.
+        pub driver_seen_to_list_gpu: bool,
+        /// Device nodes that permission bits keep from the server, or from the doctor where no server was named. Empty also
+        /// where the server's container has nodes of its own that were not opened.
+        pub device_nodes_refused: Vec<String>,
+        /// Whether CUDA's memory module or its device node is missing, and CUDA fails the way it does without.
+        pub uvm_missing: bool,
+        /// Whether a program that starts CUDA loads that module by itself, through `nvidia-modprobe`.
+        pub uvm_loads_on_demand: bool,
+        /// Whether what CUDA said is what it would say to the server: known not to be only where that could be told.
+        pub cuda_asked_for_server: bool,
+        /// Whether the dynamic linker finds no usable libcuda.so.1 for the server, on a host whose driver works.
+        pub libcuda_missing: bool,
         /// Whether onnxruntime's CUDA provider was seen to load, in the server's process or for the doctor.
         pub cuda_provider_seen_to_load: bool,
         /// Whether the GPU was seen to work for the server: a counter rose with the requests.
@@ -173,6 +189,13 @@ impl Derived {
             gpu_busy_percent: memory::busy_percent(facts, &gpu_visible).into(),
             gpu_visible,
             driver_versions_differ: gpu::versions_differ(facts),
+            other_drivers_bound: driver::other_drivers_bound(facts),
+            driver_seen_to_list_gpu: Fact::Known(driver::seen_to_list_gpu(facts)),
+            device_nodes_refused: driver::device_nodes_refused(facts).into(),
+            uvm_missing: driver::uvm_missing(facts).into(),
+            uvm_loads_on_demand: Fact::Known(driver::uvm_loads_on_demand(facts)),
+            cuda_asked_for_server: driver::cuda_asked_for_server(facts),
+            libcuda_missing: driver::libcuda_missing(facts).into(),
             cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),
             rejected_for_unknown_reason: server::rejected_for_unknown_reason(facts),
             gpu_seen_working: Fact::Known(activity.as_deref() == Ok("active")),

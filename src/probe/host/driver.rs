@@ -2,11 +2,13 @@
 
 use super::SMALL_FILE_BYTES;
 use crate::probe::tree::Tree;
-use crate::snapshot::{Unknown, Why};
+use crate::snapshot::{Fact, Unknown, Why};
 use regex::Regex;
 use std::sync::LazyLock;
 
 const VERSION_FILE: &str = "proc/driver/nvidia/version";
+
+const PARAMETERS_FILE: &str = "proc/driver/nvidia/params";
 
 /// Whether a kernel module is loaded, by `/sys/module`, `/proc/modules` or, for `nvidia`, the driver's version file.
 pub fn module_loaded(tree: &Tree, module: &str) -> Result<bool, Unknown> {
@@ -38,6 +40,33 @@ pub fn version(tree: &Tree) -> Result<String, Unknown> {
         let first: String = text.lines().next().unwrap_or_default().chars().take(120).collect();
         Unknown::new(Why::Malformed, format!("/{VERSION_FILE}: no version in \"{first}\""))
     })
+}
+
+/// What the driver gives to the device nodes that it makes.
+pub struct NodeParameters {
+    pub uid: Fact<u64>,
+    pub gid: Fact<u64>,
+    /// Octal.
+    pub mode: Fact<String>,
+}
+
+/// The parameters in force, from the loaded module's list (`Name: value` a line, in decimal).
+pub fn node_parameters(tree: &Tree) -> NodeParameters {
+    let text = tree.head(PARAMETERS_FILE, SMALL_FILE_BYTES);
+    let number = |name: &str| {
+        let text = text.as_ref().map_err(Unknown::clone)?;
+        parameter(text, name)
+            .ok_or_else(|| Unknown::new(Why::Malformed, format!("/{PARAMETERS_FILE} has no number for {name}")))
+    };
+    NodeParameters {
+        uid: number("DeviceFileUID").map(u64::from).into(),
+        gid: number("DeviceFileGID").map(u64::from).into(),
+        mode: number("DeviceFileMode").map(|mode| format!("{mode:04o}")).into(),
+    }
+}
+
+fn parameter(text: &str, name: &str) -> Option<u32> {
+    text.lines().find_map(|line| line.split_once(':').filter(|(left, _)| left.trim() == name)?.1.trim().parse().ok())
 }
 
 /// The version in the driver's version file. Known wordings of its first line:
@@ -73,6 +102,15 @@ mod tests {
         assert_eq!(of(arm).as_deref(), Some("540.3.0"));
         assert_eq!(of("NVRM version: NVIDIA UNIX x86_64 Kernel Module").as_deref(), None);
         assert_eq!(of("").as_deref(), None, "the compiler's version is not the driver's");
+    }
+
+    #[test]
+    fn parameters_are_numbers_by_name() {
+        let text =
+            "Mobile: 4294967295\nModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 44\nDeviceFileMode: 432\n";
+        assert_eq!(parameter(text, "DeviceFileGID"), Some(44));
+        assert_eq!(parameter(text, "DeviceFileMode"), Some(0o660));
+        assert_eq!(parameter("DeviceFileMode: rw\n", "DeviceFileMode"), None);
     }
 
     proptest! {

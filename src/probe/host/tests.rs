@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-fn write(root: &Path, path: &str, text: &str) {
+pub fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
-fn link(root: &Path, path: &str, target: &str) {
+pub fn link(root: &Path, path: &str, target: &str) {
     fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
     symlink(target, root.join(path)).unwrap();
 }

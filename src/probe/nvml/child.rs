@@ -1,7 +1,8 @@
 //! Job "nvml": everything in [`NvmlFacts`](crate::snapshot::NvmlFacts), reported one by one.
 
 use super::gpu::GpuReading;
-use super::{LIBRARY, control_node, error, namespace};
+use super::{LIBRARY, error, namespace};
+use crate::probe::device_nodes;
 use crate::probe::isolation::{self, Reporter, library};
 use crate::snapshot::{Fact, Gpu, Unknown, Why};
 use nvml_wrapper::Nvml;
@@ -12,7 +13,8 @@ use std::mem::ManuallyDrop;
 /// Reads everything, but for the GPUs whose indexes stand under `skip`.
 pub fn job(argument: &Value, reporter: &mut Reporter) -> Value {
     reporter.stage("opening /dev/nvidiactl");
-    reporter.fact("/control_node_open", &Fact::Known(control_node::open("/dev/nvidiactl")));
+    let opened = device_nodes::open_here("/dev/nvidiactl");
+    reporter.fact("/control_node_open", &Fact::Known(opened));
     reporter.fact("/source", &Fact::Known(LIBRARY));
     reporter.fact("/host_pid_namespace", &namespace::is_first("/proc/self/ns/pid"));
     let nvml = match open(reporter) {

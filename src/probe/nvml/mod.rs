@@ -1,7 +1,6 @@
 //! The driver's management library, asked in a child.
 
 pub(super) mod child;
-mod control_node;
 mod error;
 mod gpu;
 mod health;
