@@ -34,8 +34,9 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("commands", "target", &["collect", "run"], "flags and config, joined"),
     ("probe", "ask", &["service"], "what the user asked about"),
     ("probe", "cuda", &["jobs"], "its job"),
-    ("probe", "environment", &["container", "cuda", "onnxruntime", "process"], "the server's variables"),
+    ("probe", "environment", &["container", "cuda", "linker", "onnxruntime", "process"], "the server's variables"),
     ("probe", "isolation", &["cuda", "jobs", "nvml", "onnxruntime"], "foreign code runs in a child"),
+    ("probe", "linker", &["onnxruntime"], "what the CUDA provider needs is walked like any runtime"),
     ("probe", "model", &["onnxruntime"], "a placement is joined with the model's structure"),
     ("probe", "nvml", &["jobs"], "its jobs"),
     ("probe", "nvml", &["service"], "GPUs are sampled in step with the requests"),
@@ -44,7 +45,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "probe",
         "tree",
-        &["container", "host", "packages", "process"],
+        &["container", "host", "linker", "onnxruntime", "packages", "process"],
         "every file of the examined tree is read through it",
     ),
     (

@@ -25,6 +25,15 @@ impl Tree {
         Self { root: root.into() }
     }
 
+    /// The file system as a process sees it; the doctor's own if it is the same.
+    pub fn of_process(pid: u64) -> Self {
+        let link = |path: String| std::fs::read_link(path).ok();
+        let same_mounts =
+            link(format!("/proc/{pid}/ns/mnt")).is_some_and(|of| link("/proc/self/ns/mnt".into()) == Some(of));
+        let same_root = link(format!("/proc/{pid}/root")).is_some_and(|root| root == Path::new("/"));
+        if same_mounts && same_root { Self::new("/") } else { Self::new(format!("/proc/{pid}/root")) }
+    }
+
     /// Whether this is the whole file system of the doctor.
     pub fn is_whole(&self) -> bool {
         self.root == Path::new("/")
@@ -124,7 +133,7 @@ impl Tree {
     }
 
     /// Opens a regular file. A FIFO or a device is refused before and, should it be swapped in between, after opening.
-    fn open(&self, path: &Path) -> Result<File, Unknown> {
+    pub fn open(&self, path: &Path) -> Result<File, Unknown> {
         let irregular = || Unknown::new(Why::Malformed, format!("{}: not a regular file", self.shown(path)));
         let resolved = self.outside(&self.resolve(path)?);
         if !resolved.symlink_metadata().map_err(|error| self.io(&error, path))?.is_file() {

@@ -2,6 +2,7 @@
 
 mod activity;
 mod gpu;
+mod linker;
 mod server;
 
 use crate::snapshot::{Fact, Facts, room};
@@ -27,6 +28,14 @@ room! {
         pub onnxruntime_without_cuda: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
         pub rejected_for_unknown_reason: bool,
+        /// Runtimes whose CUDA is of a later major version than the driver supports.
+        pub runtimes_too_new_for_driver: Vec<linker::TooNew>,
+        /// Folders from which one process of the server has libraries of one major version of cuDNN, if there are several.
+        pub cudnn_split_folders: Vec<String>,
+        /// Whether the toolkit's stub of libcuda stands where the driver's library should.
+        pub cuda_stub_in_place: bool,
+        /// Whether CUDA's forward compatibility library is in place and the driver or the card refuses it.
+        pub cuda_compat_refused: bool,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
         pub activity: String,
         /// The counters that say so, in words.
@@ -37,7 +46,7 @@ room! {
 impl Derived {
     /// Rooms that the derived facts are made from.
     pub const NEEDS: &'static [&'static str] =
-        &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
+        &["host", "nvml", "cuda", "process", "packages", "linker", "ort", "request", "execution"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts) -> Derived {
@@ -46,9 +55,15 @@ impl Derived {
             Ok((verdict, because)) => (Ok(verdict.to_string()), Ok(because)),
             Err(unknown) => (Err(unknown.clone()), Err(unknown)),
         };
+        let driver_versions_differ = gpu::versions_differ(facts);
+        let gpu_in_use = activity.as_deref() == Ok("active") || server::device_node_seen_open(facts);
         Derived {
             gpu_visible,
-            driver_versions_differ: gpu::versions_differ(facts),
+            runtimes_too_new_for_driver: linker::too_new_for_driver(facts),
+            cudnn_split_folders: linker::cudnn_split_folders(facts),
+            cuda_stub_in_place: linker::stub_in_place(facts),
+            cuda_compat_refused: linker::compat_refused(facts, &driver_versions_differ, gpu_in_use),
+            driver_versions_differ,
             cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),
             rejected_for_unknown_reason: server::rejected_for_unknown_reason(facts),
             gpu_seen_working: Fact::Known(activity.as_deref() == Ok("active")),
