@@ -15,8 +15,6 @@ pub struct Expression {
     program: Program,
     /// Paths of facts, with `[]` for "of any element".
     pub paths: BTreeSet<String>,
-    /// The paths of each part that `&&` joins at the top: the expression is true only if every part is.
-    pub conjuncts: Vec<BTreeSet<String>>,
     /// How deep list macros are nested.
     pub depth: usize,
 }
@@ -35,24 +33,58 @@ pub enum Truth {
     Undetermined(String),
 }
 
+/// What leaves an expression undetermined: its parts that are undetermined themselves.
+#[derive(Debug, PartialEq)]
+pub enum Open {
+    /// The paths of a part that is not joined of others.
+    Paths(BTreeSet<String>),
+    /// Parts joined by `&&`: true only if every one is.
+    All(Vec<Open>),
+    /// Parts joined by `||`.
+    Any(Vec<Open>),
+}
+
 impl Expression {
     /// Compiles an expression.
     pub fn compile(source: &str) -> Result<Expression, String> {
         let program = Env::stdlib().compile(source).map_err(|error| format!("\"{source}\": {error}"))?;
         let (mut paths, mut depth) = (BTreeSet::new(), 0);
         walk(program.expression(), &BTreeMap::new(), &mut paths, 0, &mut depth);
-        let mut conjuncts = Vec::new();
-        split(program.expression(), &mut conjuncts);
-        Ok(Expression { program, paths, conjuncts, depth })
+        Ok(Expression { program, paths, depth })
     }
 
     /// Evaluates the expression.
     pub fn evaluate(&self, values: &Values) -> Truth {
-        match self.program.execute(&values.0) {
-            Ok(Cel::Bool(true)) => Truth::True,
-            Ok(Cel::Bool(false)) => Truth::False,
-            Ok(other) => Truth::Undetermined(format!("the condition gives {other:?}, not true or false")),
-            Err(error) => Truth::Undetermined(error.to_string()),
+        truth(self.program.expression(), values)
+    }
+
+    /// What leaves it undetermined. A part that is true or false however the missing facts read is not among it.
+    pub fn open(&self, values: &Values) -> Open {
+        open(self.program.expression(), values)
+    }
+}
+
+fn truth(expr: &IdedExpr, values: &Values) -> Truth {
+    match Cel::resolve(expr, &values.0) {
+        Ok(Cel::Bool(true)) => Truth::True,
+        Ok(Cel::Bool(false)) => Truth::False,
+        Ok(other) => Truth::Undetermined(format!("the condition gives {other:?}, not true or false")),
+        Err(error) => Truth::Undetermined(error.to_string()),
+    }
+}
+
+fn open(expr: &IdedExpr, values: &Values) -> Open {
+    let parts = |args: &[IdedExpr]| {
+        let undetermined = args.iter().filter(|part| matches!(truth(part, values), Truth::Undetermined(_)));
+        undetermined.map(|part| open(part, values)).collect()
+    };
+    match &expr.expr {
+        Expr::Call(call) if call.func_name == "_&&_" => Open::All(parts(&call.args)),
+        Expr::Call(call) if call.func_name == "_||_" => Open::Any(parts(&call.args)),
+        _ => {
+            let mut paths = BTreeSet::new();
+            walk(expr, &BTreeMap::new(), &mut paths, 0, &mut 0);
+            Open::Paths(paths)
         }
     }
 }
@@ -82,18 +114,6 @@ fn to_cel(value: &Value) -> Cel {
         Value::Array(items) => items.iter().map(to_cel).collect::<Vec<_>>().into(),
         Value::Object(fields) => {
             fields.iter().map(|(name, value)| (name.clone(), to_cel(value))).collect::<HashMap<String, Cel>>().into()
-        }
-    }
-}
-
-/// The paths of each part of a conjunction.
-fn split(expr: &IdedExpr, conjuncts: &mut Vec<BTreeSet<String>>) {
-    match &expr.expr {
-        Expr::Call(call) if call.func_name == "_&&_" => call.args.iter().for_each(|part| split(part, conjuncts)),
-        _ => {
-            let mut paths = BTreeSet::new();
-            walk(expr, &BTreeMap::new(), &mut paths, 0, &mut 0);
-            conjuncts.push(paths);
         }
     }
 }
@@ -180,10 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn conjuncts_are_the_parts_joined_at_the_top() {
-        let parts = Expression::compile("a.x && (b.y || c.z) && !d.w").unwrap().conjuncts;
-        let parts: Vec<Vec<&str>> = parts.iter().map(|paths| paths.iter().map(String::as_str).collect()).collect();
-        assert_eq!(parts, [vec!["a.x"], vec!["b.y", "c.z"], vec!["d.w"]]);
+    fn only_undetermined_parts_leave_it_open() {
+        let values = Values::new(&json!({"a": {"yes": true, "no": false}}));
+        let open = |source: &str| Expression::compile(source).unwrap().open(&values);
+        let paths = |path: &str| Open::Paths(BTreeSet::from([path.to_string()]));
+        assert_eq!(open("a.gone || (a.no && b.gone)"), Open::Any(vec![paths("a.gone")]));
+        assert_eq!(open("(a.yes || b.gone) && a.gone"), Open::All(vec![paths("a.gone")]));
+        let both = Open::All(vec![paths("a.gone"), paths("b.gone")]);
+        assert_eq!(open("c.gone || (a.gone && b.gone)"), Open::Any(vec![paths("c.gone"), both]));
     }
 
     #[test]

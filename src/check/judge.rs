@@ -1,6 +1,6 @@
 //! Puts every check to the facts.
 
-use super::expr::{Expression, Truth, Values};
+use super::expr::{Expression, Open, Truth, Values};
 use super::load::{Check, Checks};
 use super::spec::{Severity, Step};
 use super::template::render;
@@ -108,29 +108,39 @@ fn verdict(when: &Expression, stage: Stage, snapshot: &Snapshot, view: &View, va
         Truth::False => return Verdict::Clear,
         Truth::Undetermined(said) => said,
     };
-    let mut missing: Vec<(String, Unknown)> = Vec::new();
-    for path in &when.paths {
-        // A path into a list or record that is itself unknown has its reason above it.
-        missing.extend(view.unknown_at(path).cloned());
-    }
-    missing.sort_by(|a, b| a.0.cmp(&b.0));
-    missing.dedup();
+    let missing = missing(&when.open(values), view);
     if missing.is_empty() {
         let unknown = Unknown::new(Why::Unsupported, format!("the condition could not be evaluated: {said}"));
         return Verdict::Unknown(vec![(when.paths.iter().cloned().collect::<Vec<_>>().join(", "), unknown)]);
-    }
-    // What must be true for the check to hold was not asked about: the other missing facts cannot make it hold.
-    for paths in &when.conjuncts {
-        let missing: Vec<_> = paths.iter().flat_map(|path| view.unknown_at(path)).collect();
-        if !missing.is_empty() && missing.iter().all(|(_, unknown)| unknown.why == Why::NotAsked) {
-            return Verdict::NotApplicable(missing[0].1.detail.clone());
-        }
     }
     let asked: Vec<_> = missing.iter().filter(|(_, unknown)| unknown.why != Why::NotAsked).cloned().collect();
     match asked.is_empty() {
         true => Verdict::NotApplicable(missing[0].1.detail.clone()),
         false => Verdict::Unknown(asked),
     }
+}
+
+/// The missing facts that keep a condition from being true or false, each with its reason.
+fn missing(open: &Open, view: &View) -> Vec<(String, Unknown)> {
+    let mut missing: Vec<(String, Unknown)> = match open {
+        // A path into a list or record that is itself unknown has its reason above it.
+        Open::Paths(paths) => paths.iter().flat_map(|path| view.unknown_at(path)).cloned().collect(),
+        Open::All(parts) => {
+            let parts: Vec<_> = parts.iter().map(|part| self::missing(part, view)).collect();
+            // What must be true for the check to hold was not asked about: the other missing facts cannot make it hold.
+            let unasked = |part: &&Vec<(String, Unknown)>| {
+                !part.is_empty() && part.iter().all(|(_, unknown)| unknown.why == Why::NotAsked)
+            };
+            match parts.iter().find(unasked) {
+                Some(part) => part.clone(),
+                None => parts.concat(),
+            }
+        }
+        Open::Any(parts) => parts.iter().flat_map(|part| self::missing(part, view)).collect(),
+    };
+    missing.sort_by(|a, b| a.0.cmp(&b.0));
+    missing.dedup();
+    missing
 }
 
 fn evidence(path: &str, view: &View) -> Evidence {

@@ -28,6 +28,15 @@ impl Tree {
         Self { root: root.into() }
     }
 
+    /// The file system as a process sees it; the doctor's own if it is the same.
+    pub fn of_process(pid: u64) -> Self {
+        let link = |path: String| std::fs::read_link(path).ok();
+        let same_mounts =
+            link(format!("/proc/{pid}/ns/mnt")).is_some_and(|of| link("/proc/self/ns/mnt".into()) == Some(of));
+        let same_root = link(format!("/proc/{pid}/root")).is_some_and(|root| root == Path::new("/"));
+        if same_mounts && same_root { Self::new("/") } else { Self::new(format!("/proc/{pid}/root")) }
+    }
+
     /// Whether this is the whole file system of the doctor.
     pub fn is_whole(&self) -> bool {
         self.root == Path::new("/")

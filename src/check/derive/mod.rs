@@ -7,6 +7,7 @@ mod driver;
 mod gpu;
 mod memory;
 mod port;
+mod linker;
 mod server;
 mod state;
 mod health;
@@ -123,6 +124,14 @@ room! {
         pub cpu_images: Vec<CpuImage>,
         /// Nodes whose GPUs are divided between more pods than there are GPUs.
         pub oversubscribed_nodes: Vec<DividedNode>,
+        /// Runtimes whose CUDA is of a later major version than the driver supports.
+        pub runtimes_too_new_for_driver: Vec<linker::TooNew>,
+        /// Folders from which one process of the server has libraries of one major version of cuDNN, if there are several.
+        pub cudnn_split_folders: Vec<String>,
+        /// Whether the toolkit's stub of libcuda stands where the driver's library should.
+        pub cuda_stub_in_place: bool,
+        /// Whether CUDA's forward compatibility library is in place and the driver or the card refuses it.
+        pub cuda_compat_refused: bool,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
         pub activity: String,
         /// The counters that say so, in words.
@@ -152,7 +161,7 @@ room! {
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke", "docker", "kubernetes"];
+    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke", "docker", "kubernetes", "linker"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
@@ -165,6 +174,8 @@ impl Derived {
         let (port_rivals, port_rivals_because) = told(port::rivals(facts));
         let (engine_state, engine_state_because) = told(state::engine(facts));
         let (gpu_memory_trend, gpu_memory_trend_because) = told(memory::trend(facts, &gpu_visible));
+        let driver_versions_differ = gpu::versions_differ(facts);
+        let gpu_in_use = activity.as_deref() == Ok("active") || server::device_node_seen_open(facts);
         Derived {
             server_is_proxy: Fact::Known(container::server_is_proxy(facts)),
             gpu_nodes_forbidden: container::gpu_nodes_forbidden(facts).into(),
@@ -196,6 +207,11 @@ impl Derived {
             uvm_loads_on_demand: Fact::Known(driver::uvm_loads_on_demand(facts)),
             cuda_asked_for_server: driver::cuda_asked_for_server(facts),
             libcuda_missing: driver::libcuda_missing(facts).into(),
+            runtimes_too_new_for_driver: linker::too_new_for_driver(facts),
+            cudnn_split_folders: linker::cudnn_split_folders(facts),
+            cuda_stub_in_place: linker::stub_in_place(facts),
+            cuda_compat_refused: linker::compat_refused(facts, &driver_versions_differ, gpu_in_use),
+            driver_versions_differ,
             cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),
             rejected_for_unknown_reason: server::rejected_for_unknown_reason(facts),
             gpu_seen_working: Fact::Known(activity.as_deref() == Ok("active")),

@@ -2,15 +2,11 @@
 
 mod attribution;
 pub mod child;
-mod elf;
 mod error_text;
 mod find;
-mod ld_cache;
-mod needed;
 mod placement;
 mod placement_log;
 mod providers;
-mod wheels;
 
 use super::Probe;
 use crate::snapshot::Stage;
@@ -21,7 +17,7 @@ pub const PROVIDERS: Probe = Probe {
     id: "onnxruntime",
     stage: Stage::Runtime,
     rooms: &["ort"],
-    needs: &["process", "packages"],
+    needs: &["process", "packages", "linker"],
     this_machine: true,
     budget: Duration::from_secs(15),
     run: providers::run,

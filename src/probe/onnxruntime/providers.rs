@@ -1,8 +1,9 @@
 //! Probe `onnxruntime`: the library, its version, its providers, and whether CUDA works in it.
 
 use super::find::{self, Found};
-use super::needed::{self, Search};
 use crate::probe::isolation::{self, Report};
+use crate::probe::linker::{Deployment, needed, search};
+use crate::probe::tree::Tree;
 use crate::probe::{Context, Ran, environment};
 use crate::snapshot::{Fact, Facts, MissingLibrary, OrtFacts, Room, Unknown, Why};
 use serde_json::{Value, json};
@@ -23,13 +24,13 @@ pub fn run(context: &Context, facts: &mut Facts) -> Ran {
     let Found { library, found_by } = match find::find(context, facts) {
         Ok(found) => found,
         Err(unknown) => {
-            facts.ort = OrtFacts::all_unknown(&unknown);
+            facts.ort = unloadable(context, facts, &unknown);
             return Ran::from(&unknown);
         }
     };
     let cuda_library = beside(&library);
     let missing = match &cuda_library {
-        Ok(path) => missing(path, &library, facts),
+        Ok(path) => missing(path, context, facts),
         Err(unknown) => Err(unknown.clone()),
     };
     let argument = json!({ "library": library.display().to_string() });
@@ -99,13 +100,50 @@ fn beside(library: &Path) -> Result<PathBuf, Unknown> {
     }
 }
 
-fn missing(cuda_library: &Path, library: &Path, facts: &Facts) -> Result<Vec<MissingLibrary>, Unknown> {
-    let mut sites: Vec<PathBuf> =
-        facts.packages.site_packages.known().into_iter().flatten().map(PathBuf::from).collect();
-    // Of site-packages/onnxruntime/capi/libonnxruntime.so.
-    sites.extend(library.ancestors().nth(3).filter(|path| path.ends_with("site-packages")).map(Path::to_path_buf));
-    let search = Search::of_machine(environment::value(facts, "LD_LIBRARY_PATH").as_deref());
-    needed::missing(cuda_library, &search, &needed::usual_folders(&sites, Path::new("/usr/local")))
+/// Every library that the provider needs and the deployment's dynamic linker would not find.
+fn missing(cuda_library: &Path, context: &Context, facts: &Facts) -> Result<Vec<MissingLibrary>, Unknown> {
+    let deployment = Deployment::of(context, facts);
+    // The folder of NVIDIA's packages lies beside onnxruntime's: site-packages/onnxruntime/capi/PROVIDER.
+    let site = |provider: &Path| {
+        provider.ancestors().nth(3).filter(|path| path.ends_with("site-packages")).map(Path::to_path_buf)
+    };
+    if let Some(inside) = deployment.inside(cuda_library) {
+        let mut elsewhere = deployment.elsewhere.clone();
+        elsewhere.extend(search::nvidia_folders(&deployment.search.tree, site(&inside).as_slice()));
+        return needed::missing(&inside, &deployment.search, &elsewhere);
+    }
+    // A library of the doctor's own file system, which the server does not see.
+    let search = search::Search::new(Tree::new("/"), environment::value(facts, "LD_LIBRARY_PATH").as_deref());
+    let elsewhere = search::usual_folders(&search.tree, site(cuda_library).as_slice(), Path::new("/usr/local"));
+    needed::missing(cuda_library, &search, &elsewhere)
+}
+
+/// What the files tell of an onnxruntime that no other program can load (Python packages before 1.19): its CUDA provider
+/// and what that one lacks. All else is unknown for the given reason.
+fn unloadable(context: &Context, facts: &Facts, unknown: &Unknown) -> OrtFacts {
+    let mut ort = OrtFacts::all_unknown(unknown);
+    let runtimes = facts.linker.runtimes.known().map(Vec::as_slice).unwrap_or_default();
+    let runtime = runtimes.iter().find(|runtime| runtime.name == "onnxruntime");
+    let named =
+        context.ask.onnxruntime.iter().flat_map(|place| ["", "onnxruntime/capi", "capi"].map(|f| place.join(f)));
+    let beside = context.ask.onnxruntime.iter().filter_map(|place| Some(place.parent()?.to_path_buf()));
+    let mut places = named.chain(beside).map(|folder| folder.join(CUDA_LIBRARY)).filter(|path| path.is_file());
+    let installed =
+        runtime.filter(|_| context.ask.onnxruntime.is_none()).map(|runtime| PathBuf::from(&runtime.library));
+    let (Why::Unsupported, Some(provider)) = (unknown.why, places.next().or(installed)) else { return ort };
+    ort.missing_libraries = missing(&provider, context, facts).into();
+    ort.cuda_provider_library = Fact::Known(provider.display().to_string());
+    if let Some(runtime) = runtime.filter(|runtime| Path::new(&runtime.library) == provider) {
+        ort.version = runtime.version.clone();
+    }
+    // An uninstalled GPU package leaves its provider behind, so that the name of the installed one decides.
+    let distributions = facts.packages.onnxruntime_distributions.known().map(Vec::as_slice);
+    match distributions {
+        Some([only]) => ort.cuda_compiled_in = Fact::Known(only != "onnxruntime"),
+        None | Some([]) => ort.cuda_compiled_in = Fact::Known(true),
+        Some(_) => {}
+    }
+    ort
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What a shared library asks of the dynamic linker, read without loading it.
 
-use crate::regular_file;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use crate::probe::tree::Tree;
+use crate::snapshot::{Unknown, Why};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 use object::{Endianness, elf};
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Largest dynamic section that is read, bytes; 16 each entry.
@@ -12,12 +15,20 @@ const DYNAMIC_LIMIT_BYTES: u64 = 1 << 20;
 const TEXT_LIMIT_BYTES: u64 = 64 << 10;
 /// Most libraries that one library may ask for.
 const NEEDED_LIMIT: usize = 1024;
+/// Largest section of constants in which names are looked for, bytes; CTranslate2's has 1.3 MB.
+const CONSTANTS_LIMIT_BYTES: u64 = 16 << 20;
+/// Longest name of a library, bytes (NAME_MAX).
+const NAME_LIMIT_BYTES: usize = 255;
+/// Most names of libraries that are taken from one section.
+const NAMES_LIMIT: usize = 256;
 
 /// The parts of a library's dynamic section that decide where others are looked for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Dynamic {
     /// Machine that it was built for, `EM_*`.
     pub machine: u16,
+    /// DT_SONAME, the name under which the dynamic linker knows it once it is loaded; empty if it has none.
+    pub soname: String,
     /// DT_NEEDED, in order.
     pub needed: Vec<String>,
     /// Folders of DT_RPATH; empty if DT_RUNPATH is there, which disables it.
@@ -28,11 +39,10 @@ pub struct Dynamic {
     pub has_runpath: bool,
 }
 
-/// Machine and class of an ELF file, from its first bytes; `None` if it is none.
-pub fn machine(path: &Path) -> Option<u16> {
-    use std::io::Read;
+/// Machine of a 64-bit little-endian ELF file, from its first bytes; `None` if it is none.
+pub fn machine(tree: &Tree, path: &Path) -> Option<u16> {
     let mut head = [0u8; 20];
-    regular_file::open(path).ok()?.read_exact(&mut head).ok()?;
+    tree.open(path).ok()?.read_exact(&mut head).ok()?;
     // ELFCLASS64 and little-endian: the only kind that CUDA knows.
     (head.starts_with(b"\x7fELF\x02\x01")).then(|| u16::from_le_bytes([head[18], head[19]]))
 }
@@ -41,11 +51,51 @@ pub fn machine(path: &Path) -> Option<u16> {
 ///
 /// # Errors
 /// Says what is wrong with the file.
-pub fn dynamic(path: &Path) -> Result<Dynamic, String> {
-    let file = regular_file::open(path).map_err(|error| error.to_string())?;
-    // $ORIGIN is the folder of the file after links are followed.
-    let origin = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
-    parse(&ReadCache::new(file), &origin)
+pub fn dynamic(tree: &Tree, path: &Path) -> Result<Dynamic, Unknown> {
+    let file = tree.open(path)?;
+    // As glibc has it: $ORIGIN is the folder in which the file was found, links not followed (elf/dl-object.c).
+    let origin = path.parent().unwrap_or(Path::new("/"));
+    parse(&ReadCache::new(file), origin).map_err(|error| malformed(tree, path, &error))
+}
+
+/// Names of shared libraries among the constants of a library (section `.rodata`): those that it opens by name.
+///
+/// # Errors
+/// Says what is wrong with the file.
+pub fn names_in_constants(tree: &Tree, path: &Path) -> Result<BTreeSet<String>, Unknown> {
+    let file = tree.open(path)?;
+    constants(&ReadCache::new(file)).map_err(|error| malformed(tree, path, &error))
+}
+
+fn malformed(tree: &Tree, path: &Path, error: &str) -> Unknown {
+    Unknown::new(Why::Malformed, format!("{} cannot be read as a library: {error}", tree.outside(path).display()))
+}
+
+fn constants<'d, R: ReadRef<'d>>(data: R) -> Result<BTreeSet<String>, String> {
+    let say = |error: object::read::Error| error.to_string();
+    let header = elf::FileHeader64::<Endianness>::parse(data).map_err(say)?;
+    let endian = header.endian().map_err(say)?;
+    let sections = header.sections(endian, data).map_err(say)?;
+    let Some((_, section)) = sections.section_by_name(endian, b".rodata") else {
+        return Err("it has no section of constants".into());
+    };
+    if section.sh_size(endian) > CONSTANTS_LIMIT_BYTES {
+        return Err(format!("its section of constants is larger than {CONSTANTS_LIMIT_BYTES} bytes"));
+    }
+    Ok(library_names(section.data(endian, data).map_err(say)?))
+}
+
+/// NUL-terminated texts that are the name of a shared library: `libcublas.so.12`.
+fn library_names(bytes: &[u8]) -> BTreeSet<String> {
+    let texts = bytes.split(|byte| *byte == 0).filter(|text| text.len() <= NAME_LIMIT_BYTES);
+    let names = texts.filter(|text| text.starts_with(b"lib")).filter_map(|text| std::str::from_utf8(text).ok());
+    names.filter(|name| is_library_name(name)).take(NAMES_LIMIT).map(str::to_owned).collect()
+}
+
+fn is_library_name(name: &str) -> bool {
+    let Some((stem, version)) = name.split_once(".so") else { return false };
+    let plain = |text: &str, more: &[u8]| text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b));
+    plain(stem, b"_-+") && (version.is_empty() || (version.starts_with('.') && plain(version, b".")))
 }
 
 fn parse<'d, R: ReadRef<'d>>(data: R, origin: &Path) -> Result<Dynamic, String> {
@@ -82,11 +132,13 @@ fn parse<'d, R: ReadRef<'d>>(data: R, origin: &Path) -> Result<Dynamic, String> 
     let mut found = Dynamic { machine: header.e_machine(endian).0, ..Dynamic::default() };
     for entry in entries.iter().take_while(|entry| entry.tag(endian) != elf::DT_NULL) {
         let tag = entry.tag(endian);
-        if ![elf::DT_NEEDED, elf::DT_RPATH, elf::DT_RUNPATH].contains(&tag) {
+        if ![elf::DT_NEEDED, elf::DT_RPATH, elf::DT_RUNPATH, elf::DT_SONAME].contains(&tag) {
             continue;
         }
         let text = text(entry.val(endian)).ok_or("a name lies outside the file")?;
-        if tag == elf::DT_RPATH {
+        if tag == elf::DT_SONAME {
+            found.soname = text;
+        } else if tag == elf::DT_RPATH {
             found.rpath = folders(&text, origin);
         } else if tag == elf::DT_RUNPATH {
             found.has_runpath = true;
@@ -118,12 +170,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn whole() -> Tree {
+        Tree::new("/")
+    }
+
     #[test]
     fn this_program_needs_the_c_library() {
         let own = std::env::current_exe().unwrap();
-        let found = dynamic(&own).unwrap();
+        let found = dynamic(&whole(), &own).unwrap();
         assert!(found.needed.iter().any(|name| name == "libc.so.6"), "{found:?}");
-        assert_eq!(machine(&own), Some(found.machine));
+        assert_eq!(machine(&whole(), &own), Some(found.machine));
+        let names = names_in_constants(&whole(), &own).unwrap();
+        assert!(names.contains("libnvidia-ml.so.1") || !names.is_empty() || names.len() < NAMES_LIMIT, "{names:?}");
     }
 
     #[test]
@@ -131,15 +189,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text.so");
         std::fs::write(&text, "not a library, but long enough to be looked at as one, which it is not").unwrap();
-        assert_eq!(machine(&text), None);
-        assert!(dynamic(&text).is_err());
-        assert_eq!(dynamic(folder.path()), Err("this is not a regular file".into()));
+        assert_eq!(machine(&whole(), &text), None);
+        let unknown = dynamic(&whole(), &text).unwrap_err();
+        assert!(unknown.why == Why::Malformed && unknown.detail.contains("text.so"), "{unknown}");
+        assert!(dynamic(&whole(), folder.path()).unwrap_err().detail.contains("not a regular file"));
+        assert!(names_in_constants(&whole(), &text).is_err());
     }
 
     #[test]
     fn the_origin_is_put_in_and_relative_folders_are_left_out() {
         let found = folders("$ORIGIN/../lib:${ORIGIN}:relative::/opt/cuda/lib64", Path::new("/a/b"));
         assert_eq!(found, [Path::new("/a/b/../lib"), Path::new("/a/b"), Path::new("/opt/cuda/lib64")]);
+    }
+
+    #[test]
+    fn only_whole_texts_are_names() {
+        let bytes =
+            b"\0libcublas.so.12\0libcudnn_ops.so\0cannot open libz.so.1\0libx\0lib/a.so\0libz.so.1 (no)\0\xfflib.so\0";
+        assert_eq!(library_names(bytes), BTreeSet::from(["libcublas.so.12".into(), "libcudnn_ops.so".into()]));
     }
 
     proptest! {
@@ -152,6 +219,14 @@ mod tests {
                 *place = byte;
             }
             let _ = parse(bytes.as_slice(), Path::new("/"));
+            let _ = constants(bytes.as_slice());
+        }
+
+        #[test]
+        fn any_constants_give_names_and_nothing_else(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            for name in library_names(&bytes) {
+                prop_assert!(name.starts_with("lib") && name.contains(".so") && !name.contains('/'), "{name}");
+            }
         }
     }
 }

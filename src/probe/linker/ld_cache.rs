@@ -2,7 +2,7 @@
 //!
 //! Layout: glibc `sysdeps/generic/dl-cache.h`, `struct cache_file_new` and `struct file_entry_new`.
 
-use crate::regular_file;
+use crate::probe::tree::Tree;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,12 @@ const FILE_LIMIT_BYTES: u64 = 32 << 20;
 /// Paths by library name; a name may have several, for other machines or better processors.
 pub type Cache = BTreeMap<String, Vec<PathBuf>>;
 
-/// Reads a cache file; empty if it cannot be read, as it is for the dynamic linker.
-pub fn read(path: &Path) -> Cache {
+/// Reads the cache of a file tree; empty if it cannot be read, as it is for the dynamic linker.
+pub fn read(tree: &Tree) -> Cache {
     let mut bytes = Vec::new();
-    match regular_file::open(path).and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes)) {
-        Ok(_) => parse(&bytes),
-        Err(_) => Cache::new(),
-    }
+    let read =
+        tree.open(Path::new("/etc/ld.so.cache")).ok().map(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes));
+    if matches!(read, Some(Ok(_))) { parse(&bytes) } else { Cache::new() }
 }
 
 /// Parses a cache. What is out of bounds is left out.
@@ -94,7 +93,7 @@ mod tests {
     fn this_machine_s_cache_holds_its_own_c_library() {
         let path = Path::new("/etc/ld.so.cache");
         if path.exists() {
-            let found = read(path);
+            let found = read(&Tree::new("/"));
             assert!(found.get("libc.so.6").is_some_and(|paths| paths.iter().any(|path| path.is_file())));
         }
     }

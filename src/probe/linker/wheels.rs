@@ -39,6 +39,13 @@ pub fn cuda_major<'n>(sonames: impl Iterator<Item = &'n str>) -> Option<u32> {
     })
 }
 
+/// cuDNN's major version in the name of one of its libraries, also of a renamed copy: `libcudnn-74a4c495.so.9.1.0`.
+pub fn cudnn_major(name: &str) -> Option<u64> {
+    let (library, version) = name.split_once(".so.")?;
+    let is_cudnn = library == "libcudnn" || library.starts_with("libcudnn_") || library.starts_with("libcudnn-");
+    version.split('.').next()?.parse().ok().filter(|_| is_cudnn)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +79,14 @@ mod tests {
         ] {
             assert_eq!(package(soname, Some(cuda)), expected, "{soname}");
         }
+    }
+
+    #[test]
+    fn each_file_of_cudnn_tells_its_major_version() {
+        let majors =
+            ["libcudnn.so.9", "libcudnn_ops_infer.so.8", "libcudnn-74a4c495.so.9.1.0", "libcudnnx.so.9", "libcudnn.so"]
+                .map(cudnn_major);
+        assert_eq!(majors, [Some(9), Some(8), Some(9), None, None]);
     }
 
     #[test]
