@@ -9,6 +9,7 @@ mod docker;
 mod execution;
 mod fact;
 mod host;
+mod imports;
 mod kernel_log;
 mod kubernetes;
 mod linker;
@@ -30,6 +31,7 @@ pub use execution::*;
 pub(crate) use fact::room;
 pub use fact::{Fact, Room, Unknown, Why};
 pub use host::*;
+pub use imports::*;
 pub use kernel_log::*;
 pub use kubernetes::*;
 pub use linker::*;
@@ -228,6 +230,8 @@ facts! {
     process: ProcessFacts,
     /// The deployment's Python packages.
     packages: PackagesFacts,
+    /// Python modules, imported.
+    imports: ImportsFacts,
     /// The dynamic linker's view of the runtimes.
     linker: LinkerFacts,
     /// The deployment's onnxruntime.

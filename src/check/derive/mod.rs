@@ -2,6 +2,7 @@
 
 mod activity;
 mod gpu;
+mod packages;
 mod server;
 
 use crate::snapshot::{Fact, Facts, room};
@@ -25,6 +26,24 @@ room! {
         pub server_seen_without_onnxruntime: bool,
         /// Whether the deployment's onnxruntime is one without CUDA, by the library or else by its package.
         pub onnxruntime_without_cuda: bool,
+        /// The installed runtimes, each with what it was built for and whether it may be what runs the model.
+        pub runtimes: Vec<packages::Runtime>,
+        /// Names of the installed runtimes that are known to be built with CUDA.
+        pub cuda_runtimes_seen: Vec<String>,
+        /// Whether a runtime that was built with CUDA may be what runs the model.
+        pub cuda_runtime_in_question: bool,
+        /// Whether NVML was seen to list one of the server's processes.
+        pub server_holds_gpu_context: bool,
+        /// Ids of what the server was seen to say in its log.
+        pub said_in_log: Vec<String>,
+        /// Whether the package `onnxruntime` was seen with its `__init__.py`.
+        pub onnxruntime_seen_whole: bool,
+        /// Whether the CPU package of onnxruntime was installed after the server was started.
+        pub cpu_onnxruntime_installed_while_serving: bool,
+        /// GPUs for which torch holds no code, where torch may be what runs the model.
+        pub gpus_without_torch_code: Vec<String>,
+        /// Whether torch was seen to hold code for one of the GPUs.
+        pub torch_has_code_for_a_gpu: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
         pub rejected_for_unknown_reason: bool,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
@@ -37,7 +56,7 @@ room! {
 impl Derived {
     /// Rooms that the derived facts are made from.
     pub const NEEDS: &'static [&'static str] =
-        &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
+        &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution", "server_log"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts) -> Derived {
@@ -56,6 +75,15 @@ impl Derived {
             other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
             server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
+            runtimes: packages::runtimes(facts),
+            cuda_runtimes_seen: Fact::Known(packages::cuda_runtimes_seen(facts)),
+            cuda_runtime_in_question: Fact::Known(packages::cuda_runtime_in_question(facts)),
+            server_holds_gpu_context: Fact::Known(packages::server_holds_gpu_context(facts)),
+            said_in_log: Fact::Known(packages::said_in_log(facts)),
+            onnxruntime_seen_whole: Fact::Known(packages::onnxruntime_seen_whole(facts)),
+            cpu_onnxruntime_installed_while_serving: packages::cpu_onnxruntime_installed_while_serving(facts),
+            gpus_without_torch_code: packages::gpus_without_torch_code(facts),
+            torch_has_code_for_a_gpu: Fact::Known(packages::torch_has_code_for_a_gpu(facts)),
             activity: activity.into(),
             activity_because: activity_because.into(),
         }
