@@ -30,6 +30,8 @@ room! {
         pub runtimes: Vec<packages::Runtime>,
         /// Names of the installed runtimes that are known to be built with CUDA.
         pub cuda_runtimes_seen: Vec<String>,
+        /// Names of the installed runtimes that are known to be built without CUDA and may be what runs the model.
+        pub cpu_runtimes_in_question: Vec<String>,
         /// Whether a runtime that was built with CUDA may be what runs the model.
         pub cuda_runtime_in_question: bool,
         /// Whether NVML was seen to list one of the server's processes.
@@ -77,6 +79,7 @@ impl Derived {
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             runtimes: packages::runtimes(facts),
             cuda_runtimes_seen: Fact::Known(packages::cuda_runtimes_seen(facts)),
+            cpu_runtimes_in_question: Fact::Known(packages::cpu_runtimes_in_question(facts)),
             cuda_runtime_in_question: Fact::Known(packages::cuda_runtime_in_question(facts)),
             server_holds_gpu_context: Fact::Known(packages::server_holds_gpu_context(facts)),
             said_in_log: Fact::Known(packages::said_in_log(facts)),

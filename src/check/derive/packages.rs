@@ -38,7 +38,11 @@ pub fn runtimes(facts: &Facts) -> Fact<Vec<Runtime>> {
 
 fn in_question(facts: &Facts, build: &RuntimeBuild) -> Fact<bool> {
     match &facts.process.gpu_libraries {
-        Fact::Known(mapped) => Fact::Known(build.library_kinds.iter().any(|kind| mapped.contains_key(kind))),
+        Fact::Known(mapped) => {
+            // sherpa-onnx brings an onnxruntime of its own, which is not the package of that name.
+            let own = |path: &String| build.distribution == "sherpa-onnx" || !path.contains("/sherpa_onnx/");
+            Fact::Known(build.library_kinds.iter().any(|kind| mapped.get(kind).is_some_and(own)))
+        }
         Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => Fact::Known(true),
         Fact::Unknown(unknown) => Fact::Unknown(unknown.clone()),
     }
@@ -48,6 +52,14 @@ fn in_question(facts: &Facts, build: &RuntimeBuild) -> Fact<bool> {
 pub fn cuda_runtimes_seen(facts: &Facts) -> Vec<String> {
     let builds = facts.packages.builds.known().into_iter().flatten();
     builds.filter(|build| build.cuda.known() == Some(&true)).map(|build| build.distribution.clone()).collect()
+}
+
+/// Names of the runtimes that are known to be built without CUDA and to be in question.
+pub fn cpu_runtimes_in_question(facts: &Facts) -> Vec<String> {
+    let runtimes = runtimes(facts);
+    let runtimes = runtimes.known().into_iter().flatten();
+    let on_cpu = |one: &&Runtime| one.cuda.known() == Some(&false) && one.in_question.known() == Some(&true);
+    runtimes.filter(on_cpu).map(|one| one.distribution.clone()).collect()
 }
 
 /// Whether a runtime that was built with CUDA was seen to be in question. Not seen is no proof of absence.
