@@ -38,9 +38,9 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "cuda", &["smoke"], "the library that programs would load, with plain integers for results"),
     ("probe", "device_nodes", &["jobs"], "its job"),
     ("probe", "device_nodes", &["nvml"], "the control node as NVML meets it"),
-    ("probe", "environment", &["container", "cuda", "linker", "onnxruntime", "process", "smoke"], "the server's variables"),
+    ("probe", "environment", &["container", "cuda", "linker", "onnxruntime", "packages", "process", "smoke"], "the server's variables"),
     ("probe", "host", &["container"], "nodes and driver libraries are looked for in a container as on the host"),
-    ("probe", "isolation", &["cuda", "device_nodes", "jobs", "nvml", "onnxruntime", "smoke"], "foreign code runs in a child"),
+    ("probe", "isolation", &["cuda", "device_nodes", "jobs", "nvml", "onnxruntime", "packages", "smoke"], "foreign code runs in a child"),
     ("probe", "json_record", &["docker", "kubernetes"], "what other tools wrote as JSON is read through it"),
     ("probe", "linker", &["onnxruntime"], "what the CUDA provider needs is walked like any runtime"),
     ("probe", "model", &["onnxruntime"], "a placement is joined with the model's structure"),
@@ -52,7 +52,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "secret", &["process", "server_log", "service"], "command lines, logs and requests hold secrets alike"),
     ("probe", "smoke", &["jobs"], "its job"),
     ("probe", "tree", &["container", "device_nodes", "docker", "host", "kernel_log", "linker", "onnxruntime", "packages", "process"], "every file of the examined tree is read through it"),
-    ("snapshot", "fact", &["container", "cuda", "device_nodes", "docker", "execution", "host", "kernel_log", "kubernetes", "linker", "model", "nvml", "ort", "packages", "process", "request", "server_log", "smoke"], "what every room is made of"),
+    ("snapshot", "fact", &["container", "cuda", "device_nodes", "docker", "execution", "host", "imports", "kernel_log", "kubernetes", "linker", "model", "nvml", "ort", "packages", "process", "request", "server_log", "smoke"], "what every room is made of"),
     ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
 ];
 /// Items of the crate's root that every floor may use.

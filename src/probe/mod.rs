@@ -117,6 +117,7 @@ pub const PROBES: &[&Probe] = &[
     &docker::PROBE,
     &kubernetes::PROBE,
     &packages::PROBE,
+    &packages::IMPORTS,
     &nvml::PROBE,
     &cuda::PROBE,
     &smoke::PROBE,

@@ -10,6 +10,7 @@ mod execution;
 mod expect;
 mod fact;
 mod host;
+mod imports;
 mod kernel_log;
 mod kubernetes;
 mod linker;
@@ -32,6 +33,7 @@ pub use expect::*;
 pub(crate) use fact::room;
 pub use fact::{Fact, Room, Unknown, Why};
 pub use host::*;
+pub use imports::*;
 pub use kernel_log::*;
 pub use kubernetes::*;
 pub use linker::*;
@@ -216,6 +218,8 @@ facts! {
     process: ProcessFacts,
     /// The deployment's Python packages.
     packages: PackagesFacts,
+    /// Python modules, imported.
+    imports: ImportsFacts,
     /// The dynamic linker's view of the runtimes.
     linker: LinkerFacts,
     /// The deployment's onnxruntime.

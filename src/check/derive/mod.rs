@@ -8,6 +8,7 @@ mod gpu;
 mod memory;
 mod port;
 mod linker;
+mod packages;
 mod server;
 mod state;
 mod health;
@@ -62,6 +63,26 @@ room! {
         pub server_seen_without_onnxruntime: bool,
         /// Whether the deployment's onnxruntime is one without CUDA, by the library or else by its package.
         pub onnxruntime_without_cuda: bool,
+        /// The installed runtimes, each with what it was built for and whether it may be what runs the model.
+        pub runtimes: Vec<packages::Runtime>,
+        /// Names of the installed runtimes that are known to be built with CUDA.
+        pub cuda_runtimes_seen: Vec<String>,
+        /// Names of the installed runtimes that are known to be built without CUDA and may be what runs the model.
+        pub cpu_runtimes_in_question: Vec<String>,
+        /// Whether a runtime that was built with CUDA may be what runs the model.
+        pub cuda_runtime_in_question: bool,
+        /// Whether NVML was seen to list one of the server's processes.
+        pub server_holds_gpu_context: bool,
+        /// Ids of what the server was seen to say in its log.
+        pub said_in_log: Vec<String>,
+        /// Whether the package `onnxruntime` was seen with its `__init__.py`.
+        pub onnxruntime_seen_whole: bool,
+        /// Whether the CPU package of onnxruntime was installed after the server was started.
+        pub cpu_onnxruntime_installed_while_serving: bool,
+        /// GPUs for which torch holds no code, where torch may be what runs the model.
+        pub gpus_without_torch_code: Vec<String>,
+        /// Whether torch was seen to hold code for one of the GPUs.
+        pub torch_has_code_for_a_gpu: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
         pub rejected_for_unknown_reason: bool,
         /// Whether what listens is a program that only hands requests on: nginx, Envoy, HAProxy.
@@ -227,6 +248,16 @@ impl Derived {
             image_requirement: image_requirement::shown(facts),
             cpu_images: image::for_cpu(facts),
             oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
+            runtimes: packages::runtimes(facts),
+            cuda_runtimes_seen: Fact::Known(packages::cuda_runtimes_seen(facts)),
+            cpu_runtimes_in_question: Fact::Known(packages::cpu_runtimes_in_question(facts)),
+            cuda_runtime_in_question: Fact::Known(packages::cuda_runtime_in_question(facts)),
+            server_holds_gpu_context: Fact::Known(packages::server_holds_gpu_context(facts)),
+            said_in_log: Fact::Known(packages::said_in_log(facts)),
+            onnxruntime_seen_whole: Fact::Known(packages::onnxruntime_seen_whole(facts)),
+            cpu_onnxruntime_installed_while_serving: packages::cpu_onnxruntime_installed_while_serving(facts),
+            gpus_without_torch_code: packages::gpus_without_torch_code(facts),
+            torch_has_code_for_a_gpu: Fact::Known(packages::torch_has_code_for_a_gpu(facts)),
             activity: activity.into(),
             activity_because: activity_because.into(),
             expectations_unmet: expectations::unmet(facts, expect),

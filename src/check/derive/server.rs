@@ -78,6 +78,12 @@ pub fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
     match facts.packages.onnxruntime_distributions.known().map(Vec::as_slice) {
         Some([only]) if only == "onnxruntime" => Fact::Known(true),
         Some([only]) if only == "onnxruntime-gpu" => Fact::Known(false),
+        // Several share one folder: whose the files are, their hashes tell.
+        Some([_, _, ..]) if let Some(owner) = facts.packages.onnxruntime_owner.known() => match owner.as_str() {
+            "onnxruntime" => Fact::Known(true),
+            "onnxruntime-gpu" => Fact::Known(false),
+            _ => Fact::Unknown(unknown.clone()),
+        },
         _ => Fact::Unknown(unknown.clone()),
     }
 }

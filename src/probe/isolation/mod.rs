@@ -10,7 +10,7 @@ mod parent;
 
 pub use child::{Reporter, enter};
 pub use facts::{account, lay_over};
-pub use parent::{Child, End, Report, run, start};
+pub use parent::{Child, End, Report, run, run_program, start};
 
 /// The hidden subcommand that turns this executable into a child.
 pub const SUBCOMMAND: &str = "__child";

@@ -5,6 +5,7 @@ use crate::snapshot::{Unknown, Why};
 use serde_json::Value;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -75,6 +76,27 @@ struct Gathered {
 ///
 /// No `pre_exec`: std then uses posix_spawn, which stays at 2 ms however large the parent is.
 pub fn start(job: &str, argument: &Value, environment: &[(&str, Option<String>)]) -> Result<Child, Box<Report>> {
+    let mut command = Command::new("/proc/self/exe");
+    command.args([SUBCOMMAND, job, &std::process::id().to_string(), &argument.to_string()]);
+    spawn(job, command, environment)
+}
+
+/// Runs another program, which reports as a child does, and hears it out until `deadline`. Its standard input is empty.
+pub fn run_program(
+    program: &Path,
+    arguments: &[&str],
+    environment: &[(&str, Option<String>)],
+    deadline: Instant,
+) -> Report {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    match spawn(&program.display().to_string(), command, environment) {
+        Ok(child) => child.finish(deadline),
+        Err(report) => *report,
+    }
+}
+
+fn spawn(job: &str, mut command: Command, environment: &[(&str, Option<String>)]) -> Result<Child, Box<Report>> {
     let started = Instant::now();
     let not_started = |error: std::io::Error| {
         Box::new(Report {
@@ -86,13 +108,7 @@ pub fn start(job: &str, argument: &Value, environment: &[(&str, Option<String>)]
             took: started.elapsed(),
         })
     };
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .args([SUBCOMMAND, job, &std::process::id().to_string(), &argument.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     for (name, value) in environment {
         match value {
             Some(value) => command.env(name, value),

@@ -29,7 +29,7 @@ const WANTED: &[&str] = &[
     "accelerate",
     "vllm",
     "sglang",
-    "llama-cpp-python",
+    "llama-cpp-python*",
     "silero-vad",
     "sherpa-onnx*",
     "openvino*",

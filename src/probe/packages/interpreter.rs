@@ -18,6 +18,14 @@ pub fn site_packages(tree: &Tree, python: &Path, home: Option<&Path>) -> Result<
         }
         _ => {}
     }
+    let called_python = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("py"));
+    if !called_python(&python) && !tree.resolve(&python).is_ok_and(|resolved| called_python(&resolved)) {
+        let detail = format!(
+            "{} is no Python interpreter by its name; name PREFIX/bin/python or the prefix",
+            tree.outside(&python).display()
+        );
+        return Err(Unknown::new(Why::Malformed, detail));
+    }
     // The link in a virtual environment leads to the interpreter that it was made with, so it is not followed yet.
     let prefix = prefix(&python)?;
     if tree.exists(prefix.join("pyvenv.cfg"))? {

@@ -1,8 +1,9 @@
-//! The deployment's Python packages, from the files on disk. Python is never run.
+//! The deployment's Python packages, from the files on disk. Python is run only to import what the user names.
 
 mod build_info;
 mod builds;
 mod distributions;
+mod import;
 mod interpreter;
 mod ownership;
 mod record;
@@ -15,6 +16,8 @@ use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, PackagesFacts, Room, Stage, Unknown, Why};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+pub use import::PROBE as IMPORTS;
 
 /// Time kept for what comes after the hashing of files.
 const HASHING_MARGIN: Duration = Duration::from_millis(500);

@@ -138,6 +138,13 @@ fn the_server_shows_its_packages_by_what_it_maps_or_how_it_was_called() {
 }
 
 #[test]
+fn another_program_is_not_taken_for_python() {
+    let facts = of_python(Path::new("/"), Path::new("/bin/ls"));
+    let unknown = facts.site_packages.reason().unwrap();
+    assert!(unknown.why == Why::Malformed && unknown.detail.contains("/bin/ls is no Python"), "{unknown}");
+}
+
+#[test]
 fn without_python_and_process_nothing_is_claimed() {
     let (found, ran) = packages(Ask::default(), &mut nothing());
     assert_eq!(found.distributions.reason().unwrap().why, Why::NotAsked);

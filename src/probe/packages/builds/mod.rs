@@ -21,6 +21,8 @@ struct Package<'a> {
 
 /// What a runtime's files say.
 struct Built {
+    /// Its version, where the files tell more than the distribution's.
+    version: Option<String>,
     cuda: Result<bool, Unknown>,
     because: String,
     cuda_version: Result<String, Unknown>,
@@ -31,18 +33,25 @@ impl Built {
     /// One that was built without CUDA, as `because` says.
     fn without_cuda(because: impl Into<String>) -> Self {
         let none = || Unknown::new(Why::NotAsked, "it was built without CUDA");
-        Self { cuda: Ok(false), because: because.into(), cuda_version: Err(none()), architectures: Err(none()) }
+        Self {
+            version: None,
+            cuda: Ok(false),
+            because: because.into(),
+            cuda_version: Err(none()),
+            architectures: Err(none()),
+        }
     }
 
     /// One that was built for the CUDA of that version.
     fn with_cuda(cuda_version: Result<String, Unknown>, because: impl Into<String>) -> Self {
         let untold = Unknown::new(Why::Unsupported, "this runtime's files do not list its architectures");
-        Self { cuda: Ok(true), because: because.into(), cuda_version, architectures: Err(untold) }
+        Self { version: None, cuda: Ok(true), because: because.into(), cuda_version, architectures: Err(untold) }
     }
 
     /// One whose files do not tell.
     fn untold(unknown: &Unknown) -> Self {
         Self {
+            version: None,
             cuda: Err(unknown.clone()),
             because: String::new(),
             cuda_version: Err(unknown.clone()),
@@ -68,12 +77,15 @@ const RUNTIMES: &[(&str, &[&str], Reader)] = &[
     ("tensorflow-gpu", &["tensorflow"], python::tensorflow),
     ("jaxlib", &["jaxlib", "jax_cuda"], python::jaxlib),
     ("ctranslate2", &["ctranslate2"], native::ctranslate2),
-    ("llama-cpp-python", &["llama", "ggml_cpu", "ggml_cuda"], native::llama_cpp),
-    ("llama-cpp-python-kirp", &["llama", "ggml_cpu", "ggml_cuda"], native::llama_cpp),
+    ("llama-cpp-python", LLAMA_KINDS, native::llama_cpp),
+    // Builds of others' of the same package.
+    ("llama-cpp-python-kirp", LLAMA_KINDS, native::llama_cpp),
     ("sherpa-onnx", &["sherpa_onnx"], native::sherpa_onnx),
     // Its own libraries have no names of their own; torch's show that it runs.
     ("vllm", &[], native::vllm),
 ];
+/// Kinds under which llama.cpp shows.
+const LLAMA_KINDS: &[&str] = &["llama", "ggml_cpu", "ggml_cuda"];
 /// Kinds under which onnxruntime shows.
 const ONNXRUNTIME_KINDS: &[&str] = &["onnxruntime_python", "onnxruntime"];
 
@@ -98,7 +110,7 @@ pub fn of(tree: &Tree, found: &[Found], onnxruntime: Option<&OnnxruntimeBuild>) 
 fn told(distribution: &str, version: &str, kinds: &[&str], built: Built) -> RuntimeBuild {
     RuntimeBuild {
         distribution: distribution.to_owned(),
-        version: version.to_owned(),
+        version: built.version.unwrap_or_else(|| version.to_owned()),
         library_kinds: kinds.iter().map(|kind| kind.to_string()).collect(),
         cuda: built.cuda.into(),
         because: built.because,

@@ -16,7 +16,7 @@ pub fn torch(package: &Package) -> Built {
     };
     let shown = package.shown(VERSION);
     let version = setting(&text, "__version__").flatten().unwrap_or_else(|| package.found.version.clone());
-    match (setting(&text, "cuda"), setting(&text, "hip").flatten()) {
+    let built = match (setting(&text, "cuda"), setting(&text, "hip").flatten()) {
         (Some(Some(cuda)), _) => {
             let because = format!("{shown}: __version__ = '{version}', cuda = '{cuda}'");
             Built { architectures: architectures(package), ..Built::with_cuda(Ok(cuda), because) }
@@ -26,7 +26,8 @@ pub fn torch(package: &Package) -> Built {
         }
         (Some(None), None) => Built::without_cuda(format!("{shown}: __version__ = '{version}', cuda = None")),
         (None, _) => by_local_version(package, &Unknown::new(Why::Malformed, format!("{shown} does not set cuda"))),
-    }
+    };
+    Built { version: Some(version), ..built }
 }
 
 /// What the version's local part says (PEP 440): `2.6.0+cpu`, `2.6.0+cu124`.
