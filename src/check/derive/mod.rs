@@ -2,17 +2,17 @@
 
 mod activity;
 mod container;
-mod expectations;
 mod driver;
+mod expectations;
 mod gpu;
-mod memory;
-mod port;
-mod linker;
-mod packages;
-mod server;
-mod state;
 mod health;
+mod linker;
+mod memory;
+mod packages;
+mod port;
+mod server;
 mod sharing;
+mod state;
 mod trouble;
 
 pub use trouble::GpuTrouble;
@@ -182,7 +182,25 @@ room! {
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke", "docker", "kubernetes", "linker"];
+    pub const NEEDS: &'static [&'static str] = &[
+        "host",
+        "device_nodes",
+        "container",
+        "nvml",
+        "cuda",
+        "process",
+        "packages",
+        "ort",
+        "model",
+        "request",
+        "execution",
+        "server_log",
+        "kernel_log",
+        "smoke",
+        "docker",
+        "kubernetes",
+        "linker",
+    ];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
@@ -220,7 +238,6 @@ impl Derived {
             single_hot_thread: server::single_hot_thread(facts),
             gpu_busy_percent: memory::busy_percent(facts, &gpu_visible).into(),
             gpu_visible,
-            driver_versions_differ: gpu::versions_differ(facts),
             other_drivers_bound: driver::other_drivers_bound(facts),
             driver_seen_to_list_gpu: Fact::Known(driver::seen_to_list_gpu(facts)),
             device_nodes_refused: driver::device_nodes_refused(facts).into(),

@@ -7,7 +7,7 @@ use super::runtimes;
 use super::search::{Search, usual_folders};
 use super::{elf, ld_cache};
 use crate::probe::tree::Tree;
-use crate::snapshot::{Distribution, GpuRuntime};
+use crate::snapshot::{Distribution, Fact, GpuRuntime};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,6 +64,8 @@ impl Scene {
             name: name.into(),
             version: version.into(),
             path: String::new(),
+            installer: Fact::default(),
+            installed_at: Fact::default(),
         };
         let distributions = [name("onnxruntime-gpu", "1.23.2"), name("ctranslate2", "4.6.0")];
         runtimes::look(&found[0], &search, &sites, &elsewhere, &distributions)

@@ -30,17 +30,10 @@ fn ids(log: &ServerLogFacts) -> Vec<(&str, u64)> {
 }
 
 fn process(pid: u32, started_at: &str) -> Facts {
-    let unknown = Fact::unknown(Why::Absent, "test");
     let process = ServerProcess {
-        pid: pid.into(),
-        role: "listener".into(),
-        command: unknown.clone(),
-        executable: unknown.clone(),
-        working_directory: unknown.clone(),
         uid: Fact::Known(0),
         started_at: Fact::Known(started_at.into()),
-        resident_bytes: Fact::Known(1),
-        reloads: Fact::Known(false),
+        ..ServerProcess::all_unknown(pid.into(), &Unknown::new(Why::Absent, "test"))
     };
     let mut facts = nothing();
     facts.process.processes = Fact::Known(vec![process]);
