@@ -115,8 +115,10 @@ fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], unknown: &[Missing], c
     if diagnoses.iter().any(|diagnosis| diagnosis.severity == Severity::Fail) {
         return Verdict::Unhealthy;
     }
-    // Where no check applied, nothing was examined; that is not health.
-    let examined = findings.iter().any(|finding| matches!(finding.verdict, Judged::Clear | Judged::Holds));
+    // Where no check applied, or nothing was seen at any stage, nothing was examined; that is not health.
+    let judged = findings.iter().any(|finding| matches!(finding.verdict, Judged::Clear | Judged::Holds));
+    let seen = chain.iter().any(|link| matches!(link.standing, Standing::Pass | Standing::Warn | Standing::Fail));
+    let examined = judged && seen;
     // A stage that was seen not to work, for a reason that no check names, is not health either.
     let open = chain.iter().any(|link| link.standing == Standing::Unknown);
     if unknown.is_empty() && examined && !open { Verdict::Healthy } else { Verdict::Undecided }
