@@ -2,6 +2,7 @@
 
 mod broken;
 mod jobs;
+mod nodes;
 mod runs;
 mod samples;
 #[path = "../setup/mod.rs"]

@@ -4,6 +4,7 @@ mod bad_input;
 mod command_line;
 mod config;
 mod drivers;
+mod host_trees;
 mod hostile;
 mod replay;
 #[path = "../setup/scripted_server.rs"]
