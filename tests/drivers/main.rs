@@ -5,6 +5,7 @@ mod health;
 mod jobs;
 mod older;
 mod recording;
+mod nodes;
 mod runs;
 mod samples;
 #[path = "../setup/mod.rs"]

@@ -45,7 +45,7 @@ fn each_scenario_is_its_own_cause_and_no_other() {
         let report = said.report();
         assert_eq!(held(&report), [cause], "{name}: {}", report["headline"]);
         assert!(causes(&report).contains(&cause), "{name}: {:?}", causes(&report));
-        assert_eq!(said.code, u8::from(!healthy).into(), "{name}: {}", report["headline"]);
+        assert_eq!(said.code, i32::from(!healthy), "{name}: {}", report["headline"]);
         let because = diagnosis(&report, cause)["because"].as_str().unwrap();
         assert!(because.starts_with("GPU 0 ("), "{name}: {because}");
     }

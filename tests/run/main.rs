@@ -6,6 +6,7 @@ mod config;
 mod container;
 mod drivers;
 mod health;
+mod host_trees;
 mod hostile;
 mod hostile_root;
 mod replay;

@@ -48,3 +48,38 @@ fn a_server_in_the_same_root_is_stood_in_for() {
     let gone = Server { pid: u64::MAX, user: User { uid: 1, gid: 1, groups: vec![] }, overrides_permissions: false };
     assert!(!server::standpoint(Path::new("/"), Some(&gone)).for_server, "a process that has ended has no root");
 }
+
+#[test]
+fn the_rights_of_a_running_server_are_read() {
+    let mut command = std::process::Command::new("sleep");
+    command.arg("60");
+    if server::own_uid() == 0 {
+        use std::os::unix::process::CommandExt;
+        command.uid(65534).gid(65533);
+    }
+    let mut sleeper = command.spawn().unwrap();
+    let reason = Unknown::new(Why::NotAsked, "test");
+    let mut facts = Facts::all_unknown(&reason);
+    assert_eq!(server::of(&facts).err(), Some(reason.clone()), "without a server there are no rights");
+    let untold = json!({ "unknown": reason });
+    let process = json!({
+        "pid": sleeper.id(), "role": "listener", "command": untold, "executable": untold, "working_directory": untold,
+        "uid": untold, "started_at": untold, "resident_bytes": untold, "reloads": untold,
+    });
+    facts.process.processes = Fact::Known(vec![serde_json::from_value(process).unwrap()]);
+    // The new process takes on its user a moment after it was made.
+    std::thread::sleep(Duration::from_millis(100));
+    let server = server::of(&facts);
+    let at = server::standpoint(Path::new("/"), server.as_ref().ok());
+    let _ = sleeper.kill();
+    let _ = sleeper.wait();
+    let server = server.unwrap();
+    assert_eq!(server.pid, u64::from(sleeper.id()));
+    if server::own_uid() == 0 {
+        assert_eq!((server.user.uid, server.gids(), server.overrides_permissions), (65534, vec![65533], false));
+        assert_eq!(at.become_user.as_ref(), Some(&server.user));
+    } else {
+        assert_eq!(server.user.uid, server::own_uid());
+    }
+    assert!(at.for_server && at.root == Path::new("/"));
+}
