@@ -1,9 +1,10 @@
 //! Faults of single GPUs through the whole run, by the fake driver and by nvidia-smi's output.
 
+use crate::scripted_server::ScriptedServer;
 use crate::setup::doctor::{Said, causes, diagnosis, gpu_doctor, verdict};
 use crate::setup::{driver_variables, driver_without, scenario};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The checks of single GPUs.
 const CHECKS: [&str; 9] = [
@@ -129,4 +130,58 @@ fn a_file_that_is_no_output_of_nvidia_smi_is_named() {
     let report = said.report();
     assert!(report["unknown"].to_string().contains("not XML as nvidia-smi -q -x prints it"), "{}", report["unknown"]);
     assert_eq!(said.code, 2, "{}", report["headline"]);
+}
+
+/// A server that is the test itself; every request touches the file that the fake GPU follows.
+fn busy_server(activity: PathBuf) -> ScriptedServer {
+    ScriptedServer::answering(move |_| {
+        std::fs::write(&activity, "").expect("the file can be touched");
+        (200, "application/json", r#"{"ok": true}"#.to_string())
+    })
+}
+
+fn client_request(folder: &Path, server: &ScriptedServer) -> PathBuf {
+    let file = folder.join("request.txt");
+    let text = format!("curl -X POST {}/infer -H 'Content-Type: application/json' -d '{{\"a\": 1}}'\n", server.url());
+    std::fs::write(&file, text).expect("the request can be written");
+    file
+}
+
+#[test]
+fn a_gpu_that_gets_hot_under_load_is_seen_while_requests_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let activity = folder.path().join("activity");
+    let server = busy_server(activity.clone());
+    let request = client_request(folder.path(), &server);
+    let mut variables = driver_variables(&scenario("throttled-under-load")).to_vec();
+    variables.push(("GPU_DOCTOR_FAKE_ACTIVITY", activity));
+    let saved = folder.path().join("saved.json");
+    let arguments =
+        ["run", "--format", "json", "--server", &server.url(), "--client-request", request.to_str().unwrap()];
+    let said = gpu_doctor(&[&arguments[..], &["--save", saved.to_str().unwrap()]].concat(), &variables);
+    let report = said.report();
+    assert_eq!(held(&report), ["thermal-slowdown"], "{}", report["headline"]);
+    let because = diagnosis(&report, "thermal-slowdown")["because"].as_str().unwrap();
+    assert!(because.contains("of the samples under load, 91 degrees Celsius (slowdown from 90)"), "{because}");
+    assert_eq!(verdict(&report, "pcie-link-degraded"), "clear", "generation 1 is that of an idle GPU");
+    let snapshot: Value = serde_json::from_slice(&std::fs::read(saved).unwrap()).unwrap();
+    let window = &snapshot["facts"]["execution"]["gpus"]["known"][0];
+    assert!(window["throttle_reasons_percent"]["known"]["hw_thermal_slowdown"].as_f64() > Some(50.0), "{window}");
+    assert_eq!(window["pcie_link_generation"]["known"]["during"]["max"], 5.0);
+    assert_eq!(snapshot["facts"]["nvml"]["gpus"]["known"][0]["pcie_link_generation"]["known"], 1);
+}
+
+#[test]
+fn memory_that_another_process_holds_is_judged_where_process_ids_are_the_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = busy_server(folder.path().join("activity"));
+    let arguments = ["run", "--format", "json", "--server", &server.url(), "--only", "process"];
+    let report = gpu_doctor(&arguments, &driver_variables(&scenario("vram-held"))).report();
+    let first = std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]");
+    let expected = if first { "holds" } else { "not_applicable" };
+    assert_eq!(verdict(&report, "vram-held-by-other-process"), expected, "{}", report["headline"]);
+    if first {
+        let because = diagnosis(&report, "vram-held-by-other-process")["because"].as_str().unwrap();
+        assert!(because.contains("held by PID 4711") && because.contains("with 78.1 GiB"), "{because}");
+    }
 }
