@@ -3,6 +3,7 @@
 mod activity;
 mod gpu;
 mod server;
+mod trouble;
 
 use crate::snapshot::{Fact, Facts, room};
 
@@ -25,6 +26,15 @@ room! {
         pub server_seen_without_onnxruntime: bool,
         /// Whether the deployment's onnxruntime is one without CUDA, by the library or else by its package.
         pub onnxruntime_without_cuda: bool,
+        /// Whether the kernel's log was read.
+        pub kernel_log_read: bool,
+        /// Whether the kernel's log decides: it was read, or what anybody can see of the driver and the GPUs calls for it.
+        /// Otherwise nobody asked for it.
+        pub kernel_log_counts: bool,
+        /// Whether NVML said that a GPU is lost (code 15).
+        pub gpu_lost_in_nvml: bool,
+        /// Whether NVML shows fewer GPUs than the PCI bus has bound to the driver, outside of a container.
+        pub fewer_gpus_in_nvml: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
         pub rejected_for_unknown_reason: bool,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
@@ -37,7 +47,7 @@ room! {
 impl Derived {
     /// Rooms that the derived facts are made from.
     pub const NEEDS: &'static [&'static str] =
-        &["host", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
+        &["host", "kernel_log", "container", "nvml", "cuda", "process", "packages", "ort", "request", "execution"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts) -> Derived {
@@ -56,6 +66,10 @@ impl Derived {
             other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
             server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
+            kernel_log_read: Fact::Known(trouble::kernel_log_read(facts)),
+            kernel_log_counts: trouble::kernel_log_counts(facts),
+            gpu_lost_in_nvml: Fact::Known(trouble::gpu_lost_in_nvml(facts)),
+            fewer_gpus_in_nvml: Fact::Known(trouble::fewer_gpus_in_nvml(facts)),
             activity: activity.into(),
             activity_because: activity_because.into(),
         }
