@@ -28,8 +28,11 @@ room! {
         pub onnxruntime_without_cuda: bool,
         /// Whether the kernel's log was read.
         pub kernel_log_read: bool,
-        /// Whether the kernel's log decides: it was read, or what anybody can see of the driver and the GPUs calls for it.
-        /// Otherwise nobody asked for it.
+        /// Whether the driver or a GPU was seen to behave as an ill one does: NVML hangs, dies, gives such a code, or shows too
+        /// few GPUs.
+        pub gpu_trouble_seen: bool,
+        /// Whether the kernel's log decides: it was read, or trouble that was seen calls for it. Otherwise nobody asked for
+        /// it, and a user without the right to read it is not left in doubt.
         pub kernel_log_counts: bool,
         /// Whether NVML said that a GPU is lost (code 15).
         pub gpu_lost_in_nvml: bool,
@@ -67,6 +70,7 @@ impl Derived {
             server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             kernel_log_read: Fact::Known(trouble::kernel_log_read(facts)),
+            gpu_trouble_seen: Fact::Known(trouble::seen(facts)),
             kernel_log_counts: trouble::kernel_log_counts(facts),
             gpu_lost_in_nvml: Fact::Known(trouble::gpu_lost_in_nvml(facts)),
             fewer_gpus_in_nvml: Fact::Known(trouble::fewer_gpus_in_nvml(facts)),

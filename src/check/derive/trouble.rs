@@ -17,7 +17,7 @@ pub fn kernel_log_read(facts: &Facts) -> bool {
 /// without the right to read it must not be left in doubt by that.
 pub fn kernel_log_counts(facts: &Facts) -> Fact<bool> {
     let Some(unknown) = facts.kernel_log.xids.reason() else { return Fact::Known(true) };
-    match trouble_seen(facts) {
+    match seen(facts) {
         true => Fact::Known(true),
         false => {
             let detail = format!("nothing that can be seen without the kernel's log calls for it ({})", unknown.detail);
@@ -27,7 +27,7 @@ pub fn kernel_log_counts(facts: &Facts) -> Fact<bool> {
 }
 
 /// Whether the driver or a GPU behaves as an ill one does.
-fn trouble_seen(facts: &Facts) -> bool {
+pub fn seen(facts: &Facts) -> bool {
     let died = |unknown: Option<&Unknown>| unknown.is_some_and(|u| matches!(u.why, Why::TimedOut | Why::Crashed));
     let nvml = &facts.nvml;
     let ill = nvml.init_code.known().is_some_and(|code| NVML_ILL.contains(code));
