@@ -3,9 +3,9 @@
 mod broken;
 mod health;
 mod jobs;
+mod nodes;
 mod older;
 mod recording;
-mod nodes;
 mod runs;
 mod samples;
 #[path = "../setup/mod.rs"]

@@ -6,6 +6,7 @@ mod driver;
 mod expectations;
 mod gpu;
 mod health;
+mod illness;
 mod linker;
 mod memory;
 mod packages;
@@ -83,6 +84,18 @@ room! {
         pub gpus_without_torch_code: Vec<String>,
         /// Whether torch was seen to hold code for one of the GPUs.
         pub torch_has_code_for_a_gpu: bool,
+        /// Whether the kernel's log was read.
+        pub kernel_log_read: bool,
+        /// Whether the driver or a GPU was seen to behave as an ill one does: NVML hangs, dies, gives such a code, or shows too
+        /// few GPUs.
+        pub gpu_trouble_seen: bool,
+        /// Whether the kernel's log decides: it was read, or trouble that was seen calls for it. Otherwise nobody asked for
+        /// it, and a user without the right to read it is not left in doubt.
+        pub kernel_log_counts: bool,
+        /// Whether NVML said that a GPU is lost (code 15).
+        pub gpu_lost_in_nvml: bool,
+        /// Whether NVML shows fewer GPUs than the PCI bus has bound to the driver, outside of a container.
+        pub fewer_gpus_in_nvml: bool,
         /// Whether requests are rejected and no missing field was found to be the reason.
         pub rejected_for_unknown_reason: bool,
         /// Whether what listens is a program that only hands requests on: nginx, Envoy, HAProxy.
@@ -182,25 +195,7 @@ room! {
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] = &[
-        "host",
-        "device_nodes",
-        "container",
-        "nvml",
-        "cuda",
-        "process",
-        "packages",
-        "ort",
-        "model",
-        "request",
-        "execution",
-        "server_log",
-        "kernel_log",
-        "smoke",
-        "docker",
-        "kubernetes",
-        "linker",
-    ];
+    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke", "docker", "kubernetes", "linker"];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
@@ -275,6 +270,11 @@ impl Derived {
             cpu_onnxruntime_installed_while_serving: packages::cpu_onnxruntime_installed_while_serving(facts),
             gpus_without_torch_code: packages::gpus_without_torch_code(facts),
             torch_has_code_for_a_gpu: Fact::Known(packages::torch_has_code_for_a_gpu(facts)),
+            kernel_log_read: Fact::Known(illness::kernel_log_read(facts)),
+            gpu_trouble_seen: Fact::Known(illness::seen(facts)),
+            kernel_log_counts: illness::kernel_log_counts(facts),
+            gpu_lost_in_nvml: Fact::Known(illness::gpu_lost_in_nvml(facts)),
+            fewer_gpus_in_nvml: Fact::Known(illness::fewer_gpus_in_nvml(facts)),
             activity: activity.into(),
             activity_because: activity_because.into(),
             expectations_unmet: expectations::unmet(facts, expect),

@@ -156,10 +156,9 @@ fn said_in_answers(facts: &Facts) -> Fact<Vec<Saying>> {
     let exchanges: Vec<&Exchange> =
         [&request.client, &request.rejected].into_iter().filter_map(Fact::known).chain(attempts).collect();
     if exchanges.is_empty() {
-        return match request.attempts.reason() {
-            Some(unknown) => Fact::Unknown(unknown.clone()),
-            None => Fact::unknown(Why::NotAsked, "no request was sent"),
-        };
+        // Whatever kept the server from answering is told by the room of the requests.
+        let detail = request.attempts.reason().map_or("no request was sent", |unknown| &unknown.detail);
+        return Fact::unknown(Why::NotAsked, format!("no answer of the server to read: {detail}"));
     }
     let mut all: Vec<Saying> = Vec::new();
     for exchange in exchanges {

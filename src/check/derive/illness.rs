@@ -1,0 +1,60 @@
+//! Signs of an ill GPU that anybody can see, and whether the kernel's log is to be asked about them.
+
+use crate::snapshot::{Fact, Facts, Gpu, Unknown, Why};
+
+/// Return code of NVML for a GPU that does not answer on the bus (nvml.h, NVML_ERROR_GPU_IS_LOST).
+const NVML_GPU_IS_LOST: i64 = 15;
+/// Return codes of NVML that an ill GPU or driver gives: timeout, interrupt problem, corrupt infoROM, GPU lost, reset
+/// required, blocked by the operating system, unknown error.
+const NVML_ILL: &[i64] = &[10, 11, 14, NVML_GPU_IS_LOST, 16, 17, 999];
+
+/// Whether the kernel's log was read.
+pub fn kernel_log_read(facts: &Facts) -> bool {
+    facts.kernel_log.xids.known().is_some()
+}
+
+/// Whether the kernel's log decides anything: it was read, or something that anybody can see calls for it. A healthy user
+/// without the right to read it must not be left in doubt by that.
+pub fn kernel_log_counts(facts: &Facts) -> Fact<bool> {
+    let Some(unknown) = facts.kernel_log.xids.reason() else { return Fact::Known(true) };
+    match seen(facts) {
+        true => Fact::Known(true),
+        false => {
+            let detail = format!("nothing that can be seen without the kernel's log calls for it ({})", unknown.detail);
+            Fact::unknown(Why::NotAsked, detail)
+        }
+    }
+}
+
+/// Whether the driver or a GPU behaves as an ill one does.
+pub fn seen(facts: &Facts) -> bool {
+    let died = |unknown: Option<&Unknown>| unknown.is_some_and(|u| matches!(u.why, Why::TimedOut | Why::Crashed));
+    let nvml = &facts.nvml;
+    let ill = nvml.init_code.known().is_some_and(|code| NVML_ILL.contains(code));
+    let gpu_died = |gpu: &Gpu| readings(gpu).any(|reason| died(Some(reason)));
+    let gpus_died = nvml.gpus.known().is_some_and(|gpus| gpus.iter().any(gpu_died));
+    ill || died(nvml.status.reason()) || gpus_died || gpu_lost_in_nvml(facts) || fewer_gpus_in_nvml(facts)
+}
+
+/// Why readings of a GPU failed.
+fn readings(gpu: &Gpu) -> impl Iterator<Item = &Unknown> {
+    let texts = [&gpu.name, &gpu.uuid, &gpu.pci_address].into_iter().filter_map(|fact| fact.reason());
+    texts.chain([&gpu.memory_total_bytes, &gpu.temperature_celsius].into_iter().filter_map(|fact| fact.reason()))
+}
+
+/// Whether NVML said that a GPU is lost.
+pub fn gpu_lost_in_nvml(facts: &Facts) -> bool {
+    let nvml = &facts.nvml;
+    let said = format!("(NVML {NVML_GPU_IS_LOST})");
+    let lost = |gpu: &Gpu| readings(gpu).any(|reason| reason.detail.contains(&said));
+    nvml.init_code.known() == Some(&NVML_GPU_IS_LOST) || nvml.gpus.known().is_some_and(|gpus| gpus.iter().any(lost))
+}
+
+/// Whether NVML shows fewer GPUs than the bus has bound to the driver. In a container that is its purpose, and no sign.
+pub fn fewer_gpus_in_nvml(facts: &Facts) -> bool {
+    let (Some(devices), Some(gpus)) = (facts.host.nvidia_pci_devices.known(), facts.nvml.gpus.known()) else {
+        return false;
+    };
+    let driven = devices.iter().filter(|device| device.driver.known().is_some_and(|driver| driver == "nvidia")).count();
+    facts.container.kind.known().is_some_and(|kind| kind == "none") && gpus.len() < driven
+}
