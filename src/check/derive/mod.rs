@@ -41,6 +41,8 @@ room! {
         pub container_in_docker_desktop: bool,
         /// The installation of Docker that was seen in use in place of the system's: `desktop`, `snap`; empty if none.
         pub other_docker_daemon: String,
+        /// Whether no Docker daemon runs, and the system's was seen to have a configuration with which none can start.
+        pub docker_daemon_cannot_start: bool,
         /// Whether the container was asked to have a GPU, by the engine's record.
         pub container_asks_for_gpu: bool,
         /// Whether this machine's driver meets what the image requires (`NVIDIA_REQUIRE_*`).
@@ -94,6 +96,7 @@ impl Derived {
             start_failures: start_failure::all(facts),
             container_in_docker_desktop: Fact::Known(docker_daemon::in_desktop(facts)),
             other_docker_daemon: Fact::Known(docker_daemon::other(facts).into()),
+            docker_daemon_cannot_start: Fact::Known(docker_daemon::cannot_start(facts)),
             container_asks_for_gpu: image::asks_for_gpu(facts),
             image_requirement_met: image_requirement::met(facts),
             image_requirement: image_requirement::shown(facts),

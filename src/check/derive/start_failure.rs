@@ -51,9 +51,9 @@ const WORDS: &[(&str, &str)] = &[
         "k8s-runtimeclass-missing",
         r#"(?i)runtimeclass(?:\.node\.k8s\.io|es\.node\.k8s\.io)? \\?"(nvidia[\w-]*)\\?" not found"#,
     ),
-    ("k8s-no-gpu-capacity", r"Insufficient (nvidia\.com/[\w.-]+)"),
+    ("k8s-no-gpu-capacity", r"Insufficient (nvidia\.com/\w[\w-]*(?:\.\w[\w-]*)*)"),
     ("k8s-no-gpu-capacity", r"untolerated taint \{(nvidia\.com/gpu)"),
-    ("k8s-no-gpu-capacity", r"Allocate failed due to .*?(nvidia\.com/[\w.-]+)"),
+    ("k8s-no-gpu-capacity", r"Allocate failed due to .*?(nvidia\.com/\w[\w-]*(?:\.\w[\w-]*)*)"),
 ];
 
 /// The reasons that a text gives, at most one of a kind.

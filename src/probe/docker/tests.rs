@@ -104,7 +104,7 @@ fn of_several_containers_the_one_of_the_server_is_taken() {
     by_port.process.port = Fact::Known(6379);
     assert_eq!(probe(dir.path(), file(), &mut by_port).0.name, Fact::Known("redis".into()));
     let mut by_pid = nothing();
-    let unknown = Fact::unknown(Why::Absent, "test");
+    let unknown: Fact<String> = Fact::unknown(Why::Absent, "test");
     let process: ServerProcess = serde_json::from_value(serde_json::json!({
         "pid": 4242, "role": "listener", "command": unknown, "executable": unknown, "working_directory": unknown,
         "uid": {"known": 0}, "started_at": unknown, "resident_bytes": {"known": 1}, "reloads": {"known": false},
@@ -122,7 +122,8 @@ fn compose_files_are_found_by_the_labels() {
     let (docker, _) = probe(dir.path(), Some(fixture("compose-without-gpu")), &mut nothing());
     let files = docker.compose_files.known().unwrap();
     assert_eq!(files.len(), 2, "{files:?}");
-    let wanted = ComposeGpuRequest { service: "asr".into(), key: "gpus".into(), count: "all".into(), device_ids: vec![] };
+    let wanted =
+        ComposeGpuRequest { service: "asr".into(), key: "gpus".into(), count: "all".into(), device_ids: vec![] };
     assert_eq!((files[1].used, files[1].gpu_requests.clone()), (false, Fact::Known(vec![wanted])));
 }
 
@@ -130,7 +131,11 @@ fn compose_files_are_found_by_the_labels() {
 fn the_set_up_of_a_tree_is_told_without_a_record() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
-    write(root, "etc/docker/daemon.json", "{\n  \"runtimes\": {\"nvidia\": {\"path\": \"nvidia-container-runtime\"}}\n}\n");
+    write(
+        root,
+        "etc/docker/daemon.json",
+        "{\n  \"runtimes\": {\"nvidia\": {\"path\": \"nvidia-container-runtime\"}}\n}\n",
+    );
     write(root, "usr/bin/nvidia-ctk", "");
     write(root, "proc/stat", "cpu 1 2 3\nbtime 1000000000\n");
     write(root, "proc/77/comm", "dockerd\n");

@@ -27,7 +27,10 @@ fn only_pod(facts: &KubernetesFacts) -> KubernetesPod {
 fn a_pod_and_its_node_are_read_whole() {
     let facts = of("healthy");
     let pod = only_pod(&facts);
-    assert_eq!((pod.name.as_str(), pod.namespace.as_str(), pod.owner.as_str()), ("asr-7d4b9c-x2k8p", "speech", "ReplicaSet"));
+    assert_eq!(
+        (pod.name.as_str(), pod.namespace.as_str(), pod.owner.as_str()),
+        ("asr-7d4b9c-x2k8p", "speech", "ReplicaSet")
+    );
     assert_eq!((pod.phase.clone(), pod.gpu_limit.clone()), (Fact::Known("Running".into()), Fact::Known(1)));
     assert_eq!((pod.node.as_str(), pod.node_gpus.clone()), ("gpu-1", Fact::Known(8)));
     assert_eq!(pod.runtime_class, "nvidia");
@@ -118,7 +121,10 @@ fn hostile_files_give_reasons() {
         ("{\"kind\": \"List\", \"items\": {}}", "items is an object; expected a list"),
         ("{\"kind\": \"Deployment\"}", "it holds no pod, node or event, but Deployment"),
         ("{\"kind\": \"Pod\", \"metadata\": {\"name\": [\"x\"]}}", "metadata.name is a list; expected text"),
-        ("{\"kind\": \"Node\", \"metadata\": {\"name\": \"n\"}, \"status\": {\"allocatable\": 7}}", "status.allocatable is a number"),
+        (
+            "{\"kind\": \"Node\", \"metadata\": {\"name\": \"n\"}, \"status\": {\"allocatable\": 7}}",
+            "status.allocatable is a number",
+        ),
     ];
     for (text, expected) in cases {
         fs::write(&path, text).unwrap();
@@ -127,7 +133,8 @@ fn hostile_files_give_reasons() {
         assert!(unknown.why == Why::Malformed && unknown.detail.contains(expected), "{}", unknown.detail);
         assert!(unknown.detail.contains("pods.json"), "{}", unknown.detail);
     }
-    let many = format!("{{\"kind\": \"List\", \"items\": [{}{{\"kind\": \"X\"}}]}}", "{\"kind\": \"X\"},".repeat(30_000));
+    let many =
+        format!("{{\"kind\": \"List\", \"items\": [{}{{\"kind\": \"X\"}}]}}", "{\"kind\": \"X\"},".repeat(30_000));
     fs::write(&path, many).unwrap();
     assert!(probe(&[path]).1.detail.contains("30001 entries"));
     assert_eq!(probe(&[dir.path().join("none.json")]).0.pods.reason().unwrap().why, Why::Absent);
