@@ -3,6 +3,7 @@
 mod bad_input;
 mod command_line;
 mod config;
+mod containers;
 mod drivers;
 mod hostile;
 mod replay;

@@ -6,6 +6,7 @@ mod gpu;
 mod gpu_sharing;
 mod image;
 mod image_requirement;
+mod pod;
 mod server;
 mod start_failure;
 
@@ -51,6 +52,8 @@ room! {
         pub image_requirement: String,
         /// Images of the deployment whose names say that they are built for the CPU.
         pub cpu_images: Vec<CpuImage>,
+        /// Whether the doctor looks out of a pod that has a GPU by its limit, and sees no device node there.
+        pub limited_pod_without_devices: bool,
         /// Nodes whose GPUs are divided between more pods than there are GPUs.
         pub oversubscribed_nodes: Vec<DividedNode>,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
@@ -71,6 +74,7 @@ impl Derived {
         "ort",
         "request",
         "execution",
+        "container",
         "docker",
         "kubernetes",
         "server_log",
@@ -101,6 +105,7 @@ impl Derived {
             image_requirement_met: image_requirement::met(facts),
             image_requirement: image_requirement::shown(facts),
             cpu_images: image::for_cpu(facts),
+            limited_pod_without_devices: Fact::Known(pod::limited_without_devices(facts)),
             oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),
