@@ -4,6 +4,7 @@ mod bad_input;
 mod command_line;
 mod config;
 mod container;
+mod containers;
 mod drivers;
 mod health;
 mod host_trees;

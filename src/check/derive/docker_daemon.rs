@@ -29,6 +29,14 @@ pub fn other(facts: &Facts) -> &'static str {
     if runs("snap") && !runs("system") { "snap" } else { "" }
 }
 
+/// Whether the configuration of the system's daemon was seen to be broken while no daemon runs: none can start with it.
+pub fn cannot_start(facts: &Facts) -> bool {
+    let docker = &facts.docker;
+    let mut configs = docker.daemon_configs.known().into_iter().flatten();
+    docker.daemons.known().is_some_and(Vec::is_empty)
+        && configs.any(|one| one.installation == "system" && one.error.known().is_some_and(|error| !error.is_empty()))
+}
+
 fn is(fact: &Fact<String>, value: &str) -> bool {
     fact.known().is_some_and(|known| known == value)
 }

@@ -14,7 +14,7 @@ pub struct CpuImage {
     pub image: String,
     /// What says so: its name, or a label.
     pub told_by: String,
-    /// The container or pod that runs it.
+    /// The container, and its pod, that runs it; empty if the record is of the image itself.
     pub run_by: String,
     /// Whether a GPU was asked for all the same.
     pub asks_for_gpu: bool,
@@ -39,7 +39,7 @@ pub fn for_cpu(facts: &Facts) -> Fact<Vec<CpuImage>> {
         found.extend(told_by.map(|told_by| CpuImage {
             image: image.clone(),
             told_by,
-            run_by: docker.name.known().map_or("an image".into(), |name| format!("container {name}")),
+            run_by: docker.name.known().map_or(String::new(), |name| format!("container {name}")),
             asks_for_gpu: asks_for_gpu(facts).known() == Some(&true),
         }));
     }

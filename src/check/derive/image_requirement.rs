@@ -4,6 +4,7 @@
 //! commas. A condition compares `cuda`, `driver` or `arch` with a version, or `brand` with a word.
 
 use crate::snapshot::{Fact, Facts, Unknown, Why};
+use crate::words::count;
 use std::cmp::Ordering;
 
 /// Longest requirement evaluated, bytes.
@@ -52,7 +53,7 @@ pub fn shown(facts: &Facts) -> Fact<String> {
         let alternatives: Vec<&str> = value.split_whitespace().collect();
         match alternatives.as_slice() {
             [] | [_] => format!("{name}={value}"),
-            [first, others @ ..] => format!("{name}={first} (or one of {} alternatives)", others.len()),
+            [first, others @ ..] => format!("{name}={first} (or {})", count(others.len(), "alternative")),
         }
     };
     let text = |all: Vec<(String, String)>| all.into_iter().map(first).collect::<Vec<_>>().join(", ");

@@ -24,6 +24,7 @@ mod docker_daemon;
 mod gpu_sharing;
 mod image;
 mod image_requirement;
+mod pod;
 mod start_failure;
 
 use gpu_sharing::DividedNode;
@@ -148,6 +149,8 @@ room! {
         pub container_in_docker_desktop: bool,
         /// The installation of Docker that was seen in use in place of the system's: `desktop`, `snap`; empty if none.
         pub other_docker_daemon: String,
+        /// Whether no Docker daemon runs, and the system's was seen to have a configuration with which none can start.
+        pub docker_daemon_cannot_start: bool,
         /// Whether the container was asked to have a GPU, by the engine's record.
         pub container_asks_for_gpu: bool,
         /// Whether this machine's driver meets what the image requires (`NVIDIA_REQUIRE_*`).
@@ -156,6 +159,8 @@ room! {
         pub image_requirement: String,
         /// Images of the deployment whose names say that they are built for the CPU.
         pub cpu_images: Vec<CpuImage>,
+        /// Whether the doctor looks out of a pod that has a GPU by its limit, and sees no device node there.
+        pub limited_pod_without_devices: bool,
         /// Nodes whose GPUs are divided between more pods than there are GPUs.
         pub oversubscribed_nodes: Vec<DividedNode>,
         /// Runtimes whose CUDA is of a later major version than the driver supports.
@@ -255,10 +260,12 @@ impl Derived {
             start_failures: start_failure::all(facts),
             container_in_docker_desktop: Fact::Known(docker_daemon::in_desktop(facts)),
             other_docker_daemon: Fact::Known(docker_daemon::other(facts).into()),
+            docker_daemon_cannot_start: Fact::Known(docker_daemon::cannot_start(facts)),
             container_asks_for_gpu: image::asks_for_gpu(facts),
             image_requirement_met: image_requirement::met(facts),
             image_requirement: image_requirement::shown(facts),
             cpu_images: image::for_cpu(facts),
+            limited_pod_without_devices: Fact::Known(pod::limited_without_devices(facts)),
             oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
             runtimes: packages::runtimes(facts),
             cuda_runtimes_seen: Fact::Known(packages::cuda_runtimes_seen(facts)),

@@ -51,9 +51,9 @@ const WORDS: &[(&str, &str)] = &[
         "k8s-runtimeclass-missing",
         r#"(?i)runtimeclass(?:\.node\.k8s\.io|es\.node\.k8s\.io)? \\?"(nvidia[\w-]*)\\?" not found"#,
     ),
-    ("k8s-no-gpu-capacity", r"Insufficient (nvidia\.com/[\w.-]+)"),
+    ("k8s-no-gpu-capacity", r"Insufficient (nvidia\.com/\w[\w-]*(?:\.\w[\w-]*)*)"),
     ("k8s-no-gpu-capacity", r"untolerated taint \{(nvidia\.com/gpu)"),
-    ("k8s-no-gpu-capacity", r"Allocate failed due to .*?(nvidia\.com/[\w.-]+)"),
+    ("k8s-no-gpu-capacity", r"Allocate failed due to .*?(nvidia\.com/\w[\w-]*(?:\.\w[\w-]*)*)"),
 ];
 
 /// The reasons that a text gives, at most one of a kind.
@@ -83,10 +83,13 @@ fn excerpt(text: &str, at: std::ops::Range<usize>) -> String {
     let after = after.split('\n').next().unwrap_or_default();
     let room = TEXT_MAX.saturating_sub(middle.chars().count()) / 2;
     let skipped = before.chars().count().saturating_sub(room);
-    let mark = if skipped > 0 { "..." } else { "" };
-    let before: String = before.chars().skip(skipped).collect();
+    let mut before: String = before.chars().skip(skipped).collect();
+    if skipped > 0 {
+        // From the next whole word.
+        before = format!("[...] {}", before.split_once(' ').map_or("", |(_, words)| words));
+    }
     let after: String = after.chars().take(room).collect();
-    format!("{mark}{before}{middle}{after}").trim().chars().take(TEXT_MAX + 3).collect()
+    format!("{before}{middle}{after}").trim().chars().take(TEXT_MAX + 6).collect()
 }
 
 /// The reasons in all that was given. Unknown if nothing was given, or if what was given could not be read and the rest
@@ -119,6 +122,11 @@ pub fn all(facts: &Facts) -> Fact<Vec<StartFailure>> {
         for saying in sayings {
             let told_by = format!("{} line {}", saying.file, saying.line_number);
             found.extend(in_text(&saying.line, &told_by));
+            // The log's reader may know more words.
+            if WORDS.iter().any(|(id, _)| *id == saying.id) && found.iter().all(|failure| failure.id != saying.id) {
+                let text = saying.line.chars().take(TEXT_MAX).collect();
+                found.push(StartFailure { id: saying.id.clone(), names: String::new(), text, told_by });
+            }
         }
     }
     let mut kept: Vec<StartFailure> = Vec::new();
@@ -154,7 +162,7 @@ fn runs(pod: &KubernetesPod) -> bool {
 }
 
 fn of_pod(pod: &KubernetesPod) -> Vec<StartFailure> {
-    let mut found = in_text(&pod.unschedulable, &format!("the scheduler, of pod {}", pod.name));
+    let mut found = in_text(&pod.unschedulable, &format!("the scheduler's word on pod {}", pod.name));
     found.extend(in_text(&pod.refusal, &format!("the status of pod {}", pod.name)));
     for container in &pod.containers {
         let told_by = format!("the status of container {} in pod {}", container.name, pod.name);
@@ -222,7 +230,7 @@ mod tests {
             let text = format!("{before}Insufficient nvidia.com/gpu {after}");
             let found = in_text(&text, "test");
             let failure = found.iter().find(|failure| failure.id == "k8s-no-gpu-capacity").unwrap();
-            prop_assert!(failure.text.chars().count() <= TEXT_MAX + 3);
+            prop_assert!(failure.text.chars().count() <= TEXT_MAX + 6);
             prop_assert!(failure.text.contains("Insufficient nvidia.com/gpu"));
         }
     }
