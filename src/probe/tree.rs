@@ -130,7 +130,7 @@ impl Tree {
     }
 
     /// Opens a regular file. A FIFO or a device is refused before and, should it be swapped in between, after opening.
-    fn open(&self, path: &Path) -> Result<File, Unknown> {
+    pub fn open(&self, path: &Path) -> Result<File, Unknown> {
         let irregular = || Unknown::new(Why::Malformed, format!("{}: not a regular file", self.shown(path)));
         let resolved = self.resolve(path)?;
         if !self.outside(&resolved).symlink_metadata().map_err(|error| self.io(&error, path))?.is_file() {
