@@ -306,6 +306,35 @@ fn folders_that_are_none_neither_block_nor_lead_out() {
 }
 
 #[test]
+fn folders_beyond_all_measure_cost_neither_time_nor_memory() {
+    let scene = Scene::new();
+    FILES.iter().for_each(|(path, text)| scene.good(path, text));
+    // One file under all these names: ext4 allows it 65 000.
+    let many = 9_000;
+    let one = scene.root().join("one");
+    std::fs::write(&one, "/of/no/use/at/all.so.1\n".repeat(2_700)).unwrap();
+    for (folder, name, ending) in [
+        ("dev", "nvidia", ""),
+        ("dev/nvidia-caps", "nvidia-cap", ""),
+        ("etc/ld.so.conf.d", "", ".conf"),
+        ("sys/bus/pci/devices", "0000:", ""),
+        ("usr/lib/x86_64-linux-gnu", "libcuda.so.550.", ""),
+        ("var/lib/dpkg/info", "libnvidia-", ".list"),
+        ("opt/venv/lib/python3.11/site-packages", "x-", ".dist-info"),
+    ] {
+        for number in 10..many {
+            let at = scene.root().join(folder).join(format!("{name}{number}{ending}"));
+            std::fs::hard_link(&one, at).unwrap();
+        }
+    }
+    let snapshot = examine(&scene, "crowded");
+    let libraries = snapshot["facts"]["container"]["driver_libraries"]["known"].as_array().unwrap();
+    assert!((100..300).contains(&libraries.len()), "{}", libraries.len());
+    let nodes = &snapshot["facts"]["host"]["device_nodes"]["unknown"];
+    assert!(nodes["detail"].as_str().unwrap().contains("more than 4096"), "{nodes}");
+}
+
+#[test]
 fn what_is_refused_is_denied_and_not_absent() {
     let mut scene = Scene::new();
     for path in ["proc/driver/nvidia/version", "sys/fs/cgroup/a.scope/cpu.max"] {

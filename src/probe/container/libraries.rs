@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The compiler of PTX code, which programs load like the driver's other libraries.
 const PTX_COMPILER: &str = "libnvidia-ptxjitcompiler.so.1";
-/// Most files recorded.
+/// Most files of one library.
 const LIBRARIES_MAX: usize = 100;
 /// Where Debian's package manager keeps a list of the files of each package.
 const PACKAGE_LISTS: &str = "/var/lib/dpkg/info";
@@ -49,12 +49,15 @@ pub fn driver_libraries(
         let mut led_to = None;
         for (folder, names) in &listed {
             for name in names_of(soname, names) {
+                if found.len() >= LIBRARIES_MAX {
+                    break;
+                }
                 match host::library(tree, folder, name) {
                     Ok(library) => {
                         if name == soname && led_to.is_none() {
                             led_to = Some(library.path.clone());
                         }
-                        if !found.iter().any(|known| known.path == library.path) && found.len() < LIBRARIES_MAX {
+                        if !found.iter().any(|known| known.path == library.path) {
                             found.push(library);
                         }
                     }

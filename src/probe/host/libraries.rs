@@ -86,11 +86,17 @@ pub fn folders(tree: &Tree) -> Vec<PathBuf> {
         let own = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         folders.extend(std::env::split_paths(&own).filter(|path| path.is_absolute()));
     }
+    // The usual folders keep their place, however many the configuration names.
+    let most = FOLDERS_MAX - FOLDERS.len();
     for name in tree.list("etc/ld.so.conf.d").unwrap_or_default().iter().filter(|name| name.ends_with(".conf")) {
+        if folders.len() >= most {
+            break;
+        }
         let text = tree.read(format!("etc/ld.so.conf.d/{name}"), SMALL_FILE_BYTES).unwrap_or_default();
-        folders.extend(text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(PathBuf::from));
+        let named = text.lines().map(str::trim).filter(|line| line.starts_with('/')).take(FOLDERS_MAX);
+        folders.extend(named.map(PathBuf::from));
     }
+    folders.truncate(most);
     folders.extend(FOLDERS.iter().map(PathBuf::from));
-    folders.truncate(FOLDERS_MAX);
     folders
 }

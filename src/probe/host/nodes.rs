@@ -4,6 +4,9 @@ use crate::probe::tree::Tree;
 use crate::snapshot::{DeviceNode, Unknown, Why};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
+/// Most nodes; a machine of 16 GPUs, all of them divided, has some hundred.
+const NODES_MAX: usize = 4096;
+
 /// Nodes `/dev/nvidia*`, and those in the folders of that name (`/dev/nvidia-caps`).
 pub fn nvidia_nodes(tree: &Tree) -> Result<Vec<DeviceNode>, Unknown> {
     let mut nodes = Vec::new();
@@ -22,6 +25,9 @@ pub fn nvidia_nodes(tree: &Tree) -> Result<Vec<DeviceNode>, Unknown> {
 }
 
 fn add(tree: &Tree, path: String, nodes: &mut Vec<DeviceNode>) -> Result<(), Unknown> {
+    if nodes.len() >= NODES_MAX {
+        return Err(Unknown::new(Why::Malformed, format!("/dev: more than {NODES_MAX} nodes of the driver")));
+    }
     let metadata = match tree.stat(&path) {
         Ok(metadata) => metadata,
         // A link to nothing is no node.
