@@ -10,6 +10,7 @@ mod health;
 mod host_trees;
 mod hostile;
 mod hostile_root;
+mod linker;
 mod replay;
 mod rig;
 #[path = "../setup/scripted_server.rs"]

@@ -27,9 +27,12 @@ impl Deployment {
     pub fn of(context: &Context, facts: &Facts) -> Self {
         let processes = facts.process.processes.known().map(Vec::as_slice).unwrap_or_default();
         let pids: Vec<u64> = processes.iter().map(|process| process.pid).collect();
-        let mapped = match pids.is_empty() {
-            false => mapped::read(&pids),
-            true => Err(facts.process.processes.reason().cloned().unwrap_or_else(no_process)),
+        let mapped = match (facts.process.processes.reason(), facts.process.gpu_libraries.reason()) {
+            _ if forwards(facts) => Err(Unknown::new(Why::NotAsked, "the port belongs to a tunnel to another machine")),
+            // Whoever read the maps before says best who may.
+            (Some(unknown), _) | (_, Some(unknown)) => Err(unknown.clone()),
+            _ if pids.is_empty() => Err(Unknown::new(Why::Absent, "the server has no process")),
+            _ => mapped::read(&pids),
         };
         let tree = match pids.first() {
             Some(pid) => Tree::of_process(*pid),
@@ -50,7 +53,12 @@ impl Deployment {
 
     /// A path that the doctor can open, from the root of the search's file tree; `None` if it lies outside.
     pub fn inside(&self, path: &Path) -> Option<PathBuf> {
-        inside(&self.search.tree, path)
+        inside(&self.search.tree, path).or_else(|| {
+            // Where the server has mapped something of the folder, the path is the server's own.
+            let mapped = self.mapped.as_ref().map(|mapped| mapped.0.as_slice()).unwrap_or_default();
+            let is_servers = mapped.iter().any(|(_, library)| library.parent() == path.parent());
+            is_servers.then(|| path.to_owned())
+        })
     }
 
     /// The GPU runtimes that the server has loaded; without a server, those that the named Python has.
@@ -89,8 +97,9 @@ impl Deployment {
     }
 }
 
-fn no_process() -> Unknown {
-    Unknown::new(Why::Absent, "the server has no process")
+/// Whether what listens only carries requests to another machine.
+fn forwards(facts: &Facts) -> bool {
+    facts.process.forwarded_by.known().is_some_and(|program| !program.is_empty())
 }
 
 /// DT_RPATH of a program; none if it has none or cannot be read.

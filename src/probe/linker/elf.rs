@@ -75,6 +75,10 @@ fn constants<'d, R: ReadRef<'d>>(data: R) -> Result<BTreeSet<String>, String> {
     let say = |error: object::read::Error| error.to_string();
     let header = elf::FileHeader64::<Endianness>::parse(data).map_err(say)?;
     let endian = header.endian().map_err(say)?;
+    // Counts that do not fit into the header stand elsewhere, and a damaged file may claim any number there.
+    if header.e_shnum(endian) == 0 {
+        return Err("it has no section of constants".into());
+    }
     let sections = header.sections(endian, data).map_err(say)?;
     let Some((_, section)) = sections.section_by_name(endian, b".rodata") else {
         return Err("it has no section of constants".into());
@@ -102,6 +106,9 @@ fn parse<'d, R: ReadRef<'d>>(data: R, origin: &Path) -> Result<Dynamic, String> 
     let say = |error: object::read::Error| error.to_string();
     let header = elf::FileHeader64::<Endianness>::parse(data).map_err(say)?;
     let endian = header.endian().map_err(say)?;
+    if header.e_phnum(endian) == elf::PN_XNUM {
+        return Err("it claims to have more than 65534 segments".into());
+    }
     let segments = header.program_headers(endian, data).map_err(say)?;
     let dynamic = segments
         .iter()
@@ -180,8 +187,6 @@ mod tests {
         let found = dynamic(&whole(), &own).unwrap();
         assert!(found.needed.iter().any(|name| name == "libc.so.6"), "{found:?}");
         assert_eq!(machine(&whole(), &own), Some(found.machine));
-        let names = names_in_constants(&whole(), &own).unwrap();
-        assert!(names.contains("libnvidia-ml.so.1") || !names.is_empty() || names.len() < NAMES_LIMIT, "{names:?}");
     }
 
     #[test]
@@ -209,19 +214,54 @@ mod tests {
         assert_eq!(library_names(bytes), BTreeSet::from(["libcublas.so.12".into(), "libcudnn_ops.so".into()]));
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
-        #[test]
-        fn damaged_headers_are_survived(at in 0usize..4096, byte in any::<u8>(), cut in 0usize..20_000) {
-            let mut bytes = std::fs::read("/proc/self/exe").unwrap_or_default();
-            bytes.truncate(cut + 64);
-            if let Some(place) = bytes.get_mut(at) {
-                *place = byte;
-            }
-            let _ = parse(bytes.as_slice(), Path::new("/"));
-            let _ = constants(bytes.as_slice());
-        }
+    /// A small library from the C compiler, with a name among its constants.
+    fn small() -> &'static [u8] {
+        static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        BYTES.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let (code, library) = (folder.path().join("code.c"), folder.path().join("libsmall.so"));
+            std::fs::write(&code, r#"const char *const names[] = {"libcublas.so.12"};"#).unwrap();
+            let flags = ["-shared", "-fPIC", "-nostdlib", "-Wl,-soname,libsmall.so.1", "-Wl,-rpath,$ORIGIN/lib", "-o"];
+            let made = std::process::Command::new("cc").args(flags).arg(&library).arg(&code).status().expect("cc runs");
+            assert!(made.success());
+            std::fs::read(library).unwrap()
+        })
+    }
 
+    #[test]
+    fn a_small_library_is_read_and_its_damages_are_told() {
+        let found = parse(small(), Path::new("/a")).unwrap();
+        assert_eq!((found.soname.as_str(), found.runpath), ("libsmall.so.1", vec![PathBuf::from("/a/lib")]));
+        assert!(constants(small()).unwrap().contains("libcublas.so.12"));
+        let with = |at: usize, bytes: &[u8]| {
+            let mut damaged = small().to_vec();
+            damaged[at..at + bytes.len()].copy_from_slice(bytes);
+            damaged
+        };
+        // Offsets into the header: elf.h, Elf64_Ehdr.
+        let of_32_bit = with(4, &[1]);
+        assert!(parse(of_32_bit.as_slice(), Path::new("/")).is_err());
+        let countless_segments = with(56, &[0xff, 0xff]);
+        assert!(parse(countless_segments.as_slice(), Path::new("/")).unwrap_err().contains("65534 segments"));
+        let countless_sections = with(60, &[0, 0]);
+        assert!(constants(countless_sections.as_slice()).unwrap_err().contains("no section of constants"));
+        let segments_beyond_the_end = with(32, &[0xff; 8]);
+        assert!(parse(segments_beyond_the_end.as_slice(), Path::new("/")).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+        #[test]
+        fn any_damage_is_survived(at in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 1..9), cut in any::<prop::sample::Index>()) {
+            let mut damaged = small().to_vec();
+            let at = at.index(damaged.len());
+            for (place, byte) in damaged.iter_mut().skip(at).zip(&bytes) {
+                *place = *byte;
+            }
+            let _ = (parse(damaged.as_slice(), Path::new("/")), constants(damaged.as_slice()));
+            damaged.truncate(cut.index(damaged.len()));
+            let _ = (parse(damaged.as_slice(), Path::new("/")), constants(damaged.as_slice()));
+        }
         #[test]
         fn any_constants_give_names_and_nothing_else(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             for name in library_names(&bytes) {

@@ -34,7 +34,10 @@ pub fn read(pids: &[u64]) -> Result<Mapped, Unknown> {
     for pid in pids.iter().take(PROCESSES_LIMIT) {
         match proc.read(format!("{pid}/maps"), MAPS_LIMIT_BYTES) {
             Ok(text) => all.extend(libraries(&text).into_iter().map(|path| (*pid, path))),
-            Err(unknown) if unknown.why == Why::Absent => ended = Some(unknown),
+            // A process that ends while it is read gives ESRCH, which no other obstacle does.
+            Err(unknown) if unknown.why == Why::Absent || !Path::new("/proc").join(pid.to_string()).exists() => {
+                ended = Some(Unknown::new(Why::Absent, format!("/proc/{pid}/maps: the process has ended")));
+            }
             Err(unknown) => return Err(unknown),
         }
     }

@@ -143,6 +143,13 @@ mod tests {
         assert_eq!(split(":/a/lib:relative:/b;/c:"), [Path::new("/a/lib"), Path::new("/b"), Path::new("/c")]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_search_path_gives_absolute_folders(path in "[a-z/:;. ]{0,60}") {
+            proptest::prop_assert!(split(&path).iter().all(|folder| folder.is_absolute()));
+        }
+    }
+
     #[test]
     fn packages_and_toolkits_are_looked_through() {
         let root = tempfile::tempdir().unwrap();
