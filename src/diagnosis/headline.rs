@@ -68,6 +68,10 @@ pub fn in_words(path: &str) -> &str {
         "derived.onnxruntime_without_cuda" => "whether onnxruntime has CUDA",
         "derived.rejected_for_unknown_reason" => "whether requests are accepted",
         "derived.activity" => "whether the GPU works while requests run",
+        "derived.gpu_libraries" => "which GPU libraries the server has loaded",
+        "derived.model_not_loaded" => "whether the server's model is loaded",
+        "derived.model_loaded_per_request" => "whether the model is loaded anew for each request",
+        "derived.port_rivals" => "whether another server listens on the port",
         path => path,
     }
 }

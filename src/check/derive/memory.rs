@@ -128,7 +128,9 @@ fn falls(readings: &[MemoryReading], least: u64) -> u64 {
 }
 
 /// The proof that the model is loaded anew with each request, in words; empty if it is not.
-pub fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>) -> Fact<String> {
+///
+/// Only the server's user may see what it reads. Where that is refused, short requests and a GPU at work rule it out.
+pub fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>, gpu_seen_working: bool) -> Fact<String> {
     /// What a model is taken to have at least, bytes.
     const MODEL_MIN: u64 = 50_000_000;
     /// Requests this short load no model, milliseconds.
@@ -138,10 +140,10 @@ pub fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>) -> Fact<Strin
     if let Ok(("sawtooth", figures)) = &trend {
         return Fact::Known(format!("GPU memory goes up and down with the requests ({figures})"));
     }
-    let short = execution.request_ms_median.known().is_some_and(|median| *median < SHORT_MS);
+    let fine = gpu_seen_working || execution.request_ms_median.known().is_some_and(|median| *median < SHORT_MS);
     let read = match &execution.read_bytes_least {
         Fact::Known(bytes) => *bytes,
-        Fact::Unknown(_) if short => return Fact::Known(String::new()),
+        Fact::Unknown(_) if fine => return Fact::Known(String::new()),
         Fact::Unknown(unknown) => return Fact::Unknown(unknown.clone()),
     };
     // A body may be read from its socket, written to a file and read again.
@@ -158,7 +160,7 @@ pub fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>) -> Fact<Strin
     }
     // A file that is mapped is not read; then only GPU memory would show it.
     match trend {
-        Err(unknown) if unknown.why != Why::NotAsked && !short => Fact::Unknown(unknown),
+        Err(unknown) if unknown.why != Why::NotAsked && !fine => Fact::Unknown(unknown),
         _ => Fact::Known(String::new()),
     }
 }

@@ -210,6 +210,7 @@ impl Derived {
             Err(unknown) => (Err(unknown.clone()), Err(unknown)),
         };
         let throttling = container::throttling(facts);
+        let working = activity.as_deref() == Ok("active");
         let (port_rivals, port_rivals_because) = told(port::rivals(facts));
         let (engine_state, engine_state_because) = told(state::engine(facts));
         let (gpu_memory_trend, gpu_memory_trend_because) = told(memory::trend(facts, &gpu_visible));
@@ -234,7 +235,7 @@ impl Derived {
             server_gpu_memory_bytes: memory::of_server(facts).into(),
             gpu_memory_trend,
             gpu_memory_trend_because,
-            model_loaded_per_request: memory::loaded_per_request(facts, &gpu_visible),
+            model_loaded_per_request: memory::loaded_per_request(facts, &gpu_visible, working),
             single_hot_thread: server::single_hot_thread(facts),
             gpu_busy_percent: memory::busy_percent(facts, &gpu_visible).into(),
             gpu_visible,
@@ -252,7 +253,7 @@ impl Derived {
             driver_versions_differ,
             cuda_provider_seen_to_load: Fact::Known(server::cuda_provider_seen_to_load(facts)),
             rejected_for_unknown_reason: server::rejected_for_unknown_reason(facts),
-            gpu_seen_working: Fact::Known(activity.as_deref() == Ok("active")),
+            gpu_seen_working: Fact::Known(working),
             device_node_seen_open: Fact::Known(server::device_node_seen_open(facts)),
             other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
             server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),

@@ -25,6 +25,11 @@ pub fn rivals(facts: &Facts) -> Result<(&'static str, String), Unknown> {
         };
         return Ok((verdict, in_words(&serving)));
     }
+    // Two sockets on one address are visible to everybody; whose they are is not.
+    let twice = |one: &&&PortInstance| one.addresses.iter().enumerate().any(|(n, a)| one.addresses[..n].contains(a));
+    if let Some(hidden) = serving.iter().filter(twice).find_map(|one| one.pids.reason()) {
+        return Err(hidden.clone());
+    }
     let Some(first) = serving.first() else { return Ok(("none", String::new())) };
     // An address of one network card belongs to a proxy in front as often as not.
     let beside = instances.iter().filter(|one| one.answers == "none" && one.addresses.iter().any(|a| is_general(a)));
@@ -119,6 +124,11 @@ mod tests {
         assert_eq!(verdict(vec![own(), six(1000, Some(9), "a")]), Ok("none"), "one program on both IP versions");
         assert_eq!(verdict(vec![own(), six(0, None, "")]), Ok("other_address"), "another user's is another one");
         assert_eq!(verdict(vec![own(), six(1000, None, "")]), Ok("none"), "Docker's two proxies, seen by a user");
+        let mut hidden = six(0, None, "");
+        hidden.answers = "all".into();
+        assert_eq!(verdict(vec![hidden.clone()]), Ok("none"), "a single socket of another user");
+        hidden.addresses.push(hidden.addresses[0].clone());
+        assert_eq!(verdict(vec![hidden]), Err(Why::Denied), "two on one address");
         let proxy = instance("10.0.0.5:8000", 33, None, "none", "");
         assert_eq!(verdict(vec![own(), proxy]), Ok("none"), "a proxy in front on the network card");
     }

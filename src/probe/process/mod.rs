@@ -17,6 +17,7 @@ mod tests;
 
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, ProcessFacts, Room, Stage, Unknown, Why};
+use family::Family;
 use procfs::ProcError;
 use std::time::Duration;
 
@@ -89,8 +90,14 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
             ),
         ));
     }
-    let family = family::find(&sockets, context.deadline)?;
-    process.instances = Fact::Known(instances::of(&sockets, &family));
+    let found = family::find(&sockets, context.deadline);
+    process.instances = match &found {
+        Ok(family) => Fact::Known(instances::of(&sockets, family)),
+        // Where no owner may be seen, the sockets themselves still tell whether there are several.
+        Err(unknown) if unknown.why == Why::Denied => Fact::Known(instances::of(&sockets, &Family::default())),
+        Err(unknown) => Fact::Unknown(unknown.clone()),
+    };
+    let family = found?;
     let owners = family.members.iter().filter(|member| member.owner);
     let forwards_to = owners.into_iter().find_map(|member| proxy::forwards_to(&arguments(member.pid)));
     let members = match forwards_to {

@@ -87,9 +87,12 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
-    // Before any request, which may wake an engine or load a model.
-    let state = state::ask(&http, &server, &everywhere, &found, own.map(|message| message.path.as_str()));
     let mut talk = Conversation::new(&http, &server, &everywhere);
+    // An answer may echo what the client sends.
+    own.into_iter().for_each(|message| talk.recorder.learn(message));
+    // Before any request, which may wake an engine or load a model.
+    let client_path = own.map(|message| message.path.as_str());
+    let state = state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder);
     talk.operation = found.operation.as_ref();
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };

@@ -4,8 +4,8 @@
 use super::discovery::{Discovered, at};
 use super::http::{Http, Outgoing, Payload, Reply};
 use super::kserve::model_in_path;
-use crate::snapshot::{Fact, StateAnswer, Unknown};
-use crate::words::unprintable;
+use super::record::Recorder;
+use crate::snapshot::{Fact, StateAnswer};
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -31,6 +31,7 @@ pub fn ask(
     everywhere: &[(String, String)],
     found: &Discovered,
     client_path: Option<&str>,
+    recorder: &Recorder,
 ) -> Vec<StateAnswer> {
     let mut answers = Vec::new();
     let end = Instant::now() + PATIENCE_FOR_ALL;
@@ -44,10 +45,11 @@ pub fn ask(
         match http.send(&outgoing, limit) {
             Ok(reply) => {
                 let status = Fact::Known(reply.status.into());
-                answers.push(StateAnswer { answer: excerpt(&path, &reply), path, status });
+                let answer = recorder.clean(&excerpt(&path, &reply), ANSWER_CAP);
+                answers.push(StateAnswer { path, status, answer });
             }
             Err(failure) => {
-                let status = Fact::Unknown(Unknown::new(failure.why, failure.text));
+                let status = Fact::unknown(failure.why, recorder.clean(&failure.text, ANSWER_CAP));
                 answers.push(StateAnswer { path, status, answer: String::new() });
                 break;
             }
@@ -90,19 +92,16 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// The start of the answer; of metrics the lines that tell the state.
+/// The answer; of metrics the lines that tell the state.
 fn excerpt(path: &str, reply: &Reply) -> String {
     let text = String::from_utf8_lossy(&reply.body);
-    let told = match path.ends_with("/metrics") {
-        true => {
-            let telling = |line: &&str| METRICS.iter().any(|metric| line.starts_with(metric));
-            // Of each engine, the line that says whether it is awake.
-            let lines = text.lines().filter(telling).filter(|line| line.contains("\"awake\""));
-            lines.collect::<Vec<_>>().join("; ")
-        }
-        false => text.into_owned(),
-    };
-    told.chars().take(ANSWER_CAP).map(|c| if unprintable(c) { ' ' } else { c }).collect()
+    if !path.ends_with("/metrics") {
+        return text.into_owned();
+    }
+    let telling = |line: &&str| METRICS.iter().any(|metric| line.starts_with(metric));
+    // Of each engine, the line that says whether it is awake.
+    let lines = text.lines().filter(telling).filter(|line| line.contains("\"awake\""));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -135,6 +134,6 @@ mod tests {
                     vllm:engine_sleep_state{engine=\"0\",sleep_state=\"discard_all\"} 1.0\nother 3\n";
         let reply = Reply { status: 200, content_type: String::new(), body: body.into(), cut: false };
         assert_eq!(excerpt("/metrics", &reply), r#"vllm:engine_sleep_state{engine="0",sleep_state="awake"} 0.0"#);
-        assert_eq!(excerpt("/health", &Reply { body: vec![b'a', 0, 0xff], ..reply }), "a \u{fffd}");
+        assert_eq!(excerpt("/health", &Reply { body: vec![b'a', 0xff], ..reply }), "a\u{fffd}");
     }
 }
