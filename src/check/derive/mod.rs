@@ -200,7 +200,25 @@ room! {
 
 impl Derived {
     /// Rooms that the derived facts are made from.
-    pub const NEEDS: &'static [&'static str] = &["host", "device_nodes", "container", "nvml", "cuda", "process", "packages", "ort", "model", "request", "execution", "server_log", "kernel_log", "smoke", "docker", "kubernetes", "linker"];
+    pub const NEEDS: &'static [&'static str] = &[
+        "host",
+        "device_nodes",
+        "container",
+        "nvml",
+        "cuda",
+        "process",
+        "packages",
+        "ort",
+        "model",
+        "request",
+        "execution",
+        "server_log",
+        "kernel_log",
+        "smoke",
+        "docker",
+        "kubernetes",
+        "linker",
+    ];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
