@@ -113,7 +113,7 @@ impl<'a> Gpus<'a> {
     }
 }
 
-/// The value; `None` where this card, driver or snapshot has no such reading; the obstacle where reading it failed.
+/// The value; `None` where this card, driver, user or snapshot has no such reading; the obstacle where reading it failed.
 pub fn tells<T>(fact: &Fact<T>) -> Result<Option<&T>, Unknown> {
     match fact {
         Fact::Known(value) => Ok(Some(value)),
@@ -128,8 +128,9 @@ pub fn answer<T>(fact: &Fact<T>) -> Unknown {
     fact.reason().cloned().unwrap_or_else(told)
 }
 
+/// Whether a card, a driver, a guest or a user has no such reading, which is no failure of reading it.
 fn cannot_tell(unknown: &Unknown) -> bool {
-    matches!(unknown.why, Why::Unsupported | Why::NotAsked)
+    matches!(unknown.why, Why::Unsupported | Why::NotAsked | Why::Denied)
 }
 
 /// Whether the counters are this GPU's: by identifier, or by index where one of them has none.
