@@ -54,7 +54,8 @@ impl<'a> Gpus<'a> {
                 let status = status.replace('_', " ");
                 Err(Unknown::new(Why::NotAsked, format!("NVML is not usable ({status}), so no GPU could be asked")))
             }
-            Err(unknown) => Err(unknown),
+            // That NVML hangs or crashes as soon as it is loaded is told once, of its probe, not once a check.
+            Err(unknown) => Err(Unknown::new(Why::NotAsked, format!("NVML could not be asked: {}", unknown.detail))),
         };
         let listed = match listed {
             Ok([]) => Err(Unknown::new(Why::NotAsked, "NVML lists no GPU")),
