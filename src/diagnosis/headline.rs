@@ -72,6 +72,15 @@ pub fn in_words(path: &str) -> &str {
         "derived.model_not_loaded" => "whether the server's model is loaded",
         "derived.model_loaded_per_request" => "whether the model is loaded anew for each request",
         "derived.port_rivals" => "whether another server listens on the port",
+        "derived.hot_gpus" => "whether a GPU is too hot",
+        "derived.power_limited_gpus" => "whether a GPU is short of power",
+        "derived.poor_link_gpus" => "whether a GPU's PCIe link is sound",
+        "derived.memory_error_gpus" => "whether a GPU's memory has errors",
+        "derived.reset_due_gpus" => "whether a GPU must be reset",
+        "derived.unlicensed_gpus" => "whether a virtual GPU is licensed",
+        "derived.exclusive_gpus" => "whether a GPU is closed to processes",
+        "derived.empty_mig_gpus" => "whether a GPU has MIG devices",
+        "derived.crowded_gpus" => "who holds the GPUs' memory",
         path => path,
     }
 }

@@ -71,6 +71,24 @@ fn a_gpu_that_crashes_the_library_does_not_hide_the_other() {
 }
 
 #[test]
+fn gpus_that_are_slow_or_hang_do_not_hide_a_third() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("scenario.yaml");
+    let text = std::fs::read_to_string(setup::scenario("healthy-idle")).unwrap();
+    let (head, gpu) = text.split_at(text.find("  - name:").unwrap());
+    let faults = "faults:\n  - {call: 'nvmlDevice*', gpu: 0, delay_ms: 400}\n  - {call: nvmlDeviceGetUUID, gpu: 1, does: hang}\n";
+    std::fs::write(&scenario, format!("{faults}{head}{gpu}{gpu}{gpu}")).unwrap();
+    let (snapshot, took) = collect(&scenario);
+    assert!(took < Duration::from_secs(25), "{took:?}");
+    let gpus = &snapshot["facts"]["nvml"]["gpus"]["known"];
+    assert_eq!(gpus[0]["name"]["known"], "NVIDIA H100 80GB HBM3", "what the slow one told in time is kept");
+    assert_eq!(gpus[0]["processes"]["known"], Value::Array(Vec::new()));
+    assert_eq!(gpus[0]["recovery_action"]["unknown"]["why"], "timed_out");
+    assert_eq!(gpus[1]["uuid"]["unknown"]["why"], "timed_out");
+    assert_eq!(gpus[2]["recovery_action"]["known"], "none");
+}
+
+#[test]
 fn floods_and_early_deaths_are_facts_too() {
     for (deed, why, words) in [
         ("flood", "crashed", "printed without end in nvmlInit_v2"),

@@ -35,7 +35,7 @@ fn each_scenario_is_its_own_cause_and_no_other() {
         ("power-brake", "power-cap-or-brake", true),
         ("power-cap-lowered", "power-cap-or-brake", true),
         ("pcie-narrow", "pcie-link-degraded", true),
-        ("ecc-uncorrected", "ecc-or-row-remap", false),
+        ("ecc-uncorrected", "ecc-or-row-remap", true),
         ("gpu-reset-required", "gpu-reset-required", false),
         ("vgpu-unlicensed", "vgpu-unlicensed", false),
         ("compute-mode-prohibited", "compute-mode-exclusive", false),

@@ -22,6 +22,8 @@ const LEAST_SAMPLES: u64 = 3;
 const REPLAYS_RISE: f64 = 10.0;
 /// Xid errors of the memory (NVIDIA, "Xid Errors"): double-bit error, row remap failure, contained, uncontained.
 const MEMORY_XIDS: &[u64] = &[48, 64, 94, 95];
+/// A contained error ends the process that met it; the GPU goes on.
+const CONTAINED: u64 = 94;
 
 /// GPUs whose clocks are lowered because they are too hot.
 pub fn hot(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
@@ -157,7 +159,6 @@ pub fn memory_errors(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
             said.push("a memory row could not be replaced, because no spare row is left".to_string());
         }
         if let Some(count) = errors.filter(|count| **count > 0) {
-            severe = true;
             said.push(format!("uncorrected memory errors since the driver was loaded: {count}"));
         }
         if rows.is_some_and(|rows| rows.pending) {
@@ -173,7 +174,7 @@ pub fn memory_errors(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
         let counted = rows.is_some() || errors.is_some() || pages.is_some();
         // The log keeps what a reset has mended since; counters, where there are any, know better.
         if !codes.is_empty() && (!counted || !said.is_empty()) {
-            severe |= !counted;
+            severe |= codes.iter().any(|code| *code != CONTAINED);
             let codes: Vec<String> = codes.iter().map(u64::to_string).collect();
             said.push(format!("the kernel logged Xid {}", codes.join(", ")));
         }

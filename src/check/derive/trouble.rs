@@ -54,7 +54,8 @@ impl<'a> Gpus<'a> {
                 let status = status.replace('_', " ");
                 Err(Unknown::new(Why::NotAsked, format!("NVML is not usable ({status}), so no GPU could be asked")))
             }
-            Err(unknown) => Err(unknown),
+            // That NVML hangs or crashes as soon as it is loaded is told once, of its probe, not once a check.
+            Err(unknown) => Err(Unknown::new(Why::NotAsked, format!("NVML could not be asked: {}", unknown.detail))),
         };
         let listed = match listed {
             Ok([]) => Err(Unknown::new(Why::NotAsked, "NVML lists no GPU")),
@@ -113,7 +114,7 @@ impl<'a> Gpus<'a> {
     }
 }
 
-/// The value; `None` where this card, driver or snapshot has no such reading; the obstacle where reading it failed.
+/// The value; `None` where this card, driver, user or snapshot has no such reading; the obstacle where reading it failed.
 pub fn tells<T>(fact: &Fact<T>) -> Result<Option<&T>, Unknown> {
     match fact {
         Fact::Known(value) => Ok(Some(value)),
@@ -128,8 +129,9 @@ pub fn answer<T>(fact: &Fact<T>) -> Unknown {
     fact.reason().cloned().unwrap_or_else(told)
 }
 
+/// Whether a card, a driver, a guest or a user has no such reading, which is no failure of reading it.
 fn cannot_tell(unknown: &Unknown) -> bool {
-    matches!(unknown.why, Why::Unsupported | Why::NotAsked)
+    matches!(unknown.why, Why::Unsupported | Why::NotAsked | Why::Denied)
 }
 
 /// Whether the counters are this GPU's: by identifier, or by index where one of them has none.

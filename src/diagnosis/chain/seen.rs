@@ -78,7 +78,9 @@ fn driver(facts: &Facts) -> Words {
     let version = or(&nvml.driver_version, "of unknown version");
     let gpus = nvml.gpus.read()?;
     let names: Vec<String> = gpus.iter().map(|gpu| or(&gpu.name, "name unknown")).collect();
-    let words = format!("driver {version}, NVML lists {} ({})", count(gpus.len(), "GPU"), names.join(", "));
+    // A file that the user named may stand for NVML.
+    let who = nvml.source.known().filter(|source| !source.starts_with("libnvidia-ml")).map_or("NVML", String::as_str);
+    let words = format!("driver {version}, {who} lists {} ({})", count(gpus.len(), "GPU"), names.join(", "));
     // A GPU that does not even tell its name is lost or hangs.
     let lost = gpus.iter().find_map(|gpu| Some((gpu.index, gpu.name.reason()?)));
     Ok(match lost {

@@ -52,7 +52,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let mut faults: BTreeMap<u64, Unknown> = BTreeMap::new();
     loop {
         let skip: Vec<u64> = faults.keys().copied().collect();
-        let deadline = context.deadline.min(Instant::now() + CHILD_BUDGET);
+        // After a first faulty GPU there may be others: no child uses up what the next one needs.
+        let budget = if faults.is_empty() { CHILD_BUDGET } else { context.time_left() / 2 };
+        let deadline = context.deadline.min(Instant::now() + budget);
         let report = isolation::run("nvml", &json!({ "skip": skip }), &[], deadline);
         parts.extend_from_slice(&report.parts);
         let Err(fault) = report.result() else {

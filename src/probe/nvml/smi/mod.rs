@@ -49,7 +49,9 @@ fn nothing(place: &str, unknown: Unknown) -> (NvmlFacts, Ran) {
 fn parse(text: &str, place: &str) -> Result<NvmlFacts, Unknown> {
     let unasked = Unknown::new(Why::NotAsked, format!("NVML was not asked: {place} stands for it"));
     let mut room = NvmlFacts { source: Fact::Known(place.into()), ..NvmlFacts::all_unknown(&unasked) };
-    if let Some((words, code)) = FAILURES.iter().find(|(words, _)| text.len() < 4096 && text.contains(words)) {
+    let document = text.trim_start();
+    let failure = FAILURES.iter().find(|(words, _)| !document.starts_with('<') && text.contains(words));
+    if let Some((words, code)) = failure {
         room.status = Fact::Known("init_failed".into());
         room.init_code = Fact::Known(*code);
         room.init_error = Fact::Known((*words).into());
@@ -61,7 +63,7 @@ fn parse(text: &str, place: &str) -> Result<NvmlFacts, Unknown> {
         return Ok(room);
     }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(text.trim_start(), options).map_err(|error| {
+    let document = Document::parse_with_options(document, options).map_err(|error| {
         let detail = format!("{place}: this is not XML as nvidia-smi -q -x prints it: {error}");
         Unknown::new(Why::Malformed, detail)
     })?;
