@@ -159,9 +159,13 @@ impl Check {
         Ok(Check { spec, file: file.into(), when, warn_if })
     }
 
-    /// Whether a selector (a stage, or the beginning of an id) means this check.
+    /// Whether a selector (a stage, or the beginning of an id) means this check. The name of a stage means the stage alone:
+    /// `driver` is not `driver-capabilities-lack-compute`, which is of another one.
     fn answers_to(&self, selector: &str) -> bool {
-        !selector.is_empty() && (self.spec.stage.name() == selector || self.spec.id.starts_with(selector))
+        match Stage::from_name(selector) {
+            Some(stage) => self.spec.stage == stage,
+            None => !selector.is_empty() && self.spec.id.starts_with(selector),
+        }
     }
 
     /// Every text of the check that is a template.

@@ -231,6 +231,44 @@ fn device_rules_of_version_one_show_from_outside() {
     assert_eq!(verdict(&report, "container-lost-gpu-after-daemon-reload"), "clear", "{}", report["headline"]);
 }
 
+#[test]
+fn links_in_a_containers_root_do_not_lead_out_of_it() {
+    let canary = "CANARY-51c0de";
+    let outer = tempfile::tempdir().unwrap();
+    let outside = outer.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("x.list"), format!("/usr/lib/x86_64-linux-gnu/{canary}.so.1\n")).unwrap();
+    std::fs::write(outside.join("x.conf"), format!("/{canary}\n")).unwrap();
+    std::fs::write(outside.join("libcuda.so.999.77.99"), "ELF").unwrap();
+    let root = outer.path().join("root");
+    for folder in ["etc/ld.so.conf.d", "var/lib/dpkg/info", "opt"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    // From the container's side these are absent; from the doctor's they would be there.
+    for (link, target) in [
+        ("etc/ld.so.conf.d/x.conf", outside.join("x.conf")),
+        ("var/lib/dpkg/info/nvidia-x.list", outside.join("x.list")),
+        ("opt/nvidia", outside.clone()),
+        ("etc/os-release", PathBuf::from("/proc/1/environ")),
+    ] {
+        std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+    }
+    std::fs::write(root.join("etc/ld.so.conf.d/a.conf"), "/opt/nvidia\n").unwrap();
+    let Some(server) = container(&root, &["gpu"]) else { return };
+    let saved = outer.path().join("snapshot.json").display().to_string();
+    let said = gpu_doctor(&["run", "--format", "json", "--save", &saved, "--server", &server.url()], &[]);
+    let text = std::fs::read_to_string(&saved).unwrap();
+    for sign in [canary, "999.77.99"] {
+        assert!(!text.contains(sign) && !said.out.contains(sign), "{text}");
+    }
+    let snapshot: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        known(&snapshot, "driver_libraries").as_array().map(Vec::len),
+        Some(2),
+        "what is inside is read all the same"
+    );
+}
+
 /// A control group of the test's own; removed with it.
 struct Group(PathBuf);
 
