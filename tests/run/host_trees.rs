@@ -205,6 +205,8 @@ fn nodes_are_opened_for_the_server_that_was_named() {
         nodes["opens"]["known"].as_array().unwrap().iter().map(|open| open["path"].as_str().unwrap()).collect();
     assert_eq!(paths[..2], ["/dev/nvidiactl", "/dev/nvidia-uvm"]);
     assert!(nodes["opens"]["known"][0]["result"]["known"].is_string(), "{nodes}");
+    let looked_at = ["mode", "uid", "gid"].map(|name| nodes["opens"]["known"][0][name].is_object());
+    assert_eq!(looked_at, [true; 3], "{nodes}");
 }
 
 #[test]
