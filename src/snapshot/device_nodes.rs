@@ -36,4 +36,13 @@ pub struct NodeOpen {
     pub path: String,
     /// `ok`, the errno's name (`ENOENT`, `EACCES`, `EPERM`, `EIO`), or `not_a_device` if something else has that name.
     pub result: Fact<String>,
+    /// Permission bits of what has that name, octal: `0660`.
+    #[serde(default)]
+    pub mode: Fact<String>,
+    /// Its owning user id.
+    #[serde(default)]
+    pub uid: Fact<u64>,
+    /// Its owning group id.
+    #[serde(default)]
+    pub gid: Fact<u64>,
 }

@@ -159,6 +159,7 @@ pub struct PackageChange {
     pub from_version: String,
     /// Version after; empty if the package was removed.
     pub to_version: String,
-    /// The command that did it: `/usr/bin/unattended-upgrade`, `apt upgrade`; `dnf` where its log names none.
+    /// The command that did it, without its options: `/usr/bin/unattended-upgrade`, `apt upgrade`; `dnf` for that tool's log;
+    /// empty if the log names none.
     pub by: String,
 }

@@ -1,5 +1,6 @@
 //! Machines whose driver is not as it should be: a file tree stands for the machine, the fake driver for its libraries.
 
+use crate::scripted_server::ScriptedServer;
 use crate::setup::doctor::{Said, causes, diagnosis, gpu_doctor, verdict};
 use crate::setup::{driver_variables, fake_driver, scenario, scenario_with_faults};
 use serde_json::Value;
@@ -187,6 +188,25 @@ fn cuda_fails_for_a_reason_of_its_own() {
         let because = diagnosis(&report, "cuda-init-failed")["because"].as_str().unwrap();
         assert!(because.contains(words), "{because}");
     }
+}
+
+#[test]
+fn nodes_are_opened_for_the_server_that_was_named() {
+    // The server is a thread of this test, so its user is the one that runs the doctor.
+    let server = ScriptedServer::answering(|_| (200, "text/plain", "well".into()));
+    let arguments = ["collect", "--only", "driver", "--server", &server.url()];
+    let said = gpu_doctor(&arguments, &driver_variables(&scenario("healthy-idle")));
+    let nodes = &said.report()["facts"]["device_nodes"];
+    assert_eq!(nodes["opened_for"]["known"], "server", "{nodes}");
+    assert_eq!(nodes["opened_below"]["known"], "/");
+    assert_eq!(nodes["server_pid"]["known"], std::process::id());
+    assert_eq!(nodes["server_uid"], nodes["opened_as_uid"]);
+    let paths: Vec<&str> =
+        nodes["opens"]["known"].as_array().unwrap().iter().map(|open| open["path"].as_str().unwrap()).collect();
+    assert_eq!(paths[..2], ["/dev/nvidiactl", "/dev/nvidia-uvm"]);
+    assert!(nodes["opens"]["known"][0]["result"]["known"].is_string(), "{nodes}");
+    let looked_at = ["mode", "uid", "gid"].map(|name| nodes["opens"]["known"][0][name].is_object());
+    assert_eq!(looked_at, [true; 3], "{nodes}");
 }
 
 #[test]

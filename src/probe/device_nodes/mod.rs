@@ -14,6 +14,8 @@ use child::Order;
 use serde_json::{Value, json};
 use server::{Server, Standpoint};
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 /// Opens every device node once and reports the errno.
@@ -110,8 +112,9 @@ fn open(at: &Standpoint, paths: &[String], end: Instant) -> Result<(Vec<NodeOpen
             _ => return Err(fault),
         }
     };
-    let unknown = |index: usize| Fact::Unknown(faults.get(&index).unwrap_or(&rest).clone());
-    let opens = paths.iter().enumerate().map(|(index, path)| NodeOpen { path: path.clone(), result: unknown(index) });
+    let unknown = |index: usize| faults.get(&index).unwrap_or(&rest).clone();
+    let tree = Tree::new(&at.root);
+    let opens = paths.iter().enumerate().map(|(index, path)| unopened(&tree, path, unknown(index)));
     let base = DeviceNodesFacts { opens: Fact::Known(opens.collect()), ..DeviceNodesFacts::all_unknown(&rest) };
     let room = isolation::lay_over(&base, &parts)?;
     let opens = room.opens.read()?.clone();
@@ -120,4 +123,13 @@ fn open(at: &Standpoint, paths: &[String], end: Instant) -> Result<(Vec<NodeOpen
         true => Err(rest),
         false => Ok((opens, faults.into_values().next())),
     }
+}
+
+/// A node with its owner and bits, of whose opening nothing is known for this reason.
+fn unopened(tree: &Tree, path: &str, reason: Unknown) -> NodeOpen {
+    let metadata = tree.stat(path);
+    let of = |of: fn(&Metadata) -> u64| Fact::from(metadata.as_ref().map(of).map_err(Unknown::clone));
+    let mode = of(|metadata| u64::from(metadata.mode() & 0o7777)).map(|mode| format!("{mode:04o}"));
+    let (uid, gid) = (of(|metadata| metadata.uid().into()), of(|metadata| metadata.gid().into()));
+    NodeOpen { path: path.into(), result: Fact::Unknown(reason), mode, uid, gid }
 }

@@ -39,8 +39,9 @@ pub fn running(tree: &Tree) -> Result<Vec<String>, Unknown> {
         .map(|name| name.trim_end().to_owned())
         .collect();
     // Mounted with hidepid, /proc shows a user only processes of their own.
-    if names.is_empty() || !all.iter().any(|name| name == "1") {
-        return Err(Unknown::new(Why::Denied, "/proc does not show the processes of other users"));
+    if let Err(hidden) = tree.head("proc/1/comm", 64) {
+        let detail = format!("/proc does not show the processes of other users ({})", hidden.detail);
+        return Err(Unknown::new(Why::Denied, detail));
     }
     let runs = |daemon: &&&str| names.iter().any(|name| name == daemon.get(..NAME_BYTES).unwrap_or(daemon));
     let mut found: Vec<String> = DAEMONS.iter().filter(runs).map(|daemon| daemon.to_string()).collect();

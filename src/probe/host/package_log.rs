@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 const LOG_BYTES: usize = 1 << 20;
 /// Most changes kept.
 const CHANGES_MAX: usize = 20;
-/// Longest command kept, characters.
-const COMMAND_CHARS: usize = 120;
+/// Most words of a command kept.
+const COMMAND_WORDS: usize = 3;
 /// Logs of apt, the older first. Rotated ones before that are compressed.
 const APT: &[&str] = &["var/log/apt/history.log.1", "var/log/apt/history.log"];
 /// Logs of dnf; the first lists single packages and nothing else.
@@ -98,7 +98,7 @@ fn of_apt(text: &str) -> Vec<PackageChange> {
                     continue;
                 }
                 "Commandline" => {
-                    by = value.chars().take(COMMAND_CHARS).collect();
+                    by = command(value);
                     continue;
                 }
                 "Install" | "Reinstall" => "install",
@@ -130,6 +130,12 @@ fn of_apt(text: &str) -> Vec<PackageChange> {
         }
     }
     changes
+}
+
+/// The program and what it was to do. Options are left out: one may hold a proxy's password.
+fn command(line: &str) -> String {
+    let plain = |word: &&str| !word.starts_with('-') && !word.contains(['=', '@']) && !word.contains("://");
+    line.split_whitespace().filter(plain).take(COMMAND_WORDS).collect::<Vec<_>>().join(" ")
 }
 
 /// The driver's own version; a kernel's package is told whole.
@@ -206,6 +212,13 @@ mod tests {
         assert_eq!((upgrade.from_version.as_str(), upgrade.to_version.as_str()), ("550.120", "550.144.03"));
         assert_eq!((upgrade.at.as_str(), upgrade.by.as_str()), ("2024-11-12 06:41:07", "/usr/bin/unattended-upgrade"));
         assert_eq!((found[0].from_version.as_str(), found[0].to_version.as_str()), ("535.183.01", ""));
+    }
+
+    #[test]
+    fn a_command_is_told_without_its_options() {
+        let line = "apt-get -o Acquire::http::Proxy=http://ops:secret@proxy:3128 upgrade -y nvidia-driver-550 curl";
+        assert_eq!(command(line), "apt-get upgrade nvidia-driver-550");
+        assert_eq!(command("packagekit role='update-packages'"), "packagekit");
     }
 
     #[test]

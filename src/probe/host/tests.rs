@@ -37,6 +37,10 @@ fn healthy() -> tempfile::TempDir {
     write(root, "sys/module/nvidia_uvm/refcnt", "0\n");
     let version = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.144.03  Mon Dec 30 17:44:08 UTC 2024\n";
     write(root, "proc/driver/nvidia/version", version);
+    let parameters = "ModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 44\nDeviceFileMode: 432\n";
+    write(root, "proc/driver/nvidia/params", parameters);
+    write(root, "proc/1/comm", "systemd\n");
+    write(root, "proc/900/comm", "nvidia-persiste\n");
     write(root, "proc/sys/kernel/osrelease", "6.8.0-45-generic\n");
     write(root, "proc/modules", "nvidia 56717312 2 - Live 0x0\n");
     write(root, "etc/os-release", "NAME=\"Ubuntu\"\nPRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\n");
@@ -61,6 +65,11 @@ fn a_healthy_tree_tells_all() {
     assert_eq!(devices.len(), 1, "no bridge, no sound function, no other vendor: {devices:?}");
     assert_eq!((devices[0].address.as_str(), devices[0].class.as_str()), ("0000:01:00.0", "0x030200"));
     assert_eq!(devices[0].driver, Fact::Known("nvidia".into()));
+    let bridges: Vec<_> = host.nvswitch_bridges.known().unwrap().iter().map(|one| one.address.as_str()).collect();
+    assert_eq!(bridges, ["0000:05:00.0"]);
+    assert_eq!((host.device_file_gid, host.device_file_mode), (Fact::Known(44), Fact::Known("0660".into())));
+    assert_eq!(host.running_daemons, Fact::Known(vec!["nvidia-persistenced".into()]));
+    assert_eq!(host.nouveau_module_loaded, Fact::Known(false));
     assert_eq!(host.nvidia_module_loaded, Fact::Known(true));
     assert_eq!(host.nvidia_uvm_module_loaded, Fact::Known(true));
     assert_eq!(host.driver_version, Fact::Known("550.144.03".into()));
@@ -89,7 +98,16 @@ fn nouveau_and_unbound_devices_are_seen() {
     assert_eq!(devices[0].driver, Fact::Known("nouveau".into()));
     assert_eq!(devices[1].driver.reason().unwrap().why, Why::Absent);
     assert_eq!(host.nvidia_module_loaded, Fact::Known(false));
+    assert_eq!(host.nouveau_module_loaded, Fact::Known(true));
     assert_eq!(host.driver_version.reason().unwrap().why, Why::Absent);
+}
+
+#[test]
+fn a_bridge_of_an_old_mainboard_is_no_switch() {
+    let dir = tempfile::tempdir().unwrap();
+    pci(dir.path(), "0000:00:0a.0", "0x10de", "0x068000", Some("forcedeth"));
+    write(dir.path(), "sys/devices/pci0000:00/0000:00:0a.0/device", "0x00df\n");
+    assert_eq!(read(&Tree::new(dir.path())).nvswitch_bridges, Fact::Known(Vec::new()));
 }
 
 #[test]
