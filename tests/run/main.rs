@@ -5,6 +5,7 @@ mod command_line;
 mod config;
 mod drivers;
 mod hostile;
+mod logs;
 mod replay;
 #[path = "../setup/scripted_server.rs"]
 mod scripted_server;
