@@ -11,6 +11,7 @@ mod host_trees;
 mod hostile;
 mod hostile_root;
 mod linker;
+mod logs;
 mod replay;
 mod rig;
 #[path = "../setup/scripted_server.rs"]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::probe::Ask;
-use crate::snapshot::{Why, Xid};
+use crate::snapshot::{Outcome, Xid};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -94,6 +94,18 @@ fn a_tree_has_its_log_in_var_log() {
     std::fs::remove_file(folder.join("kern.log")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", folder.join("kern.log")).unwrap();
     assert_eq!(codes(&collect(ask())).len(), 3, "a link does not lead out of the tree");
+}
+
+#[test]
+fn a_log_that_nobody_named_and_few_may_read_is_no_failure() {
+    let root = tempfile::tempdir().unwrap();
+    let outcome = |ask: Ask| {
+        let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "test"));
+        run(&Context { ask, deadline: Instant::now() + PROBE.budget }, &mut facts).outcome
+    };
+    assert_eq!(outcome(Ask { root: root.path().into(), ..Ask::default() }), Outcome::Skipped);
+    let named = Ask { kernel_log: Some(root.path().join("none")), ..Ask::default() };
+    assert_eq!(outcome(named), Outcome::Failed, "one that was named is to be read");
 }
 
 #[test]
