@@ -54,6 +54,8 @@ room! {
         pub cpu_images: Vec<CpuImage>,
         /// Whether the doctor looks out of a pod that has a GPU by its limit, and sees no device node there.
         pub limited_pod_without_devices: bool,
+        /// Nodes of Kubernetes that are labelled as having an NVIDIA GPU and offer none to pods.
+        pub gpu_nodes_without_gpus: Vec<String>,
         /// Nodes whose GPUs are divided between more pods than there are GPUs.
         pub oversubscribed_nodes: Vec<DividedNode>,
         /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
@@ -106,6 +108,7 @@ impl Derived {
             image_requirement: image_requirement::shown(facts),
             cpu_images: image::for_cpu(facts),
             limited_pod_without_devices: Fact::Known(pod::limited_without_devices(facts)),
+            gpu_nodes_without_gpus: gpu_sharing::gpu_nodes_without_gpus(facts),
             oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),
