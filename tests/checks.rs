@@ -141,13 +141,27 @@ fn no_case_file_is_without_its_check() {
 #[test]
 fn a_server_on_another_machine_never_blames_this_one() {
     let checks = Checks::load(None).unwrap();
-    for check in checks.iter().filter(|check| check.spec.stage.is_of_this_machine()) {
+    for check in checks.iter().filter(|check| check.spec.stage.is_of_this_machine() && !check.spec.anywhere) {
         let file = fixtures().join("checks").join(format!("{}.yaml", check.spec.id));
         let mut cases = cases(&file);
         cases.holds.target.insert("server".into(), json!("http://192.0.2.1:8000/"));
         cases.holds.target.insert("server_is_local".into(), json!(false));
         with_finding(&checks, &check.spec.id, &cases.holds, |finding| {
             assert_eq!(name(&finding.verdict), "not_applicable", "{}", check.spec.id);
+        });
+    }
+}
+
+#[test]
+fn what_a_file_tells_is_so_for_a_server_on_another_machine_too() {
+    let checks = Checks::load(None).unwrap();
+    let anywhere: Vec<_> = checks.iter().filter(|check| check.spec.anywhere).collect();
+    assert!(!anywhere.is_empty());
+    for check in anywhere {
+        let mut cases = cases(&fixtures().join("checks").join(format!("{}.yaml", check.spec.id)));
+        cases.holds.target.insert("server_is_local".into(), json!(false));
+        with_finding(&checks, &check.spec.id, &cases.holds, |finding| {
+            assert_eq!(name(&finding.verdict), "holds", "{}", check.spec.id);
         });
     }
 }

@@ -5,7 +5,7 @@ use super::load::{Check, Checks};
 use super::spec::{Severity, Step};
 use super::template::render;
 use super::view::View;
-use crate::snapshot::{Snapshot, Stage, Unknown, Why};
+use crate::snapshot::{Snapshot, Unknown, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ pub fn judge<'a>(checks: &'a Checks, snapshot: &Snapshot, view: &View) -> Result
 
 fn judge_one<'a>(check: &'a Check, snapshot: &Snapshot, view: &View, values: &Values) -> Result<Finding<'a>, String> {
     let spec = &check.spec;
-    let verdict = verdict(&check.when, spec.stage, snapshot, view, values);
+    let verdict = verdict(&check.when, spec.stage.is_of_this_machine() && !spec.anywhere, snapshot, view, values);
     let mut finding = Finding {
         check,
         severity: spec.severity,
@@ -99,8 +99,8 @@ fn judge_one<'a>(check: &'a Check, snapshot: &Snapshot, view: &View, values: &Va
     Ok(finding)
 }
 
-fn verdict(when: &Expression, stage: Stage, snapshot: &Snapshot, view: &View, values: &Values) -> Verdict {
-    if stage.is_of_this_machine() && snapshot.target.server_is_local == Some(false) {
+fn verdict(when: &Expression, of_this_machine: bool, snapshot: &Snapshot, view: &View, values: &Values) -> Verdict {
+    if of_this_machine && snapshot.target.server_is_local == Some(false) {
         return Verdict::NotApplicable("the server is on another machine".into());
     }
     let said = match when.evaluate(values) {

@@ -25,6 +25,9 @@ pub struct Spec {
     /// Whether, while it holds, no work reaches the model, so that nothing after it can show.
     #[serde(default)]
     pub starves: bool,
+    /// Whether its facts come from files that the user gives, so that it is judged for a server on another machine too.
+    #[serde(default)]
+    pub anywhere: bool,
     /// CEL: true when it holds, false when it is ruled out, undetermined when facts are missing.
     pub when: String,
     /// CEL: true when it holds but only deserves a warning.

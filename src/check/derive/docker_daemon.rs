@@ -2,9 +2,28 @@
 
 use crate::snapshot::{Fact, Facts};
 
+/// What was seen, once anything that could show it was looked at.
+fn once_looked<T>(facts: &Facts, seen: T) -> Fact<T> {
+    let looked = facts.docker.record.known().is_some() || facts.process.processes.known().is_some();
+    match facts.docker.daemons.reason() {
+        Some(unknown) if !looked => Fact::Unknown(unknown.clone()),
+        _ => Fact::Known(seen),
+    }
+}
+
+/// Whether the container runs in Docker Desktop's virtual machine, and not on Windows.
+pub fn in_desktop(facts: &Facts) -> Fact<bool> {
+    once_looked(facts, seen_in_desktop(facts))
+}
+
+/// The installation in use that is not the system's; empty if none was seen.
+pub fn other(facts: &Facts) -> Fact<String> {
+    once_looked(facts, other_seen(facts).into())
+}
+
 /// Whether the container runs in Docker Desktop's virtual machine, by its record or by the program behind the server's
 /// port. On Windows that machine is WSL's, which has the GPU.
-pub fn in_desktop(facts: &Facts) -> bool {
+fn seen_in_desktop(facts: &Facts) -> bool {
     if facts.host.wsl.known() == Some(&true) {
         return false;
     }
@@ -14,9 +33,9 @@ pub fn in_desktop(facts: &Facts) -> bool {
 }
 
 /// The installation in use: the one that holds the container, or else the one that the client talks to or that alone runs.
-pub fn other(facts: &Facts) -> &'static str {
+fn other_seen(facts: &Facts) -> &'static str {
     let docker = &facts.docker;
-    if in_desktop(facts) {
+    if seen_in_desktop(facts) {
         return "desktop";
     }
     if is(&docker.record, "container") && docker.installation.known().is_some() {

@@ -48,6 +48,17 @@ pub fn oversubscribed(facts: &Facts) -> Fact<Vec<DividedNode>> {
     }
 }
 
+/// Nodes that are labelled as having an NVIDIA GPU and offer none to pods. Where pods claim devices in the newer way
+/// (`resourceClaims`), nodes need not offer them in the older.
+pub fn gpu_nodes_without_gpus(facts: &Facts) -> Fact<Vec<String>> {
+    let mut pods = facts.kubernetes.pods.known().into_iter().flatten();
+    let claimed = pods.any(|pod| pod.claims_devices);
+    facts.kubernetes.nodes.as_ref().map(|nodes| {
+        let bare = nodes.iter().filter(|node| node.labelled_as_gpu_node && node.gpus_offered == 0 && !claimed);
+        bare.map(|node| node.name.clone()).collect()
+    })
+}
+
 fn usage(node: &KubernetesNode, pods: &[KubernetesPod]) -> DividedNode {
     let shares = |names: &std::collections::BTreeMap<String, String>| -> u64 {
         let shared = ["nvidia.com/gpu", "nvidia.com/gpu.shared"];

@@ -68,7 +68,7 @@ fn is_for_cpu(image: &str) -> bool {
     CPU.is_match(&last) && !GPU.is_match(&last)
 }
 
-/// Whether the engine was asked to give the container a GPU.
+/// Whether the engine was asked to give the container a GPU. A privileged one has the device nodes, without the libraries.
 pub fn asks_for_gpu(facts: &Facts) -> Fact<bool> {
     let docker = &facts.docker;
     let by_cdi =
@@ -76,7 +76,7 @@ pub fn asks_for_gpu(facts: &Facts) -> Fact<bool> {
     let by_device =
         docker.devices.known().is_some_and(|paths| paths.iter().any(|path| path.starts_with("/dev/nvidia")));
     let by_runtime = docker.runtime.known().is_some_and(|name| name.contains("nvidia"));
-    if by_cdi || by_device || by_runtime || docker.privileged.known() == Some(&true) {
+    if by_cdi || by_device || by_runtime {
         return Fact::Known(true);
     }
     docker.gpu_requests.as_ref().map(|requests| {

@@ -161,6 +161,8 @@ room! {
         pub cpu_images: Vec<CpuImage>,
         /// Whether the doctor looks out of a pod that has a GPU by its limit, and sees no device node there.
         pub limited_pod_without_devices: bool,
+        /// Nodes of Kubernetes that are labelled as having an NVIDIA GPU and offer none to pods.
+        pub gpu_nodes_without_gpus: Vec<String>,
         /// Nodes whose GPUs are divided between more pods than there are GPUs.
         pub oversubscribed_nodes: Vec<DividedNode>,
         /// Runtimes whose CUDA is of a later major version than the driver supports.
@@ -277,14 +279,15 @@ impl Derived {
             server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
             onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             start_failures: start_failure::all(facts),
-            container_in_docker_desktop: Fact::Known(docker_daemon::in_desktop(facts)),
-            other_docker_daemon: Fact::Known(docker_daemon::other(facts).into()),
+            container_in_docker_desktop: docker_daemon::in_desktop(facts),
+            other_docker_daemon: docker_daemon::other(facts),
             docker_daemon_cannot_start: Fact::Known(docker_daemon::cannot_start(facts)),
             container_asks_for_gpu: image::asks_for_gpu(facts),
             image_requirement_met: image_requirement::met(facts),
             image_requirement: image_requirement::shown(facts),
             cpu_images: image::for_cpu(facts),
             limited_pod_without_devices: Fact::Known(pod::limited_without_devices(facts)),
+            gpu_nodes_without_gpus: gpu_sharing::gpu_nodes_without_gpus(facts),
             oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
             runtimes: packages::runtimes(facts),
             cuda_runtimes_seen: Fact::Known(packages::cuda_runtimes_seen(facts)),

@@ -176,6 +176,31 @@ mod tests {
         assert!(contents("{\"runtimes\": []}").unwrap_err().contains("daemon.json.runtimes is a list"));
     }
 
+    #[test]
+    fn a_real_process_of_that_name_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("dockerd");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let before = jiff::Timestamp::now().as_second();
+        let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
+        let deadline = Instant::now() + std::time::Duration::from_secs(20);
+        let find = || {
+            let daemons = running(&Tree::new("/"), deadline).unwrap();
+            daemons.into_iter().find(|one| one.pid == u64::from(child.id()))
+        };
+        // A program that has just been started has its name before its arguments.
+        let mut found = find();
+        while found.as_ref().is_some_and(|one| one.command.is_empty()) && Instant::now() < deadline {
+            found = find();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let daemon = found.unwrap();
+        assert!(daemon.command.ends_with("dockerd 60"), "{daemon:?}");
+        let started: jiff::Timestamp = daemon.started_at.known().unwrap().parse().unwrap();
+        assert!((started.as_second() - before).abs() <= 5, "{daemon:?}, begun at {before}");
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "(.|\n){0,200}") {
