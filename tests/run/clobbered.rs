@@ -6,6 +6,8 @@ use crate::setup::venv::{site_packages, venv};
 use crate::setup::{driver_variables, scenario};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 /// The report on an interpreter, beside a GPU.
 fn report_on(python: &Path, more: &[&str]) -> Value {
@@ -145,4 +147,35 @@ fn a_program_that_is_no_python_is_told_in_words() {
         let detail = probes.iter().find(|probe| probe["id"] == id).unwrap()["detail"].as_str().unwrap();
         assert!(detail.contains(words), "{detail}");
     }
+}
+
+#[test]
+fn a_cpu_package_that_is_newer_than_the_server_is_told_with_both_times() {
+    let Some(venv) = venv("cpu") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("site-packages");
+    std::fs::create_dir(&site).unwrap();
+    for name in ["onnxruntime", "onnxruntime-1.23.2.dist-info"] {
+        let from = site_packages(&venv).join(name);
+        let copied = Command::new("cp").arg("--archive").args([&from, &site]).status().unwrap();
+        assert!(copied.success(), "{}", from.display());
+    }
+    let mut variables = driver_variables(&scenario("healthy-idle")).to_vec();
+    variables.push(("PYTHONPATH", site.clone()));
+    let Some(server) = asr::start("cpu", &variables) else { return };
+    let request = server.client_request("/asr", "-F audio=@speech.wav -F lang=en");
+    let arguments =
+        ["run", "--format", "json", "--server", &server.url(), "--client-request", request.to_str().unwrap()];
+    let before = gpu_doctor(&arguments, &variables).report();
+    assert_eq!(causes(&before), ["ort-cpu-package-only"], "{}", before["headline"]);
+    // What pip leaves when it installs the package anew while the server runs.
+    std::thread::sleep(Duration::from_secs(2));
+    std::fs::write(site.join("onnxruntime-1.23.2.dist-info/INSTALLER"), "pip\n").unwrap();
+    let report = gpu_doctor(&arguments, &variables).report();
+    assert_eq!(causes(&report), ["runtime-autoinstall-of-cpu-package"], "{}", report["headline"]);
+    let cause = diagnosis(&report, "runtime-autoinstall-of-cpu-package");
+    let because = cause["because"].as_str().unwrap();
+    assert!(because.contains("was installed at") && because.contains("by pip, and process"), "{because}");
+    let explained = cause["explains"].as_array().unwrap();
+    assert!(explained.iter().any(|id| id == "ort-cpu-package-only"), "{explained:?}");
 }
