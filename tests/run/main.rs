@@ -1,6 +1,7 @@
 //! `gpu-doctor` as its users run it: against real servers, real onnxruntime wheels and fake drivers.
 
 mod bad_input;
+mod clobbered;
 mod command_line;
 mod config;
 mod container;

@@ -73,10 +73,15 @@ room! {
         pub cpu_runtimes_in_question: Vec<String>,
         /// Whether a runtime that was built with CUDA may be what runs the model.
         pub cuda_runtime_in_question: bool,
-        /// Whether NVML was seen to list one of the server's processes.
-        pub server_holds_gpu_context: bool,
         /// Ids of what the server was seen to say in its log.
         pub said_in_log: Vec<String>,
+        /// Whether the GPU was seen to work for the server, or NVML to list it, so that facts about it that are missing are no
+        /// reason for doubt.
+        pub server_seen_on_gpu: bool,
+        /// Whether the deployment's onnxruntime was seen to be one without CUDA.
+        pub cpu_onnxruntime_seen: bool,
+        /// Whether the package `onnxruntime` was seen to lack its `__init__.py`.
+        pub onnxruntime_seen_gutted: bool,
         /// Whether the package `onnxruntime` was seen with its `__init__.py`.
         pub onnxruntime_seen_whole: bool,
         /// Whether the CPU package of onnxruntime was installed after the server was started.
@@ -236,6 +241,8 @@ impl Derived {
         let (gpu_memory_trend, gpu_memory_trend_because) = told(memory::trend(facts, &gpu_visible));
         let driver_versions_differ = gpu::versions_differ(facts);
         let gpu_in_use = activity.as_deref() == Ok("active") || server::device_node_seen_open(facts);
+        let works = activity.as_deref() == Ok("active");
+        let onnxruntime_without_cuda = server::onnxruntime_without_cuda(facts);
         Derived {
             server_is_proxy: Fact::Known(container::server_is_proxy(facts)),
             gpu_nodes_forbidden: container::gpu_nodes_forbidden(facts).into(),
@@ -289,11 +296,18 @@ impl Derived {
             limited_pod_without_devices: Fact::Known(pod::limited_without_devices(facts)),
             gpu_nodes_without_gpus: gpu_sharing::gpu_nodes_without_gpus(facts),
             oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
+            gpu_seen_working: Fact::Known(works),
+            device_node_seen_open: Fact::Known(server::device_node_seen_open(facts)),
+            other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
+            server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
+            server_seen_on_gpu: Fact::Known(works || packages::server_holds_gpu_context(facts)),
+            cpu_onnxruntime_seen: Fact::Known(onnxruntime_without_cuda.known() == Some(&true)),
+            onnxruntime_seen_gutted: Fact::Known(packages::onnxruntime_seen_gutted(facts)),
+            onnxruntime_without_cuda,
             runtimes: packages::runtimes(facts),
             cuda_runtimes_seen: Fact::Known(packages::cuda_runtimes_seen(facts)),
             cpu_runtimes_in_question: Fact::Known(packages::cpu_runtimes_in_question(facts)),
             cuda_runtime_in_question: Fact::Known(packages::cuda_runtime_in_question(facts)),
-            server_holds_gpu_context: Fact::Known(packages::server_holds_gpu_context(facts)),
             said_in_log: Fact::Known(packages::said_in_log(facts)),
             onnxruntime_seen_whole: Fact::Known(packages::onnxruntime_seen_whole(facts)),
             cpu_onnxruntime_installed_while_serving: packages::cpu_onnxruntime_installed_while_serving(facts),

@@ -93,6 +93,12 @@ pub fn onnxruntime_seen_whole(facts: &Facts) -> bool {
     files.any(|file| file.path == "onnxruntime/__init__.py" && file.present.known() == Some(&true))
 }
 
+/// Whether the package `onnxruntime` was seen to be listed and to lack its `__init__.py`.
+pub fn onnxruntime_seen_gutted(facts: &Facts) -> bool {
+    let mut files = facts.packages.onnxruntime_files.known().into_iter().flatten();
+    files.any(|file| file.path == "onnxruntime/__init__.py" && file.present.known() == Some(&false))
+}
+
 /// Whether the CPU package of onnxruntime was installed after the oldest of the server's processes was started.
 pub fn cpu_onnxruntime_installed_while_serving(facts: &Facts) -> Fact<bool> {
     installed_while_serving(facts).into()

@@ -83,7 +83,7 @@ fn read(site: &Site, deadline: Instant) -> PackagesFacts {
         }
     };
     let onnxruntime_build = build_info::read(&site.tree, &site.folders);
-    let builds = builds::of(&site.tree, &found, onnxruntime_build.as_ref().ok());
+    let builds = builds::of(&site.tree, &found, onnxruntime_build.as_ref());
     // What is hashed last may be left out; the rest is to be told in time.
     let patience = deadline.checked_sub(HASHING_MARGIN).unwrap_or(deadline);
     let (files, owner) = match ownership::of(&site.tree, &site.folders, &found, patience) {

@@ -91,7 +91,9 @@ const ONNXRUNTIME_KINDS: &[&str] = &["onnxruntime_python", "onnxruntime"];
 
 /// How each runtime was built, by distribution. Of several packages that share the folder `onnxruntime` the one is told
 /// whose files are there.
-pub fn of(tree: &Tree, found: &[Found], onnxruntime: Option<&OnnxruntimeBuild>) -> Vec<RuntimeBuild> {
+///
+/// `onnxruntime` is what that package says of itself, if it is there.
+pub fn of(tree: &Tree, found: &[Found], onnxruntime: Result<&OnnxruntimeBuild, &Unknown>) -> Vec<RuntimeBuild> {
     let mut builds: Vec<RuntimeBuild> = Vec::new();
     for one in found {
         let Some((_, kinds, read)) = RUNTIMES.iter().find(|(name, _, _)| *name == one.name) else { continue };
@@ -119,15 +121,15 @@ fn told(distribution: &str, version: &str, kinds: &[&str], built: Built) -> Runt
     }
 }
 
-fn of_onnxruntime(tree: &Tree, found: &[Found], build: Option<&OnnxruntimeBuild>) -> Option<RuntimeBuild> {
+fn of_onnxruntime(tree: &Tree, found: &[Found], build: Result<&OnnxruntimeBuild, &Unknown>) -> Option<RuntimeBuild> {
     let providers = distributions::providing_onnxruntime(tree, found);
     let (name, version, cuda_version, because) = match (build, providers.as_slice()) {
-        (Some(build), _) => {
+        (Ok(build), _) => {
             let said = format!("capi/build_and_package_info.py: package_name = '{}'", build.package_name);
             (&build.package_name, &build.version, build.cuda_version.read().cloned(), said)
         }
-        (None, [only]) => {
-            let untold = Unknown::new(Why::Absent, "the package does not say which CUDA it is for");
+        (Err(unknown), [only]) if is_whole(tree, only) => {
+            let untold = unknown.clone();
             (&only.name, &only.version, Err(untold), "the distribution's name".to_owned())
         }
         _ => return None,
@@ -135,6 +137,11 @@ fn of_onnxruntime(tree: &Tree, found: &[Found], build: Option<&OnnxruntimeBuild>
     let for_cuda = cuda_version.is_ok() || name.contains("gpu");
     let built = if for_cuda { Built::with_cuda(cuda_version, because) } else { Built::without_cuda(because) };
     Some(told(name, version, ONNXRUNTIME_KINDS, built))
+}
+
+/// Whether the package has more than what an uninstall leaves.
+fn is_whole(tree: &Tree, one: &Found) -> bool {
+    one.folder.parent().is_some_and(|site| tree.exists(site.join("onnxruntime/__init__.py")) == Ok(true))
 }
 
 /// The runtimes that were built for a CUDA whose version is known.

@@ -2,7 +2,6 @@
 
 use super::{Built, Package, binary};
 use crate::snapshot::{Unknown, Why};
-use std::path::Path;
 
 /// Bytes read of such a file.
 const FILE_BYTES: usize = 64 << 10;
@@ -111,11 +110,8 @@ pub fn jaxlib(package: &Package) -> Built {
             Built::with_cuda(version, format!("the version of the distribution is {}", package.found.version))
         }
         None => {
-            let folder = package.tree.outside(Path::new(package.site)).display().to_string();
-            Built::without_cuda(format!(
-                "jaxlib {}, and no jax-cuda12-plugin or jax-cuda13-plugin in {folder}",
-                package.found.version
-            ))
+            let folder = package.tree.outside(package.site).display().to_string();
+            Built::without_cuda(format!("no jax-cuda12-plugin or jax-cuda13-plugin is in {folder}"))
         }
     }
 }

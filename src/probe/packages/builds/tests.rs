@@ -33,7 +33,8 @@ impl Site {
     }
 
     fn builds(&self) -> Vec<RuntimeBuild> {
-        of(&Tree::new(self.folder.path()), &self.found, None)
+        let nothing = Unknown::new(Why::Absent, "no folder onnxruntime in site-packages");
+        of(&Tree::new(self.folder.path()), &self.found, Err(&nothing))
     }
 }
 
@@ -118,6 +119,69 @@ fn lists_of_architectures_are_recognized() {
     for other in ["sm_count", "sm_80 and more", "sm_", "sm_8", "", "sm_80  sm_86"] {
         assert_eq!(architecture_list(other.as_bytes()), None, "{other}");
     }
+}
+
+/// Compiles a library with this text among its constants, which needs the libraries of these names.
+fn library(folder: &Path, path: &str, constant: &str, needed: &[&str]) {
+    let compile = |source: &str, out: &Path, more: &[&str]| {
+        let source_file = folder.join("source.c");
+        fs::write(&source_file, source).unwrap();
+        fs::create_dir_all(out.parent().unwrap()).unwrap();
+        let mut command = std::process::Command::new("cc");
+        command
+            .args(["-shared", "-fPIC", "-nostdlib", "-Wl,--no-as-needed", "-o"])
+            .arg(out)
+            .arg(source_file)
+            .args(more);
+        assert!(command.status().expect("cc runs").success());
+    };
+    let needed: Vec<String> = needed
+        .iter()
+        .map(|soname| {
+            let stub = folder.join("stubs").join(soname);
+            compile("int stub;", &stub, &[&format!("-Wl,-soname,{soname}")]);
+            stub.display().to_string()
+        })
+        .collect();
+    let source = format!("const char *text(void) {{ return \"{constant}\"; }}");
+    let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+    compile(&source, &folder.join(path), &needed);
+}
+
+#[test]
+fn torchs_architectures_are_read_from_its_library() {
+    let cuda = "__version__ = '2.7.0+cu128'\ncuda: Optional[str] = '12.8'\n";
+    let site = Site::with(&[("torch", "2.7.0")], &[("torch/version.py", cuda)]);
+    library(site.folder.path(), "torch/lib/libtorch_python.so", "sm_75 sm_80 sm_90a compute_120", &[]);
+    let build = &site.builds()[0];
+    let expected = ["sm_75", "sm_80", "sm_90a", "compute_120"].map(str::to_owned).to_vec();
+    assert_eq!((&build.cuda_architectures, build.version.as_str()), (&Fact::Known(expected), "2.7.0+cu128"));
+    library(site.folder.path(), "torch/lib/libtorch_python.so", "sm_count", &[]);
+    assert_eq!(site.builds()[0].cuda_architectures.reason().unwrap().why, Why::Absent);
+}
+
+#[test]
+fn llama_cpp_and_ctranslate2_tell_by_what_they_need_or_open() {
+    let site = Site::with(&[("llama-cpp-python", "0.3.16"), ("ctranslate2", "4.5.0"), ("vllm", "0.10.0")], &[]);
+    let build = |name: &str| site.builds().into_iter().find(|build| build.distribution == name).unwrap();
+    assert!(["llama-cpp-python", "ctranslate2", "vllm"].iter().all(|name| build(name).cuda.known().is_none()));
+    library(site.folder.path(), "llama_cpp/lib/libllama.so", "", &[]);
+    assert_eq!(build("llama-cpp-python").cuda, Fact::Known(false));
+    library(site.folder.path(), "llama_cpp/lib/libggml-cuda.so", "", &["libcublas.so.11", "libcudart.so.12"]);
+    assert_eq!(build("llama-cpp-python").cuda_version, Fact::Known("12".into()), "the runtime counts first");
+    library(site.folder.path(), "ctranslate2.libs/libctranslate2-1.so.4.5.0", "libcublas is meant", &[]);
+    assert_eq!(build("ctranslate2").cuda, Fact::Known(false));
+    library(site.folder.path(), "ctranslate2.libs/libctranslate2-1.so.4.5.0", "libcublas.so.12", &[]);
+    assert_eq!(build("ctranslate2").cuda_version, Fact::Known("12".into()));
+    library(site.folder.path(), "vllm/_C.abi3.so", "", &["libcudart.so.13"]);
+    assert_eq!(build("vllm").cuda_version, Fact::Known("13".into()));
+}
+
+#[test]
+fn a_gpu_wheel_of_sherpa_onnx_has_the_provider() {
+    let site = Site::with(&[("sherpa-onnx", "1.12.26+cuda12.cudnn9")], &[]);
+    library(site.folder.path(), "sherpa_onnx/lib/libonnxruntime_providers_cuda.so", "", &["libcublasLt.so.12"]);
+    assert_eq!(site.builds()[0].cuda_version, Fact::Known("12".into()));
 }
 
 proptest! {

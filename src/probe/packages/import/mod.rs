@@ -6,7 +6,7 @@ mod tests;
 use crate::probe::isolation::{self, End, Report};
 use crate::probe::{Context, Probe, Ran, environment};
 use crate::snapshot::{Fact, Facts, ImportedModule, ImportsFacts, Room, Stage, Unknown, Why};
-use crate::words::{count, plain};
+use crate::words::plain;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -34,14 +34,15 @@ const MARGIN: Duration = Duration::from_millis(500);
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     match imported(context, facts) {
         Ok(found) => {
-            let failed = found.modules.known().into_iter().flatten();
-            let failed = failed.filter(|module| module.imported.known() != Some(&true)).count();
+            // An exception is an answer; a crash or a hang is none.
+            let mut modules = found.modules.known().into_iter().flatten();
+            let open = modules.find_map(|module| Some((&module.module, module.imported.reason()?)));
+            let ran = open.map_or(Ran::ok(), |(name, unknown)| Ran {
+                detail: format!("module {name}: {}", unknown.detail),
+                ..Ran::from(unknown)
+            });
             facts.imports = found;
-            if failed == 0 {
-                Ran::ok()
-            } else {
-                Ran::failed(format!("{} could not be imported", count(failed, "module")))
-            }
+            ran
         }
         Err(unknown) => {
             facts.imports = ImportsFacts::all_unknown(&unknown);
@@ -66,7 +67,8 @@ fn imported(context: &Context, facts: &Facts) -> Result<ImportsFacts, Unknown> {
     for (index, module) in ask.imports.iter().take(MODULES_MAX).enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (ask.imports.len().min(MODULES_MAX) - index) as u32;
-        let arguments = ["-c", PROGRAM, module];
+        // -B: nothing is written into the deployment's folders.
+        let arguments = ["-B", "-c", PROGRAM, module];
         let report = isolation::run_program(&python, &arguments, &environment, Instant::now() + share);
         if let Some(refused) = no_interpreter(&python, &report) {
             return Err(refused);
