@@ -72,6 +72,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         ],
         "what every room is made of",
     ),
+    ("snapshot", "ort", &["linker"], "a missing library is told alike"),
 ];
 /// Items of the crate's root that every floor may use.
 const ROOT: &[&str] = &["TOOL"];
