@@ -55,7 +55,11 @@ http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.BaseHTTPRequ
 
     /// The report on it, and the facts of the room.
     fn examined(&self) -> (Value, Value) {
-        examined(&["--server", &format!("http://127.0.0.1:{}", self.port)])
+        self.examined_by(&["--only", "cuda"])
+    }
+
+    fn examined_by(&self, only: &[&str]) -> (Value, Value) {
+        examined(&[only, &["--server", &format!("http://127.0.0.1:{}", self.port)]].concat())
     }
 }
 
@@ -69,7 +73,7 @@ impl Drop for Server {
 fn examined(arguments: &[&str]) -> (Value, Value) {
     let folder = tempfile::tempdir().unwrap();
     let saved = folder.path().join("snapshot.json").display().to_string();
-    let arguments = [&["run", "--only", "cuda", "--format", "json", "--save", &saved], arguments].concat();
+    let arguments = [&["run", "--format", "json", "--save", &saved], arguments].concat();
     let report = gpu_doctor(&arguments, &driver_variables(&scenario("healthy-idle"))).report();
     let snapshot: Value = serde_json::from_str(&std::fs::read_to_string(&saved).unwrap()).unwrap();
     (report, snapshot["facts"]["linker"].clone())
@@ -130,7 +134,7 @@ fn cublas_that_ctranslate2_opens_is_found_in_every_way_in_which_the_server_finds
     assert_eq!(facts["runtimes"]["known"][0]["version"]["known"], "4.8.5");
     // Only the Python is named: nobody was seen to use it.
     let prefix = site.ancestors().nth(3).unwrap().display().to_string();
-    let (report, _) = examined(&["--python", &prefix]);
+    let (report, _) = examined(&["--only", "cuda", "--python", &prefix]);
     assert_eq!(diagnosis(&report, "ct2-libcublas-missing")["severity"], "warn");
 
     plain(&cublas);
@@ -171,7 +175,9 @@ fn a_wheel_that_no_other_program_can_load_is_judged_by_its_provider() {
     .unwrap();
     std::fs::write(site.join("onnxruntime/__init__.py"), "").unwrap();
     let prefix = folder.path().display().to_string();
-    for arguments in [["--python", &prefix], ["--onnxruntime", capi.to_str().unwrap()]] {
+    for arguments in
+        [["--only", "cuda", "--python", &prefix], ["--only", "cuda", "--onnxruntime", capi.to_str().unwrap()]]
+    {
         let (report, _) = examined(&arguments);
         let cause = diagnosis(&report, "ort-cuda-libs-missing-or-wrong-major");
         for soname in NEEDED_1_18 {
@@ -189,6 +195,25 @@ fn a_wheel_that_no_other_program_can_load_is_judged_by_its_provider() {
     assert_eq!(verdict(&report, "ort-cuda-libs-missing-or-wrong-major"), "clear");
     let cause = diagnosis(&report, "ort-cudnn-missing");
     assert_eq!(cause["fix"][0]["run"], "pip install \"nvidia-cudnn-cu11==8.*\"");
+}
+
+#[test]
+fn a_runtime_of_cuda_13_on_a_driver_for_12_4() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().canonicalize().unwrap().join("lib/python3.11/site-packages");
+    let runtime = site.join("nvidia/cu13/lib/libcudart.so.13");
+    let provider = site.join("onnxruntime/capi/libonnxruntime_providers_cuda.so");
+    plain(&runtime);
+    library(&provider, "", &[&runtime]);
+    let (report, facts) = Server::loading(&[&runtime, &provider], &[]).examined_by(&["--only", "driver"]);
+    let cause = diagnosis(&report, "driver-too-old-for-runtime");
+    assert_eq!(cause["severity"], "fail");
+    assert!(
+        cause["because"].as_str().unwrap().contains("was built for CUDA 13. The driver 550"),
+        "{}",
+        cause["because"]
+    );
+    assert_eq!(facts["runtimes"]["known"][0]["missing"]["known"], serde_json::json!([]), "it is loaded");
 }
 
 #[test]

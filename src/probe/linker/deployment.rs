@@ -118,3 +118,82 @@ fn inside(tree: &Tree, path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     path.strip_prefix(tree.outside(Path::new("/"))).ok().map(|rest| Path::new("/").join(rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Ask;
+    use crate::snapshot::{Fact, ServerProcess};
+    use std::collections::BTreeMap;
+
+    fn context(server: bool, python: Option<&Path>) -> Context {
+        let server = server.then(|| "http://127.0.0.1:8000".parse().unwrap());
+        let ask = Ask { server, python: python.map(Path::to_path_buf), ..Ask::default() };
+        Context { ask, deadline: Instant::now() + std::time::Duration::from_secs(5) }
+    }
+
+    /// Facts about a server that is this very process.
+    fn facts() -> Facts {
+        let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "no server was named"));
+        let unread = || Unknown::new(Why::Absent, "not read");
+        facts.process.processes = Fact::Known(vec![ServerProcess {
+            pid: std::process::id().into(),
+            role: "listener".into(),
+            command: Fact::Unknown(unread()),
+            executable: Fact::Known(std::env::current_exe().unwrap().display().to_string()),
+            working_directory: Fact::Unknown(unread()),
+            uid: Fact::Unknown(unread()),
+            started_at: Fact::Unknown(unread()),
+            resident_bytes: Fact::Unknown(unread()),
+            reloads: Fact::Unknown(unread()),
+        }]);
+        facts.process.gpu_libraries = Fact::Known(BTreeMap::new());
+        facts.process.environment = Fact::Known(BTreeMap::from([("LD_LIBRARY_PATH".into(), "/opt/cuda/lib64".into())]));
+        facts
+    }
+
+    #[test]
+    fn the_server_s_view_is_taken() {
+        let deployment = Deployment::of(&context(true, None), &facts());
+        assert_eq!(deployment.search.library_path, [Path::new("/opt/cuda/lib64")]);
+        assert!(
+            deployment.search.tree.is_whole() && deployment.search.loaded.has(&deployment.search.tree, "libc.so.6")
+        );
+        assert_eq!(deployment.runtimes(&context(true, None), &facts()), Ok(Vec::new()));
+        assert!(!deployment.cuda_driver(&context(true, None)).unwrap().seen_loaded);
+        assert_eq!(deployment.inside(Path::new("/a/b")), Some(PathBuf::from("/a/b")));
+    }
+
+    #[test]
+    fn nothing_stands_for_a_server_that_may_not_be_looked_into() {
+        let denied = Unknown::new(Why::Denied, "/proc/17/maps: permission denied; run as uid 1000 or root");
+        let mut facts = facts();
+        facts.process.gpu_libraries = Fact::Unknown(denied.clone());
+        let context = context(true, None);
+        let deployment = Deployment::of(&context, &facts);
+        assert_eq!(deployment.mapped.as_ref().err(), Some(&denied));
+        assert_eq!(deployment.runtimes(&context, &facts), Err(denied.clone()));
+        assert_eq!(deployment.cuda_driver(&context), Err(denied));
+    }
+
+    #[test]
+    fn a_tunnel_is_no_server() {
+        let mut facts = facts();
+        facts.process.forwarded_by = Fact::Known("ssh".into());
+        let mapped = Deployment::of(&context(true, None), &facts).mapped;
+        assert_eq!(mapped.map_err(|unknown| unknown.why).err(), Some(Why::NotAsked));
+    }
+
+    #[test]
+    fn without_a_server_the_named_python_counts() {
+        let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "no server was named"));
+        let python = context(false, Some(Path::new("/nowhere/bin/python")));
+        let absent = Unknown::new(Why::Absent, "/nowhere/bin/python: No such file or directory");
+        facts.packages.site_packages = Fact::Unknown(absent.clone());
+        assert_eq!(Deployment::of(&python, &facts).runtimes(&python, &facts), Err(absent));
+        let nobody = context(false, None);
+        let reason = Deployment::of(&nobody, &facts).runtimes(&nobody, &facts).unwrap_err();
+        assert_eq!(reason.why, Why::NotAsked);
+        assert!(Deployment::of(&nobody, &facts).cuda_driver(&nobody).is_ok(), "the machine's own is told");
+    }
+}

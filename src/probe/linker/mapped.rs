@@ -13,7 +13,7 @@ const LIBRARIES_LIMIT: usize = 10_000;
 /// Most processes whose maps are read; workers of one server load alike.
 const PROCESSES_LIMIT: usize = 64;
 /// Most libraries that are told.
-const TOLD_LIMIT: usize = 500;
+const TOLD_LIMIT: usize = 2000;
 /// Suffix of a mapped path whose file was deleted or replaced (proc_pid_maps(5)).
 const DELETED: &str = " (deleted)";
 /// Begins of the names of libraries that are told.
