@@ -129,27 +129,34 @@ fn scenario_of_memory(folder: &Path, pid: u64, mib: impl Iterator<Item = u64>) -
     setup::driver_variables(&scenario).to_vec()
 }
 
-#[test]
-fn gpu_memory_that_grows_is_told_from_a_plateau_and_a_sawtooth() {
+/// Judges GPU memory that takes these values: by the check for leaks, and by that for models loaded anew.
+fn judged_by_memory(mib: fn(u64) -> u64) -> [String; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &["--seconds", "0.03", "--threads"]);
     // Sixteen seconds: the window opens some time after the first probe has asked NVML.
-    let ramps: [(&str, &str, &str, fn(u64) -> u64); 3] = [
-        ("a leak", "holds", "clear", |n| 2000 + 4 * n),
-        ("a cache that is full", "clear", "clear", |n| 2000 + 100 * n.min(20)),
-        ("a model that comes and goes", "clear", "holds", |n| if n % 6 < 3 { 500 } else { 3500 }),
-    ];
-    for (name, leak, reload, ramp) in ramps {
-        let folder = tempfile::tempdir().unwrap();
-        let server = start(folder.path(), &["--seconds", "0.03", "--threads"]);
-        let variables = scenario_of_memory(folder.path(), server.pid(), (0..320).map(ramp));
-        let report = run(&server, folder.path(), &variables);
-        let trace = &fact(folder.path(), "execution", "gpus")["known"][0]["memory_trace"];
-        let judged = (verdict(&report, "vram-leak"), verdict(&report, "model-loaded-per-request"));
-        assert_eq!(judged, (leak, reload), "{name}: {trace}");
-        assert_eq!(trace["known"]["of"], "server");
-        let threads = known(folder.path(), "execution", "busiest_threads");
-        assert_eq!(threads[0]["pid"], server.pid(), "{threads}");
-        assert!(threads[0]["cpu_percent"].as_f64().unwrap() < 90.0, "a server that waits is not hot: {threads}");
-    }
+    let variables = scenario_of_memory(folder.path(), server.pid(), (0..320).map(mib));
+    let report = run(&server, folder.path(), &variables);
+    let trace = &fact(folder.path(), "execution", "gpus")["known"][0]["memory_trace"];
+    assert_eq!(trace["known"]["of"], "server", "{trace}");
+    let threads = known(folder.path(), "execution", "busiest_threads");
+    assert_eq!(threads[0]["pid"], server.pid(), "{threads}");
+    assert!(threads[0]["cpu_percent"].as_f64().unwrap() < 90.0, "a server that waits is not hot: {threads}");
+    ["vram-leak", "model-loaded-per-request"].map(|check| verdict(&report, check).to_owned())
+}
+
+#[test]
+fn gpu_memory_that_grows_with_every_request_is_a_leak() {
+    assert_eq!(judged_by_memory(|n| 2000 + 4 * n), ["holds", "clear"]);
+}
+
+#[test]
+fn gpu_memory_that_came_to_rest_is_a_full_cache() {
+    assert_eq!(judged_by_memory(|n| 2000 + 100 * n.min(20)), ["clear", "clear"]);
+}
+
+#[test]
+fn gpu_memory_that_comes_and_goes_is_a_model_loaded_anew() {
+    assert_eq!(judged_by_memory(|n| if n % 6 < 3 { 500 } else { 3500 }), ["clear", "holds"]);
 }
 
 #[test]

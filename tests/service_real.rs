@@ -3,8 +3,9 @@
 
 mod setup;
 
+use gpu_doctor::check::View;
 use gpu_doctor::probe::{Ask, Context, service};
-use gpu_doctor::snapshot::{Exchange, Fact, Facts, MissingField, Unknown, Why};
+use gpu_doctor::snapshot::{Exchange, Fact, Facts, MissingField, SCHEMA, Snapshot, Target, Unknown, Why};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -139,4 +140,37 @@ fn the_real_triton_names_the_input_that_the_client_lacks() {
     assert_eq!(facts.request.missing_fields.known(), Some(&Vec::new()), "the doctor follows the metadata");
     assert_eq!(facts.request.server_kind.known().unwrap(), "kserve-v2");
     assert!(facts.request.good.known().unwrap().answer.contains("\"OUT\""));
+}
+
+#[test]
+fn the_real_triton_lives_without_its_model() {
+    let Some(venv) = environment("GPU_DOCTOR_VENV_TRITON", "triton") else { return };
+    let port = free_port();
+    let mut command = Command::new("sh");
+    command.arg(format!("{FIXTURES}/servers/triton/start.sh")).arg(port.to_string()).arg(venv);
+    command.arg("--model-control-mode=explicit");
+    let server = start(command, "/v2/health/live", port);
+    let client = format!(
+        r#"curl {}/v2/models/echo/infer --json '{{"inputs":[{{"name":"TEXT","shape":[1],"datatype":"BYTES","data":["hi"]}}]}}'"#,
+        server.url
+    );
+    for client in [Some(client), None] {
+        let facts = probe(&server.url, None, client.clone());
+        let answers = format!("{:?} {:?}", facts.request.state_answers, facts.request.schema_error);
+        let snapshot = Snapshot {
+            schema: SCHEMA.into(),
+            tool: "test".into(),
+            taken_at: String::new(),
+            target: Target::default(),
+            probes: Vec::new(),
+            facts,
+        };
+        let view = View::of(&snapshot);
+        let proof = view.value("derived.model_not_loaded").and_then(|proof| proof.as_str()).unwrap_or_default();
+        assert!(!proof.is_empty(), "{answers}");
+        if client.is_some() {
+            assert!(proof.contains("Request for unknown model: 'echo'"), "{proof}");
+            assert!(answers.contains("/v2/models/echo/ready"), "{answers}");
+        }
+    }
 }

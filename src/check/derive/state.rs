@@ -147,6 +147,15 @@ mod tests {
         assert!(!not_ready(&answer("/v1/models/m", 200, &tensorflow("AVAILABLE")), false));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_answer_is_read(path in "(/v2|/v1/models|/health|/metrics)?.{0,20}", status in 0_u64..700, text in ".{0,300}") {
+            let one = answer(&path, status, &text);
+            let _ = (not_ready(&one, true), not_ready(&one, false), says_asleep(&text));
+            proptest::prop_assert!(message(&text).chars().count() <= TOLD);
+        }
+    }
+
     #[test]
     fn only_the_awake_line_tells_of_sleep() {
         let line = |state: &str, value: &str| {

@@ -4,7 +4,7 @@ use super::family::Member;
 use super::{command, libraries, maps, unknown};
 use crate::probe::environment::{DECIDING, TELLING};
 use crate::snapshot::{DeletedFile, Fact, ServerProcess, Unknown, Why};
-use procfs::process::{Process, Stat};
+use procfs::process::{Process, Stat, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -60,7 +60,7 @@ pub fn of(member: &Member) -> Option<Evidence> {
         command: arguments.clone().and_then(|all| told(&all, pid)).into(),
         executable: executable.as_ref().map(shown).map_err(Unknown::clone).into(),
         working_directory: working_directory.as_ref().map(shown).map_err(Unknown::clone).into(),
-        uid: uid(&process).into(),
+        uid: uid(&process, &status).into(),
         started_at: started.clone().and_then(timestamp).into(),
         resident_bytes: Fact::Known(stat.rss.saturating_mul(procfs::page_size())),
         reloads: arguments.as_ref().map(|own| reloads(own) || reloads(&parent)).map_err(Unknown::clone).into(),
@@ -150,10 +150,10 @@ pub fn told(arguments: &[String], pid: i32) -> Result<String, Unknown> {
     }
 }
 
-fn uid(process: &Process) -> Result<u64, Unknown> {
-    // The owner of /proc/PID is root for a process that may not be dumped, so its status comes first.
+/// The owner of /proc/PID is root for a process that may not be dumped, so its status comes first.
+fn uid(process: &Process, status: &Result<Status, Unknown>) -> Result<u64, Unknown> {
     let owner = || process.uid().map_err(|error| unknown(&error, process.pid, "status"));
-    process.status().map(|status| status.euid).or_else(|_| owner()).map(u64::from)
+    status.as_ref().map(|status| status.euid).or_else(|_| owner()).map(u64::from)
 }
 
 /// Boot time plus start time. The kernel gives the former in whole seconds, rounded down.

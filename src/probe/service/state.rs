@@ -72,7 +72,9 @@ fn places(found: &Discovered, client_path: Option<&str>) -> Vec<String> {
         return places;
     }
     let infer = found.operation.as_ref().map(|operation| operation.path.as_str());
-    let model = client_path.and_then(model_in_path).or(infer.and_then(model_in_path));
+    // A KServe server that lists the model and does not describe it, as Triton does before it has loaded one.
+    let undescribed = found.lack().rsplit_once("/v2/models/").and_then(|(_, rest)| rest.split([':', '/']).next());
+    let model = client_path.and_then(model_in_path).or(infer.and_then(model_in_path)).or(undescribed);
     let classic = client_path.and_then(|path| path.strip_prefix("/v1/models/")?.split([':', '/']).next());
     if found.kind == Some("kserve-v2") || model.is_some() || found.lack().contains("repository index") {
         places.extend(["/v2/health/live", "/v2/health/ready"].map(String::from));
@@ -124,6 +126,10 @@ mod tests {
         assert_eq!(places(&unrecognized, None), ["/health", "/ping", "/api/ps"]);
         let triton = places(&unrecognized, Some("/v2/models/asr/infer"));
         assert_eq!(triton, ["/v2/health/live", "/v2/health/ready", "/v2/models/asr/ready"]);
+        let schema =
+            "http://h/docs.json: got HTTP 404; http://h:8000/v2/models/echo: expected a KServe v2 server, got HTTP 404";
+        let unloaded = Discovered { schema: Some(Err(schema.into())), ..Discovered::default() };
+        assert_eq!(places(&unloaded, None)[2], "/v2/models/echo/ready");
         assert_eq!(places(&unrecognized, Some("/v1/models/m:predict")), ["/", "/v1/models/m"]);
         assert_eq!(places(&unrecognized, Some("/v2/models/a%2fb/infer")).len(), 2, "no made-up paths");
     }
