@@ -240,8 +240,7 @@ impl Derived {
         let (engine_state, engine_state_because) = told(state::engine(facts));
         let (gpu_memory_trend, gpu_memory_trend_because) = told(memory::trend(facts, &gpu_visible));
         let driver_versions_differ = gpu::versions_differ(facts);
-        let gpu_in_use = activity.as_deref() == Ok("active") || server::device_node_seen_open(facts);
-        let works = activity.as_deref() == Ok("active");
+        let gpu_in_use = working || server::device_node_seen_open(facts);
         let onnxruntime_without_cuda = server::onnxruntime_without_cuda(facts);
         Derived {
             server_is_proxy: Fact::Known(container::server_is_proxy(facts)),
@@ -284,7 +283,6 @@ impl Derived {
             device_node_seen_open: Fact::Known(server::device_node_seen_open(facts)),
             other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
             server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
-            onnxruntime_without_cuda: server::onnxruntime_without_cuda(facts),
             start_failures: start_failure::all(facts),
             container_in_docker_desktop: docker_daemon::in_desktop(facts),
             other_docker_daemon: docker_daemon::other(facts),
@@ -296,11 +294,7 @@ impl Derived {
             limited_pod_without_devices: Fact::Known(pod::limited_without_devices(facts)),
             gpu_nodes_without_gpus: gpu_sharing::gpu_nodes_without_gpus(facts),
             oversubscribed_nodes: gpu_sharing::oversubscribed(facts),
-            gpu_seen_working: Fact::Known(works),
-            device_node_seen_open: Fact::Known(server::device_node_seen_open(facts)),
-            other_gpu_runtime_seen: Fact::Known(server::other_gpu_runtime_seen(facts)),
-            server_seen_without_onnxruntime: Fact::Known(server::seen_without_onnxruntime(facts)),
-            server_seen_on_gpu: Fact::Known(works || packages::server_holds_gpu_context(facts)),
+            server_seen_on_gpu: Fact::Known(working || packages::server_holds_gpu_context(facts)),
             cpu_onnxruntime_seen: Fact::Known(onnxruntime_without_cuda.known() == Some(&true)),
             onnxruntime_seen_gutted: Fact::Known(packages::onnxruntime_seen_gutted(facts)),
             onnxruntime_without_cuda,

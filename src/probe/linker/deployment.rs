@@ -137,15 +137,8 @@ mod tests {
         let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "no server was named"));
         let unread = || Unknown::new(Why::Absent, "not read");
         facts.process.processes = Fact::Known(vec![ServerProcess {
-            pid: std::process::id().into(),
-            role: "listener".into(),
-            command: Fact::Unknown(unread()),
             executable: Fact::Known(std::env::current_exe().unwrap().display().to_string()),
-            working_directory: Fact::Unknown(unread()),
-            uid: Fact::Unknown(unread()),
-            started_at: Fact::Unknown(unread()),
-            resident_bytes: Fact::Unknown(unread()),
-            reloads: Fact::Unknown(unread()),
+            ..ServerProcess::all_unknown(std::process::id().into(), &Unknown::new(Why::Absent, "not read"))
         }]);
         facts.process.gpu_libraries = Fact::Known(BTreeMap::new());
         facts.process.environment = Fact::Known(BTreeMap::from([("LD_LIBRARY_PATH".into(), "/opt/cuda/lib64".into())]));
