@@ -59,7 +59,12 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
     ("probe", "process", &["docker"], "one way to write a command line without its secrets"),
     ("probe", "process", &["service"], "what the server has loaded once requests ran"),
-    ("probe", "secret", &["process", "server_log", "service"], "command lines, logs and requests hold secrets alike"),
+    (
+        "probe",
+        "secret",
+        &["docker", "kubernetes", "process", "server_log", "service"],
+        "command lines, logs, requests and orchestrators hold secrets alike",
+    ),
     ("probe", "smoke", &["jobs"], "its job"),
     (
         "probe",

@@ -135,7 +135,6 @@ mod tests {
     /// Facts about a server that is this very process.
     fn facts() -> Facts {
         let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "no server was named"));
-        let unread = || Unknown::new(Why::Absent, "not read");
         facts.process.processes = Fact::Known(vec![ServerProcess {
             executable: Fact::Known(std::env::current_exe().unwrap().display().to_string()),
             ..ServerProcess::all_unknown(std::process::id().into(), &Unknown::new(Why::Absent, "not read"))
