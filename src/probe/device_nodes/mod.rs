@@ -45,10 +45,16 @@ pub fn open_here(path: &str) -> String {
 
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let server = server::of(facts);
-    let at = server::standpoint(&context.ask.root, server.as_ref().ok());
+    let mut at = server::standpoint(&context.ask.root, server.as_ref().ok());
     let paths = paths(&Tree::new(&at.root));
+    let mut opened = open(&at, &paths, context.deadline);
+    // Root without the capability to become another user, as in containers, still has rights of its own.
+    if at.become_user.is_some() && opened.as_ref().is_err_and(|unknown| unknown.why == Why::Denied) {
+        at = Standpoint { become_user: None, for_server: false, ..at };
+        opened = open(&at, &paths, context.deadline);
+    }
     facts.device_nodes = told(&at, &server);
-    match open(&at, &paths, context.deadline) {
+    match opened {
         Ok((opens, first_fault)) => {
             facts.device_nodes.opens = Fact::Known(opens);
             first_fault.as_ref().map_or_else(Ran::ok, Ran::from)

@@ -31,7 +31,10 @@ pub fn files(tree: &Tree) -> Result<Vec<ModuleFile>, Unknown> {
         let kernels = match tree.list(root) {
             Ok(kernels) => kernels,
             Err(unknown) => {
-                reason = reason.filter(|old: &Unknown| old.why != Why::Absent).or(Some(unknown));
+                // The usual folder's absence says more than that of the others.
+                if reason.as_ref().is_none_or(|old: &Unknown| old.why == Why::Absent && unknown.why != Why::Absent) {
+                    reason = Some(unknown);
+                }
                 continue;
             }
         };
@@ -166,7 +169,8 @@ mod tests {
     fn without_a_folder_of_modules_nothing_is_claimed() {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::new(dir.path());
-        assert_eq!(files(&tree).unwrap_err().why, Why::Absent);
+        let absent = files(&tree).unwrap_err();
+        assert!(absent.why == Why::Absent && absent.detail.contains("/lib/modules:"), "{absent}");
         assert_eq!(dkms_drivers(&tree).unwrap_err().why, Why::Absent);
         std::fs::create_dir_all(dir.path().join("lib/modules")).unwrap();
         std::fs::create_dir_all(dir.path().join("var/lib")).unwrap();
