@@ -101,7 +101,11 @@ pub fn all(facts: &Facts) -> Fact<Vec<StartFailure>> {
     if let Some(error) = docker.start_error.known() {
         read = true;
         let name = docker.name.known().map_or("the container", String::as_str);
-        found.extend(in_text(error, &format!("docker inspect of {name}")));
+        let engine = docker.engine.known().map_or("docker", String::as_str);
+        // An engine may keep the error of an earlier start.
+        if docker.state.known().is_none_or(|state| state != "running") {
+            found.extend(in_text(error, &format!("{engine} inspect of {name}")));
+        }
     }
     if let Some(pods) = facts.kubernetes.pods.known() {
         read = true;
