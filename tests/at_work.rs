@@ -160,6 +160,22 @@ fn gpu_memory_that_comes_and_goes_is_a_model_loaded_anew() {
 }
 
 #[test]
+fn a_thread_that_computes_all_the_time_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &["--spin", "0.05"]);
+    let scenario = folder.path().join("scenario.yaml");
+    let text = std::fs::read_to_string(setup::scenario("healthy-busy")).unwrap();
+    std::fs::write(&scenario, text.replace("utilization_percent: 97", "utilization_percent: 42")).unwrap();
+    let report = run(&server, folder.path(), &setup::driver_variables(&scenario));
+    let threads = known(folder.path(), "execution", "busiest_threads");
+    assert_eq!((&threads[0]["pid"], &threads[0]["tid"]), (&server.pid().into(), &server.pid().into()));
+    // Where other tests use the cores too, the thread does not get one for itself.
+    let hot = threads[0]["cpu_percent"].as_f64().unwrap() >= 90.0;
+    assert_eq!(verdict(&report, "single-thread-cpu-ceiling"), if hot { "holds" } else { "clear" }, "{threads}");
+    assert!(threads[0]["cpu_percent"].as_f64().unwrap() > 30.0, "{threads}");
+}
+
+#[test]
 fn two_programs_on_one_port_are_found() {
     let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let first = start(old.path(), &["--reuse-port", "--threads", "--name", "old"]);

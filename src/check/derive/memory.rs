@@ -222,6 +222,21 @@ mod tests {
         assert_eq!(verdict((0..60).map(|n| 1000 + 10 * (n % 4))), Ok("settled"), "30 MiB are no model");
     }
 
+    #[test]
+    fn the_servers_share_of_gpu_memory_is_told_only_where_process_ids_are_the_machines() {
+        use crate::snapshot::{Gpu, GpuProcess, ServerProcess};
+        let unknown = Unknown::new(Why::NotAsked, "test");
+        let mut facts = Facts::all_unknown(&unknown);
+        let held = |pid, mib: u64| GpuProcess { pid, used_bytes: Fact::Known(mib * MIB) };
+        let gpu = |index, processes| Gpu { processes: Fact::Known(processes), ..Gpu::all_unknown(index, &unknown) };
+        facts.nvml.gpus = Fact::Known(vec![gpu(0, vec![held(7, 100), held(9, 50)]), gpu(1, vec![held(8, 30)])]);
+        facts.process.processes = Fact::Known([7, 8].map(|pid| ServerProcess::all_unknown(pid, &unknown)).to_vec());
+        facts.process.initial_pid_namespace = Fact::Known(true);
+        assert_eq!(of_server(&facts), Ok(130 * MIB));
+        facts.process.initial_pid_namespace = Fact::Known(false);
+        assert_eq!(of_server(&facts).unwrap_err().why, Why::Unsupported, "the same number may be another process");
+    }
+
     proptest! {
         #[test]
         fn any_readings_have_a_verdict(pairs in prop::collection::vec((0_u64..90, any::<u64>()), 0..90)) {

@@ -3,6 +3,9 @@
 use super::port::{Socket, best};
 use crate::snapshot::{Unknown, Why};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 /// Most processes of one server that are looked into.
@@ -104,14 +107,28 @@ fn parse_row(line: &[u8]) -> Option<Row> {
 }
 
 /// Which of the sockets the process's descriptors are.
+///
+/// The links are read relative to their folder: on a machine of 600 processes their paths took half of the time.
 fn owned(pid: i32, inodes: &BTreeSet<u64>) -> std::io::Result<Vec<u64>> {
+    let path = format!("/proc/{pid}/fd");
+    let folder = std::fs::File::open(&path)?;
     let mut own = Vec::new();
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let Ok(target) = entry.and_then(|entry| entry.path().read_link()) else { continue };
-        let inode = target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-        own.extend(inode.filter(|inode| inodes.contains(inode)));
+    for entry in std::fs::read_dir(&path)?.flatten() {
+        own.extend(socket(&folder, &entry.file_name()).filter(|inode| inodes.contains(inode)));
     }
     Ok(own)
+}
+
+/// The inode of the socket that a link of the folder stands for; `None` for anything else.
+fn socket(folder: &std::fs::File, name: &std::ffi::OsStr) -> Option<u64> {
+    let name = CString::new(name.as_bytes()).ok()?;
+    // Longer than the longest name of a socket; what does not fit is none.
+    let mut target = [0_u8; 40];
+    // SAFETY: the descriptor is open, the name ends with a zero byte, and the buffer is as long as is said.
+    let length =
+        unsafe { libc::readlinkat(folder.as_raw_fd(), name.as_ptr(), target.as_mut_ptr().cast(), target.len()) };
+    let target = target.get(..usize::try_from(length).ok()?)?;
+    std::str::from_utf8(target).ok()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 fn members(rows: &[Row], owners: &BTreeSet<i32>) -> Vec<Member> {
@@ -189,6 +206,18 @@ mod tests {
         let own = row(std::process::id() as i32).unwrap();
         let stat = procfs::process::Process::myself().unwrap().stat().unwrap();
         assert_eq!((own.parent, own.start_ticks), (stat.ppid, stat.starttime));
+    }
+
+    #[test]
+    fn of_the_descriptors_only_sockets_count() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _file = std::fs::File::open("/proc/self/stat").unwrap();
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+        let inode: u64 = link.to_str().unwrap().trim_start_matches("socket:[").trim_end_matches(']').parse().unwrap();
+        let pid = std::process::id() as i32;
+        assert_eq!(owned(pid, &BTreeSet::from([inode, 1])).unwrap(), vec![inode]);
+        assert!(owned(pid, &BTreeSet::new()).unwrap().is_empty());
+        assert_eq!(owned(i32::MAX, &BTreeSet::new()).unwrap_err().kind(), std::io::ErrorKind::NotFound);
     }
 
     proptest::proptest! {
