@@ -26,6 +26,17 @@ fn a_kernel_log_names_the_gpu_that_fell_off_the_bus() {
 }
 
 #[test]
+fn a_lost_gpu_is_found_without_the_kernel_log() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let log = empty.path().display().to_string();
+    let arguments = ["run", "--format", "json", "--only", "hardware,driver", "--kernel-log", &log];
+    let report = gpu_doctor(&arguments, &driver_variables(&scenario("two-gpus-one-lost"))).report();
+    let lost = diagnosis(&report, "xid79-off-bus");
+    assert_eq!(lost["severity"], "fail");
+    assert!(lost["because"].as_str().unwrap().contains("NVML answers 15"), "{lost}");
+}
+
+#[test]
 fn a_hang_is_explained_by_the_kernel_log() {
     let log = fixture("kernel/journal-gsp.txt");
     let arguments = ["run", "--format", "json", "--only", "hardware,driver", "--kernel-log", &log];
