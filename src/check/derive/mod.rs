@@ -73,7 +73,7 @@ impl Derived {
             gpu_trouble_seen: Fact::Known(trouble::seen(facts)),
             kernel_log_counts: trouble::kernel_log_counts(facts),
             gpu_lost_in_nvml: Fact::Known(trouble::gpu_lost_in_nvml(facts)),
-            fewer_gpus_in_nvml: Fact::Known(trouble::fewer_gpus_in_nvml(facts)),
+            fewer_gpus_in_nvml: trouble::fewer_gpus_in_nvml(facts),
             activity: activity.into(),
             activity_because: activity_because.into(),
         }
