@@ -1,7 +1,7 @@
 //! Logs through the whole run: named by the user, and found behind the server's own descriptors.
 
 use crate::setup::doctor::{causes, diagnosis, gpu_doctor, outcome, verdict};
-use crate::setup::{driver_variables, scenario, scenario_with_faults};
+use crate::setup::{GPU_DOCTOR, driver_variables, scenario, scenario_with_faults};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -23,6 +23,17 @@ fn a_kernel_log_names_the_gpu_that_fell_off_the_bus() {
     assert!(because.contains("GPU has fallen off the bus") && because.contains("NVML answers 15"), "{because}");
     assert_eq!(verdict(&report, "gpu-xid-errors"), "holds", "the driver's wish for a reboot");
     assert_eq!(said.code, 1);
+}
+
+#[test]
+fn a_lost_gpu_is_found_without_the_kernel_log() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let log = empty.path().display().to_string();
+    let arguments = ["run", "--format", "json", "--only", "hardware,driver", "--kernel-log", &log];
+    let report = gpu_doctor(&arguments, &driver_variables(&scenario("two-gpus-one-lost"))).report();
+    let lost = diagnosis(&report, "xid79-off-bus");
+    assert_eq!(lost["severity"], "fail");
+    assert!(lost["because"].as_str().unwrap().contains("NVML answers 15"), "{lost}");
 }
 
 #[test]
@@ -109,4 +120,24 @@ fn a_server_that_writes_to_a_pipe_leaves_no_doubt_behind() {
     assert_eq!(verdict(&report, "server-says-cpu"), "not_applicable");
     assert_eq!(outcome(&report, "server_log"), "skipped");
     drop(server);
+}
+
+#[test]
+fn what_the_doctor_writes_is_not_read_as_the_servers_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.log");
+    let append = || std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let _server = Server::start(listener, append().into());
+    let output = Command::new(GPU_DOCTOR)
+        .args(["run", "--format", "json", "--only", "process", "--server", &url])
+        .envs(driver_variables(&scenario("healthy-idle")))
+        .stdin(Stdio::null())
+        .stderr(append())
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict(&report, "server-says-cpu"), "not_applicable", "{}", report["findings"]);
+    assert!(report["findings"].to_string().contains("as the doctor's own does"), "{}", report["findings"]);
 }

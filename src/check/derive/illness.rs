@@ -33,7 +33,10 @@ pub fn seen(facts: &Facts) -> bool {
     let ill = nvml.init_code.known().is_some_and(|code| NVML_ILL.contains(code));
     let gpu_died = |gpu: &Gpu| readings(gpu).any(|reason| died(Some(reason)));
     let gpus_died = nvml.gpus.known().is_some_and(|gpus| gpus.iter().any(gpu_died));
-    ill || died(nvml.status.reason()) || gpus_died || gpu_lost_in_nvml(facts) || fewer_gpus_in_nvml(facts)
+    ill || died(nvml.status.reason())
+        || gpus_died
+        || gpu_lost_in_nvml(facts)
+        || fewer_gpus_in_nvml(facts) == Fact::Known(true)
 }
 
 /// Why readings of a GPU failed.
@@ -50,11 +53,23 @@ pub fn gpu_lost_in_nvml(facts: &Facts) -> bool {
     nvml.init_code.known() == Some(&NVML_GPU_IS_LOST) || nvml.gpus.known().is_some_and(|gpus| gpus.iter().any(lost))
 }
 
-/// Whether NVML shows fewer GPUs than the bus has bound to the driver. In a container that is its purpose, and no sign.
-pub fn fewer_gpus_in_nvml(facts: &Facts) -> bool {
-    let (Some(devices), Some(gpus)) = (facts.host.nvidia_pci_devices.known(), facts.nvml.gpus.known()) else {
-        return false;
+/// Whether NVML was seen to show fewer GPUs than the bus has bound to the driver. In a container that is its purpose, and no
+/// sign; where NVML shows none at all for a reason that it tells, that reason is the thing to look at.
+pub fn fewer_gpus_in_nvml(facts: &Facts) -> Fact<bool> {
+    let devices = match &facts.host.nvidia_pci_devices {
+        Fact::Known(devices) => devices,
+        Fact::Unknown(unknown) if unknown.why == Why::NotAsked => return Fact::Unknown(unknown.clone()),
+        Fact::Unknown(_) => return Fact::Known(false),
     };
     let driven = devices.iter().filter(|device| device.driver.known().is_some_and(|driver| driver == "nvidia")).count();
-    facts.container.kind.known().is_some_and(|kind| kind == "none") && gpus.len() < driven
+    if driven == 0 || facts.container.kind.known().is_none_or(|kind| kind != "none") {
+        return Fact::Known(false);
+    }
+    match &facts.nvml.gpus {
+        Fact::Known(gpus) => Fact::Known(gpus.len() < driven),
+        Fact::Unknown(unknown) if matches!(unknown.why, Why::TimedOut | Why::Crashed | Why::NotAsked) => {
+            Fact::Unknown(unknown.clone())
+        }
+        Fact::Unknown(_) => Fact::Known(false),
+    }
 }

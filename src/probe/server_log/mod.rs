@@ -74,7 +74,7 @@ fn of_log(log: &Log, started: Option<Timestamp>, deadline: Instant) -> Result<Ve
     let opened = regular_file::open(&log.path);
     let ends = opened.and_then(|file| regular_file::ends(file, HEAD_BYTES, TAIL_BYTES));
     let ends = ends.map_err(|error| Unknown::from_io(&error, &log.name))?;
-    let mut reading = Reading { log: &log.name, started, deadline, sayings: Vec::new() };
+    let mut reading = Reading { log: &log.name, started, deadline, in_this_run: false, sayings: Vec::new() };
     reading.part(&ends.head, 0)?;
     if ends.skipped_bytes > 0 {
         let (rest, skipped) = from_whole_line(&ends);
@@ -93,6 +93,8 @@ struct Reading<'a> {
     log: &'a str,
     started: Option<Timestamp>,
     deadline: Instant,
+    /// Whether a line of the process's own time was seen.
+    in_this_run: bool,
     sayings: Vec<Saying>,
 }
 
@@ -104,11 +106,17 @@ impl Reading<'_> {
             }
             let line = line.get(..text::LINE_MAX).unwrap_or(line);
             let line = String::from_utf8_lossy(line);
+            let line = text::unwrapped(&line);
             let line = text::plain(&line);
-            if self.started.is_some_and(|started| start::is_older(&line, started) == Some(true)) {
+            match self.started.and_then(|started| start::is_older(&line, started)) {
                 // What stands before a line of an older run is of an older run.
-                self.sayings.clear();
-                continue;
+                Some(true) if !self.in_this_run => {
+                    self.sayings.clear();
+                    continue;
+                }
+                // From here on an old time is something that the server talks about.
+                Some(false) => self.in_this_run = true,
+                _ => {}
             }
             self.sayings.extend(said(&line, self.log, index as u64 + 1, skipped_bytes));
         }

@@ -2,6 +2,8 @@
 
 use crate::regular_file;
 use crate::snapshot::{Facts, Unknown, Why};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Most processes whose outputs are followed.
@@ -44,11 +46,15 @@ pub fn of_processes(facts: &Facts) -> Result<Vec<Log>, Unknown> {
             }
         }
     }
-    match (logs.is_empty(), elsewhere.first()) {
-        (true, Some(place)) => Err(not_asked(format!("{place}; give --log FILE"))),
-        (true, None) => Err(not_asked("the server has no process to ask for its log; give --log FILE".into())),
-        _ => Ok(logs),
+    if !logs.is_empty() {
+        return Ok(logs);
     }
+    // The two of the first process are enough to tell.
+    elsewhere.truncate(2);
+    Err(not_asked(match elsewhere.is_empty() {
+        true => "the server has no process to ask for its log; give --log FILE".into(),
+        false => format!("{}; give --log FILE", elsewhere.join(", ")),
+    }))
 }
 
 /// Name of the regular file that a descriptor stands for, or where it goes instead.
@@ -62,9 +68,18 @@ fn target(link: &Path) -> Result<String, String> {
         pipe if pipe.starts_with("pipe:") => Err("goes to a pipe".into()),
         socket if socket.starts_with("socket:") => Err("goes to a socket, as of the journal".into()),
         terminal if terminal.starts_with("/dev/") => Err(format!("goes to {terminal}")),
-        _ => match regular_file::open(link) {
+        _ => match regular_file::open(link).and_then(|file| file.metadata()) {
+            // What the doctor writes about a server must not be read as the server's own word.
+            Ok(file) if is_own_output(&file) => Err(format!("goes to {name}, as the doctor's own does")),
             Ok(_) => Ok(name),
             Err(error) => Err(format!("goes to {name}, which cannot be read ({error})")),
         },
     }
+}
+
+/// Whether the doctor itself writes to this file.
+fn is_own_output(file: &Metadata) -> bool {
+    ["/proc/self/fd/1", "/proc/self/fd/2"].iter().any(|own| {
+        std::fs::metadata(own).is_ok_and(|own| own.is_file() && (own.dev(), own.ino()) == (file.dev(), file.ino()))
+    })
 }

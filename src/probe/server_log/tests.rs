@@ -55,7 +55,7 @@ fn a_real_log_says_what_it_says() {
     assert_eq!(ids(&of_files(&[fixture("triton-no-gpu.log")]))[0].0, "driver-too-old-for-runtime");
     assert_eq!(ids(&of_files(&[fixture("vllm-no-gpu.log")])), [("vllm-no-platform", 11)]);
     assert_eq!(ids(&of_files(&[fixture("healthy.log")])), [("using-device", 2), ("model-parameters-device", 3)]);
-    assert_eq!(ids(&of_files(&[fixture("side-models.log")])), [], "a detector on the CPU and a jax that nobody uses");
+    assert_eq!(ids(&of_files(&[fixture("side-models.log")])), [], "a voice detector on the CPU is no accusation");
 }
 
 #[test]
@@ -130,6 +130,14 @@ fn lines_of_the_run_before_do_not_count() {
     let text = "Using device: cpu\n2026-11-20T10:00:00Z ready\n2026-11-20T11:00:00Z stopped\nUsing device: cuda\n2026-11-23T10:00:01Z ready\n";
     std::fs::write(&path, text).unwrap();
     let ask = || Ask { logs: vec![path.clone()], ..Ask::default() };
+    let talk = folder.path().join("talk");
+    std::fs::write(
+        &talk,
+        "2026-11-23T10:00:01Z ready\nUsing device: cpu\n1999-12-31 23:59:59 is the date of this audio\n",
+    )
+    .unwrap();
+    let log = collect_about(Ask { logs: vec![talk], ..Ask::default() }, &mut process(1, "2026-11-23T10:00:00Z"));
+    assert_eq!(ids(&log).len(), 1, "a server may talk of old times");
     let log = collect_about(ask(), &mut process(1, "2026-11-23T10:00:00Z"));
     assert_eq!(ids(&log), [("using-device", 4)]);
     assert_eq!(ids(&collect_about(ask(), &mut nothing())).len(), 2, "without a process nothing tells the runs apart");

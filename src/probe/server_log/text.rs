@@ -22,6 +22,19 @@ pub fn plain(line: &str) -> Cow<'_, str> {
     CODE.replace_all(line[..end].trim_end_matches('\r'), "")
 }
 
+/// The server's own line out of one that Docker's json-file driver wrote around it, its time in front.
+pub fn unwrapped(line: &str) -> Cow<'_, str> {
+    #[derive(serde::Deserialize)]
+    struct Wrapped {
+        log: String,
+        time: String,
+    }
+    match line.starts_with("{\"log\":").then(|| serde_json::from_str::<Wrapped>(line)) {
+        Some(Ok(wrapped)) => format!("{} {}", wrapped.time, wrapped.log.trim_end()).into(),
+        _ => line.into(),
+    }
+}
+
 /// The line as it is told: around byte `at`, without what steers terminals, with secrets masked.
 pub fn told(line: &str, at: usize) -> String {
     let line: String = line.chars().map(|c| if unprintable(c) { ' ' } else { c }).collect();
@@ -72,6 +85,15 @@ mod tests {
         assert_eq!(plain("\u{1b}]0;title\u{7}x\u{1b}"), "x\u{1b}");
         assert_eq!(told("a\u{202e}b\u{1b}c", 0), "a b c");
         assert!(plain(&"é".repeat(LINE_MAX)).len() <= LINE_MAX);
+    }
+
+    #[test]
+    fn what_docker_wraps_is_unwrapped() {
+        let line = r#"{"log":"level=INFO msg=\"inference compute\" id=0\n","stream":"stderr","time":"2026-11-23T06:31:00.1Z"}"#;
+        assert_eq!(unwrapped(line), r#"2026-11-23T06:31:00.1Z level=INFO msg="inference compute" id=0"#);
+        for plain in ["{\"log\": 3}", "{\"log\":", "Using device: cpu"] {
+            assert_eq!(unwrapped(plain), plain);
+        }
     }
 
     #[test]
