@@ -113,9 +113,11 @@ fn runtimes_built_without_cuda_are_named() {
 }
 
 #[test]
-fn a_runtime_built_for_cuda_is_no_fault_and_tells_its_version() {
+fn a_runtime_built_for_cuda_lacks_its_libraries_and_tells_its_version() {
     let Some(venv) = venv("built-for-cuda") else { return };
-    assert!(causes(&report_on(&python(&venv), &[])).is_empty());
+    let report = report_on(&python(&venv), &[]);
+    assert_eq!(causes(&report), ["ct2-libcublas-missing"]);
+    assert_eq!(diagnosis(&report, "ct2-libcublas-missing")["severity"], "warn", "no server was seen to load it");
     let packages = room(&python(&venv), "packages", &["--only", "packages"]);
     let build = &packages["cuda_builds"]["known"][0];
     assert_eq!((build["distribution"].as_str(), build["cuda_version"].as_str()), (Some("ctranslate2"), Some("12")));

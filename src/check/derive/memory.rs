@@ -227,7 +227,7 @@ mod tests {
         use crate::snapshot::{Gpu, GpuProcess, ServerProcess};
         let unknown = Unknown::new(Why::NotAsked, "test");
         let mut facts = Facts::all_unknown(&unknown);
-        let held = |pid, mib: u64| GpuProcess { pid, used_bytes: Fact::Known(mib * MIB) };
+        let held = |pid, mib: u64| GpuProcess { pid, used_bytes: Fact::Known(mib * MIB), name: Fact::default() };
         let gpu = |index, processes| Gpu { processes: Fact::Known(processes), ..Gpu::all_unknown(index, &unknown) };
         facts.nvml.gpus = Fact::Known(vec![gpu(0, vec![held(7, 100), held(9, 50)]), gpu(1, vec![held(8, 30)])]);
         facts.process.processes = Fact::Known([7, 8].map(|pid| ServerProcess::all_unknown(pid, &unknown)).to_vec());
