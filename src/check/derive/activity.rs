@@ -2,7 +2,31 @@
 //!
 //! Thresholds are uncalibrated: they come from documentation, not yet from traces of real cards.
 
-use crate::snapshot::{Fact, Facts, GpuWindow, Phases, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, GpuWindow, Phases, Unknown, Why, room};
+
+room! {
+    /// What the GPUs did.
+    pub struct Activity {
+        /// Whether the GPU was seen to work for the server: a counter rose with the requests.
+        pub gpu_seen_working: bool,
+        /// What the GPUs did while requests ran: `active`, `idle`, `loaded_not_computing` or `no_work`.
+        pub activity: String,
+        /// The counters that say so, in words.
+        pub activity_because: String,
+    }
+}
+
+impl Activity {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        Self {
+            gpu_seen_working: Fact::Known(basis.gpu_seen_working),
+            activity: basis.activity.clone().map(|(verdict, _)| verdict.to_owned()).into(),
+            activity_because: basis.activity.clone().map(|(_, because)| because).into(),
+        }
+    }
+}
 
 /// Readings below which a phase says nothing.
 pub const LEAST_SAMPLES: u64 = 3;

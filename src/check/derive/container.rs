@@ -1,6 +1,48 @@
 //! What the container lacks, hides or forbids.
 
-use crate::snapshot::{ContainerLibrary, Fact, Facts, ServerProcess, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{ContainerLibrary, Fact, Facts, ServerProcess, Unknown, Why, room};
+
+room! {
+    /// What the container comes to.
+    pub struct Container {
+        /// Whether what listens is a program that only hands requests on: nginx, Envoy, HAProxy.
+        pub server_is_proxy: bool,
+        /// Whether the driver's nodes in the container may not be opened by its processes.
+        pub gpu_nodes_forbidden: bool,
+        /// Whether the container has libnvidia-ml and no libcuda.
+        pub container_lacks_libcuda: bool,
+        /// Whether NVIDIA_DRIVER_CAPABILITIES is set and lets no CUDA into the container.
+        pub capabilities_lack_compute: bool,
+        /// The image's own driver library that hides the one put into the container, which is the kernel driver's; empty if none.
+        pub image_driver_library: String,
+        /// What speaks for too small a `/dev/shm`: `said` (the server's log), `full`, `needed` (64 MiB, and a program that is
+        /// known to need more) or `none`.
+        pub shm_shortage: String,
+        /// Share of the periods in which the CPU limit stopped the server, percent; 0 without a limit.
+        pub cpu_throttled_percent: f64,
+        /// When those periods were: while requests ran, or since the control group was made.
+        pub cpu_throttled_when: String,
+    }
+}
+
+impl Container {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        let throttling = throttling(facts);
+        Self {
+            server_is_proxy: Fact::Known(server_is_proxy(facts)),
+            gpu_nodes_forbidden: gpu_nodes_forbidden(facts).into(),
+            container_lacks_libcuda: lacks_libcuda(facts).into(),
+            capabilities_lack_compute: capabilities_lack_compute(facts),
+            image_driver_library: image_driver_library(facts).into(),
+            shm_shortage: shm_shortage(facts).map(str::to_owned).into(),
+            cpu_throttled_percent: throttling.as_ref().map(|(share, _)| *share).map_err(Unknown::clone).into(),
+            cpu_throttled_when: throttling.map(|(_, when)| when.to_owned()).into(),
+        }
+    }
+}
 
 /// Programs that hand requests on to another server.
 const PROXIES: &[&str] = &["nginx", "envoy", "haproxy", "traefik", "caddy", "httpd", "apache2"];
@@ -19,7 +61,7 @@ const PARALLEL: &[&str] =
     &["--tensor-parallel-size", "-tp", "--tp", "--tp-size", "--pipeline-parallel-size", "-pp", "--num-shard"];
 
 /// Whether what listens only hands requests on, so that the model runs elsewhere.
-pub fn server_is_proxy(facts: &Facts) -> bool {
+fn server_is_proxy(facts: &Facts) -> bool {
     let name =
         |text: &String| text.split_whitespace().next().and_then(|word| word.rsplit('/').next()).map(str::to_owned);
     let proxy = |process: &ServerProcess| {
@@ -32,7 +74,7 @@ pub fn server_is_proxy(facts: &Facts) -> bool {
 /// Whether the container's device rules keep its processes from opening the driver's nodes that are in it.
 ///
 /// Rules of version 1 can be read; those of version 2 meet only who is inside, so from outside nothing is asked.
-pub fn gpu_nodes_forbidden(facts: &Facts) -> Result<bool, Unknown> {
+fn gpu_nodes_forbidden(facts: &Facts) -> Result<bool, Unknown> {
     let container = &facts.container;
     if let (Some(rules), Some([_, ..])) =
         (container.device_rules.known(), container.device_nodes.known().map(Vec::as_slice))
@@ -72,7 +114,7 @@ fn allows_nvidia(rule: &str) -> bool {
 }
 
 /// Whether libnvidia-ml is in the container and libcuda is not: then nvidia-smi works, and no CUDA program does.
-pub fn lacks_libcuda(facts: &Facts) -> Result<bool, Unknown> {
+fn lacks_libcuda(facts: &Facts) -> Result<bool, Unknown> {
     if facts.process.gpu_libraries.known().is_some_and(|libraries| libraries.contains_key("cuda_driver")) {
         return Ok(false);
     }
@@ -82,7 +124,7 @@ pub fn lacks_libcuda(facts: &Facts) -> Result<bool, Unknown> {
 }
 
 /// Whether the variable names capabilities and neither `compute` nor `all`. Empty stands for the default, which has it.
-pub fn capabilities_lack_compute(facts: &Facts) -> Fact<bool> {
+fn capabilities_lack_compute(facts: &Facts) -> Fact<bool> {
     facts.container.runtime_variables.as_ref().map(|variables| {
         variables.get("NVIDIA_DRIVER_CAPABILITIES").is_some_and(|value| {
             let mut words = value.split(',').map(str::trim);
@@ -93,7 +135,7 @@ pub fn capabilities_lack_compute(facts: &Facts) -> Fact<bool> {
 
 /// The image's library that the linker comes to before the one that was put into the container. Those of CUDA's forward
 /// compatibility, and the toolkit's stubs, are causes of their own.
-pub fn image_driver_library(facts: &Facts) -> Result<String, Unknown> {
+fn image_driver_library(facts: &Facts) -> Result<String, Unknown> {
     let libraries = facts.container.driver_libraries.read()?;
     let apart = |library: &ContainerLibrary| library.path.contains("/compat/") || library.path.contains("/stubs/");
     for first in libraries.iter().filter(|library| library.first && !apart(library)) {
@@ -114,7 +156,7 @@ pub fn image_driver_library(facts: &Facts) -> Result<String, Unknown> {
 }
 
 /// What speaks for too small a `/dev/shm`.
-pub fn shm_shortage(facts: &Facts) -> Result<&'static str, Unknown> {
+fn shm_shortage(facts: &Facts) -> Result<&'static str, Unknown> {
     let size = &facts.container.shm_size_bytes;
     let sayings = facts.server_log.sayings.known();
     let said = sayings.is_some_and(|sayings| sayings.iter().any(|saying| saying.id == "shm-too-small"));
@@ -159,7 +201,7 @@ fn needs_shm(command: &str) -> bool {
 /// The share of throttled periods in percent, and when they were.
 ///
 /// Where the control groups do not show at all, nothing is asked: a warning that cannot be judged casts no doubt.
-pub fn throttling(facts: &Facts) -> Result<(f64, &'static str), Unknown> {
+fn throttling(facts: &Facts) -> Result<(f64, &'static str), Unknown> {
     let (container, execution) = (&facts.container, &facts.execution);
     let limited = container.cpu_limited.read().map_err(|unknown| Unknown::new(Why::NotAsked, unknown.detail))?;
     if !limited {

@@ -1,6 +1,31 @@
 //! Whether another Docker daemon than the system's was seen in use. Not seen is no proof of absence.
 
-use crate::snapshot::{Fact, Facts};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, room};
+
+room! {
+    /// Which Docker is in use.
+    pub struct DockerDaemons {
+        /// Whether the container was seen to run in Docker Desktop's virtual machine, and not on Windows.
+        pub container_in_docker_desktop: bool,
+        /// The installation of Docker that was seen in use in place of the system's: `desktop`, `snap`; empty if none.
+        pub other_docker_daemon: String,
+        /// Whether no Docker daemon runs, and the system's was seen to have a configuration with which none can start.
+        pub docker_daemon_cannot_start: bool,
+    }
+}
+
+impl DockerDaemons {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self {
+            container_in_docker_desktop: in_desktop(facts),
+            other_docker_daemon: other(facts),
+            docker_daemon_cannot_start: Fact::Known(cannot_start(facts)),
+        }
+    }
+}
 
 /// What was seen, once anything that could show it was looked at.
 fn once_looked<T>(facts: &Facts, seen: T) -> Fact<T> {
@@ -12,12 +37,12 @@ fn once_looked<T>(facts: &Facts, seen: T) -> Fact<T> {
 }
 
 /// Whether the container runs in Docker Desktop's virtual machine, and not on Windows.
-pub fn in_desktop(facts: &Facts) -> Fact<bool> {
+fn in_desktop(facts: &Facts) -> Fact<bool> {
     once_looked(facts, seen_in_desktop(facts))
 }
 
 /// The installation in use that is not the system's; empty if none was seen.
-pub fn other(facts: &Facts) -> Fact<String> {
+fn other(facts: &Facts) -> Fact<String> {
     once_looked(facts, other_seen(facts).into())
 }
 
@@ -49,7 +74,7 @@ fn other_seen(facts: &Facts) -> &'static str {
 }
 
 /// Whether the configuration of the system's daemon was seen to be broken while no daemon runs: none can start with it.
-pub fn cannot_start(facts: &Facts) -> bool {
+fn cannot_start(facts: &Facts) -> bool {
     let docker = &facts.docker;
     let mut configs = docker.daemon_configs.known().into_iter().flatten();
     docker.daemons.known().is_some_and(Vec::is_empty)

@@ -1,6 +1,44 @@
 //! Who holds the GPU on the bus, who may open its nodes, and what CUDA's start tells of the driver.
 
-use crate::snapshot::{DeviceNode, Fact, Facts, NodeOpen, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{DeviceNode, Fact, Facts, NodeOpen, Unknown, Why, room};
+
+room! {
+    /// What the driver's parts come to.
+    pub struct Driver {
+        /// Kernel drivers other than NVIDIA's that hold an NVIDIA GPU on the bus: `nouveau`, `vfio-pci`.
+        pub other_drivers_bound: Vec<String>,
+        /// Whether NVML or CUDA was seen to list a GPU. Not seen is no proof that they would not.
+        pub driver_seen_to_list_gpu: bool,
+        /// Device nodes that permission bits keep from the server, or from the doctor where no server was named. Empty also
+        /// where the server's container has nodes of its own that were not opened.
+        pub device_nodes_refused: Vec<String>,
+        /// Whether CUDA's memory module or its device node is missing, and CUDA fails the way it does without.
+        pub uvm_missing: bool,
+        /// Whether a program that starts CUDA loads that module by itself, through `nvidia-modprobe`.
+        pub uvm_loads_on_demand: bool,
+        /// Whether what CUDA said is what it would say to the server: known not to be only where that could be told.
+        pub cuda_asked_for_server: bool,
+        /// Whether the dynamic linker finds no usable libcuda.so.1 for the server, on a host whose driver works.
+        pub libcuda_missing: bool,
+    }
+}
+
+impl Driver {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self {
+            other_drivers_bound: other_drivers_bound(facts),
+            driver_seen_to_list_gpu: Fact::Known(seen_to_list_gpu(facts)),
+            device_nodes_refused: device_nodes_refused(facts).into(),
+            uvm_missing: uvm_missing(facts).into(),
+            uvm_loads_on_demand: Fact::Known(uvm_loads_on_demand(facts)),
+            cuda_asked_for_server: cuda_asked_for_server(facts),
+            libcuda_missing: libcuda_missing(facts).into(),
+        }
+    }
+}
 
 /// Result codes of cuInit that a missing nvidia-uvm gives (cuda.h): unknown error, operating system call failed.
 const WITHOUT_UVM: &[i64] = &[999, 304];
@@ -11,7 +49,7 @@ const UVM_NODE: &str = "/dev/nvidia-uvm";
 const NO_NODE: &[&str] = &["ENOENT", "ENXIO", "ENODEV"];
 
 /// Drivers other than NVIDIA's that are bound to its GPUs, each once.
-pub fn other_drivers_bound(facts: &Facts) -> Fact<Vec<String>> {
+fn other_drivers_bound(facts: &Facts) -> Fact<Vec<String>> {
     facts.host.nvidia_pci_devices.as_ref().map(|devices| {
         let bound = devices.iter().filter_map(|device| device.driver.known());
         let mut others: Vec<String> = bound.filter(|driver| !driver.starts_with("nvidia")).cloned().collect();
@@ -22,13 +60,13 @@ pub fn other_drivers_bound(facts: &Facts) -> Fact<Vec<String>> {
 }
 
 /// Whether NVML or CUDA listed a GPU.
-pub fn seen_to_list_gpu(facts: &Facts) -> bool {
+fn seen_to_list_gpu(facts: &Facts) -> bool {
     facts.nvml.gpus.known().is_some_and(|gpus| !gpus.is_empty()) || facts.cuda.device_count.known() > Some(&0)
 }
 
 /// Nodes that the server may not open because of their permission bits, told by trying where that was possible as the
 /// server, else by the bits.
-pub fn device_nodes_refused(facts: &Facts) -> Result<Vec<String>, Unknown> {
+fn device_nodes_refused(facts: &Facts) -> Result<Vec<String>, Unknown> {
     let room = &facts.device_nodes;
     let no_server = room.server_uid.reason().is_some_and(|unknown| unknown.why == Why::NotAsked);
     let speaks = room.opened_for.known().is_some_and(|whom| whom == "server") || no_server;
@@ -103,7 +141,7 @@ fn answered(open: &NodeOpen, results: &[&str]) -> bool {
 ///
 /// On the host the module may simply not be loaded yet, so CUDA must have failed. In a server's container the node must be
 /// there beside the others.
-pub fn uvm_missing(facts: &Facts) -> Result<bool, Unknown> {
+fn uvm_missing(facts: &Facts) -> Result<bool, Unknown> {
     let (host, room) = (&facts.host, &facts.device_nodes);
     let open = |node: &String| node == UVM_NODE;
     if facts.process.device_nodes_open.known().is_some_and(|nodes| nodes.iter().any(open)) {
@@ -137,13 +175,13 @@ pub fn uvm_missing(facts: &Facts) -> Result<bool, Unknown> {
 
 /// Whether the next program that starts CUDA would load the module itself. The doctor's child may not: it gives up gaining
 /// privileges.
-pub fn uvm_loads_on_demand(facts: &Facts) -> bool {
+fn uvm_loads_on_demand(facts: &Facts) -> bool {
     facts.host.nvidia_modprobe_setuid.known() == Some(&true)
         && facts.container.kind.known().is_some_and(|kind| kind == "none")
 }
 
 /// Whether CUDA was asked with the server's variables, or none of the doctor's own could have changed its answer.
-pub fn cuda_asked_for_server(facts: &Facts) -> Fact<bool> {
+fn cuda_asked_for_server(facts: &Facts) -> Fact<bool> {
     let own_is_set = facts.cuda.visible_devices.known().is_some();
     match &facts.process.environment {
         Fact::Known(_) => Fact::Known(true),
@@ -155,7 +193,7 @@ pub fn cuda_asked_for_server(facts: &Facts) -> Fact<bool> {
 
 /// Whether the host's dynamic linker finds no usable libcuda.so.1, with the server's variables, while NVML shows that the
 /// driver works. Containers are left to their own stage: there the library comes with the way the container was started.
-pub fn libcuda_missing(facts: &Facts) -> Result<bool, Unknown> {
+fn libcuda_missing(facts: &Facts) -> Result<bool, Unknown> {
     let mapped = facts.process.gpu_libraries.known();
     if mapped.is_some_and(|libraries| libraries.contains_key("cuda_driver")) {
         return Ok(false);

@@ -1,11 +1,28 @@
 //! Is the machine what the config expects.
 
-use crate::snapshot::{Expectations, Fact, Facts, Unknown, VersionBound, Why};
+use super::Basis;
+use crate::snapshot::{Expectations, Fact, Facts, Unknown, VersionBound, Why, room};
 use crate::words::count;
+
+room! {
+    /// Whether the machine is what was expected.
+    pub struct Expected {
+        /// What the machine lacks of what the config expects of it, a sentence each; empty if it has it all.
+        pub expectations_unmet: Vec<String>,
+    }
+}
+
+impl Expected {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self { expectations_unmet: unmet(facts, basis.expect) }
+    }
+}
 
 /// What the machine lacks, a sentence each. One that is known to be lacking is enough; that nothing lacks needs every
 /// expected fact.
-pub fn unmet(facts: &Facts, expect: &Expectations) -> Fact<Vec<String>> {
+fn unmet(facts: &Facts, expect: &Expectations) -> Fact<Vec<String>> {
     if expect.is_empty() {
         return Fact::unknown(Why::NotAsked, "the config expects nothing of the machine (expect:)");
     }

@@ -1,6 +1,24 @@
 //! Is there a GPU, and is its driver of one piece.
 
-use crate::snapshot::{Fact, Facts, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, Unknown, Why, room};
+
+room! {
+    /// Whether there is a GPU, and whether its driver is of one piece.
+    pub struct Presence {
+        /// Whether this machine has an NVIDIA GPU at all, by the PCI bus, NVML or CUDA.
+        pub gpu_visible: bool,
+        /// Whether the kernel module and the driver's libraries are of different versions.
+        pub driver_versions_differ: bool,
+    }
+}
+
+impl Presence {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        Self { gpu_visible: basis.gpu_visible.clone(), driver_versions_differ: basis.driver_versions_differ.clone() }
+    }
+}
 
 /// Return code of NVML for "driver not loaded" (nvml.h, NVML_ERROR_DRIVER_NOT_LOADED).
 const NVML_DRIVER_NOT_LOADED: i64 = 9;

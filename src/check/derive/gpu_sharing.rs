@@ -1,8 +1,27 @@
 //! GPUs that Kubernetes divides between pods, by time-slicing or MPS.
 
-use crate::snapshot::{Fact, Facts, KubernetesNode, KubernetesPod, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, KubernetesNode, KubernetesPod, Unknown, Why, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+room! {
+    /// How Kubernetes' nodes share their GPUs.
+    pub struct DividedNodes {
+        /// Nodes of Kubernetes that are labelled as having an NVIDIA GPU and offer none to pods.
+        pub gpu_nodes_without_gpus: Vec<String>,
+        /// Nodes whose GPUs are divided between more pods than there are GPUs.
+        pub oversubscribed_nodes: Vec<DividedNode>,
+    }
+}
+
+impl DividedNodes {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self { gpu_nodes_without_gpus: gpu_nodes_without_gpus(facts), oversubscribed_nodes: oversubscribed(facts) }
+    }
+}
 
 /// A node whose GPUs are divided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +42,7 @@ pub struct DividedNode {
 /// Nodes on which running pods hold more shares than there are GPUs, so that some share one.
 ///
 /// Other namespaces may hold more than the files show, so fewer shares on a divided node are no proof of the contrary.
-pub fn oversubscribed(facts: &Facts) -> Fact<Vec<DividedNode>> {
+fn oversubscribed(facts: &Facts) -> Fact<Vec<DividedNode>> {
     let (nodes, pods) = match (&facts.kubernetes.nodes, &facts.kubernetes.pods) {
         (Fact::Unknown(unknown), _) => return Fact::Unknown(unknown.clone()),
         (Fact::Known(nodes), Fact::Unknown(unknown)) => {
@@ -50,7 +69,7 @@ pub fn oversubscribed(facts: &Facts) -> Fact<Vec<DividedNode>> {
 
 /// Nodes that are labelled as having an NVIDIA GPU and offer none to pods. Where pods claim devices in the newer way
 /// (`resourceClaims`), nodes need not offer them in the older.
-pub fn gpu_nodes_without_gpus(facts: &Facts) -> Fact<Vec<String>> {
+fn gpu_nodes_without_gpus(facts: &Facts) -> Fact<Vec<String>> {
     let mut pods = facts.kubernetes.pods.known().into_iter().flatten();
     let claimed = pods.any(|pod| pod.claims_devices);
     facts.kubernetes.nodes.as_ref().map(|nodes| {

@@ -3,8 +3,42 @@
 //! A reading that a card does not have says nothing; one that failed leaves the question open. Thresholds are
 //! uncalibrated: they come from documentation and reports, not yet from traces of real cards.
 
+use super::Basis;
 use super::trouble::{GpuTrouble, Gpus, Said, answer, tells};
-use crate::snapshot::{Fact, Facts, Gpu, GpuWindow, Phases, Unknown, Why};
+use crate::snapshot::{Fact, Facts, Gpu, GpuWindow, Phases, Unknown, Why, room};
+
+room! {
+    /// What is wrong with single GPUs.
+    pub struct Health {
+        /// GPUs whose clocks are lowered because they are too hot.
+        pub hot_gpus: Vec<GpuTrouble>,
+        /// GPUs that are held back by a lowered power limit or by the external power brake.
+        pub power_limited_gpus: Vec<GpuTrouble>,
+        /// GPUs whose PCIe link is narrower or slower than it could be, or unsound.
+        pub poor_link_gpus: Vec<GpuTrouble>,
+        /// GPUs whose memory has uncorrected errors, or waits for a repair.
+        pub memory_error_gpus: Vec<GpuTrouble>,
+        /// GPUs that must be reset before they work again.
+        pub reset_due_gpus: Vec<GpuTrouble>,
+        /// Virtual GPUs without a license.
+        pub unlicensed_gpus: Vec<GpuTrouble>,
+    }
+}
+
+impl Health {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self {
+            hot_gpus: hot(facts),
+            power_limited_gpus: short_of_power(facts),
+            poor_link_gpus: poor_link(facts),
+            memory_error_gpus: memory_errors(facts),
+            reset_due_gpus: reset_due(facts),
+            unlicensed_gpus: unlicensed(facts),
+        }
+    }
+}
 
 /// Share of the window's samples from which on a reason for lower clocks counts, percent.
 const THROTTLED_SHARE_PERCENT: f64 = 10.0;
@@ -26,7 +60,7 @@ const MEMORY_XIDS: &[u64] = &[48, 64, 94, 95];
 const CONTAINED: u64 = 94;
 
 /// GPUs whose clocks are lowered because they are too hot.
-pub fn hot(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn hot(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     Gpus::of(facts).each(|gpu, window| {
         let heat = |name: &str| name == "hw_thermal_slowdown" || name == "sw_thermal_slowdown";
         let share = window.and_then(|window| shares(window, heat));
@@ -65,7 +99,7 @@ fn words_of_clock(gpu: &Gpu, window: Option<&GpuWindow>) -> String {
 }
 
 /// GPUs that are held back by a lowered power limit or by the external power brake.
-pub fn short_of_power(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn short_of_power(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     Gpus::of(facts).each(|gpu, window| {
         let now = tells(&gpu.throttle_reasons)?.ok_or_else(|| untold(&gpu.throttle_reasons));
         let share = |name: &str| window.and_then(|window| shares(window, |reason| reason == name));
@@ -101,7 +135,7 @@ pub fn short_of_power(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
 }
 
 /// GPUs whose PCIe link is narrower or slower than card and slot allow, or has to repeat itself.
-pub fn poor_link(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn poor_link(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     Gpus::of(facts).each(|gpu, window| {
         if gpu.virtualization.known().is_some_and(|mode| mode == "passthrough") {
             // Cloud machines pass cards through with fewer lanes on purpose; a guest sees no more of it.
@@ -147,7 +181,7 @@ pub fn poor_link(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
 }
 
 /// GPUs whose memory has uncorrected errors, or rows and pages that wait to be replaced.
-pub fn memory_errors(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn memory_errors(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     let xids = facts.kernel_log.xids.known().map(Vec::as_slice).unwrap_or_default();
     Gpus::of(facts).each(|gpu, _| {
         let (rows, errors) = (tells(&gpu.remapped_rows)?, tells(&gpu.ecc_uncorrected_volatile)?);
@@ -187,7 +221,7 @@ pub fn memory_errors(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
 }
 
 /// GPUs that must be reset, drained or restarted before they work again, by the driver's word.
-pub fn reset_due(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn reset_due(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     Gpus::of(facts).each_even_unreachable(|gpu| {
         if gpu.handle_code.known() == Some(&16) {
             return Ok(Some(Said::severe("NVML answers 16: the GPU requires a reset")));
@@ -209,7 +243,7 @@ pub fn reset_due(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
 }
 
 /// Virtual GPUs without a license.
-pub fn unlicensed(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn unlicensed(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     Gpus::of(facts).each(|gpu, _| {
         let virtualization = tells(&gpu.virtualization)?.map(String::as_str);
         if virtualization.is_some_and(|mode| mode != "vgpu") {

@@ -1,6 +1,39 @@
 //! Signs of an ill GPU that anybody can see, and whether the kernel's log is to be asked about them.
 
-use crate::snapshot::{Fact, Facts, Gpu, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, Gpu, Unknown, Why, room};
+
+room! {
+    /// Signs of an ill GPU, and whether the kernel's log counts.
+    pub struct Illness {
+        /// Whether the kernel's log was read.
+        pub kernel_log_read: bool,
+        /// Whether the driver or a GPU was seen to behave as an ill one does: NVML hangs, dies, gives such a code, or shows too
+        /// few GPUs.
+        pub gpu_trouble_seen: bool,
+        /// Whether the kernel's log decides: it was read, or trouble that was seen calls for it. Otherwise nobody asked for
+        /// it, and a user without the right to read it is not left in doubt.
+        pub kernel_log_counts: bool,
+        /// Whether NVML said that a GPU is lost (code 15).
+        pub gpu_lost_in_nvml: bool,
+        /// Whether NVML shows fewer GPUs than the PCI bus has bound to the driver, outside of a container.
+        pub fewer_gpus_in_nvml: bool,
+    }
+}
+
+impl Illness {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self {
+            kernel_log_read: Fact::Known(kernel_log_read(facts)),
+            gpu_trouble_seen: Fact::Known(seen(facts)),
+            kernel_log_counts: kernel_log_counts(facts),
+            gpu_lost_in_nvml: Fact::Known(gpu_lost_in_nvml(facts)),
+            fewer_gpus_in_nvml: fewer_gpus_in_nvml(facts),
+        }
+    }
+}
 
 /// Return code of NVML for a GPU that does not answer on the bus (nvml.h, NVML_ERROR_GPU_IS_LOST).
 const NVML_GPU_IS_LOST: i64 = 15;
@@ -9,13 +42,13 @@ const NVML_GPU_IS_LOST: i64 = 15;
 const NVML_ILL: &[i64] = &[10, 11, 14, NVML_GPU_IS_LOST, 16, 17, 999];
 
 /// Whether the kernel's log was read.
-pub fn kernel_log_read(facts: &Facts) -> bool {
+fn kernel_log_read(facts: &Facts) -> bool {
     facts.kernel_log.xids.known().is_some()
 }
 
 /// Whether the kernel's log decides anything: it was read, or something that anybody can see calls for it. A healthy user
 /// without the right to read it must not be left in doubt by that.
-pub fn kernel_log_counts(facts: &Facts) -> Fact<bool> {
+fn kernel_log_counts(facts: &Facts) -> Fact<bool> {
     let Some(unknown) = facts.kernel_log.xids.reason() else { return Fact::Known(true) };
     match seen(facts) {
         true => Fact::Known(true),
@@ -27,7 +60,7 @@ pub fn kernel_log_counts(facts: &Facts) -> Fact<bool> {
 }
 
 /// Whether the driver or a GPU behaves as an ill one does.
-pub fn seen(facts: &Facts) -> bool {
+fn seen(facts: &Facts) -> bool {
     let died = |unknown: Option<&Unknown>| unknown.is_some_and(|u| matches!(u.why, Why::TimedOut | Why::Crashed));
     let nvml = &facts.nvml;
     let ill = nvml.init_code.known().is_some_and(|code| NVML_ILL.contains(code));
@@ -46,7 +79,7 @@ fn readings(gpu: &Gpu) -> impl Iterator<Item = &Unknown> {
 }
 
 /// Whether NVML said that a GPU is lost.
-pub fn gpu_lost_in_nvml(facts: &Facts) -> bool {
+fn gpu_lost_in_nvml(facts: &Facts) -> bool {
     let nvml = &facts.nvml;
     let said = format!("(NVML {NVML_GPU_IS_LOST})");
     let lost = |gpu: &Gpu| readings(gpu).any(|reason| reason.detail.contains(&said));
@@ -55,7 +88,7 @@ pub fn gpu_lost_in_nvml(facts: &Facts) -> bool {
 
 /// Whether NVML was seen to show fewer GPUs than the bus has bound to the driver. In a container that is its purpose, and no
 /// sign; where NVML shows none at all for a reason that it tells, that reason is the thing to look at.
-pub fn fewer_gpus_in_nvml(facts: &Facts) -> Fact<bool> {
+fn fewer_gpus_in_nvml(facts: &Facts) -> Fact<bool> {
     let devices = match &facts.host.nvidia_pci_devices {
         Fact::Known(devices) => devices,
         Fact::Unknown(unknown) if unknown.why == Why::NotAsked => return Fact::Unknown(unknown.clone()),

@@ -1,10 +1,29 @@
 //! What the name of the image and the engine's record say about the GPU that the container was meant to have.
 
-use crate::snapshot::{Fact, Facts, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, Why, room};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
+
+room! {
+    /// What the images were made for.
+    pub struct Images {
+        /// Whether the container was asked to have a GPU, by the engine's record.
+        pub container_asks_for_gpu: bool,
+        /// Images of the deployment whose names say that they are built for the CPU.
+        pub cpu_images: Vec<CpuImage>,
+    }
+}
+
+impl Images {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self { container_asks_for_gpu: asks_for_gpu(facts), cpu_images: for_cpu(facts) }
+    }
+}
 
 /// An image that is built for the CPU, by its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +44,7 @@ const LABELS: &[&str] = &["org.opencontainers.image.version", "org.opencontainer
 
 /// Images of the container, and of those containers of pods that have a limit of GPUs: another container of the pod may
 /// well be built for the CPU.
-pub fn for_cpu(facts: &Facts) -> Fact<Vec<CpuImage>> {
+fn for_cpu(facts: &Facts) -> Fact<Vec<CpuImage>> {
     let docker = &facts.docker;
     let mut found = Vec::new();
     if let Some(image) = docker.image.known() {
@@ -69,7 +88,7 @@ fn is_for_cpu(image: &str) -> bool {
 }
 
 /// Whether the engine was asked to give the container a GPU. A privileged one has the device nodes, without the libraries.
-pub fn asks_for_gpu(facts: &Facts) -> Fact<bool> {
+fn asks_for_gpu(facts: &Facts) -> Fact<bool> {
     let docker = &facts.docker;
     let by_cdi =
         docker.cdi_devices.known().is_some_and(|names| names.iter().any(|name| name.starts_with("nvidia.com/")));

@@ -3,9 +3,28 @@
 //! The grammar is that of the NVIDIA container runtime: alternatives are separated by spaces, the conditions of one by
 //! commas. A condition compares `cuda`, `driver` or `arch` with a version, or `brand` with a word.
 
-use crate::snapshot::{Fact, Facts, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, Unknown, Why, room};
 use crate::words::count;
 use std::cmp::Ordering;
+
+room! {
+    /// What the image requires of the driver.
+    pub struct ImageRequirement {
+        /// Whether this machine's driver meets what the image requires (`NVIDIA_REQUIRE_*`).
+        pub image_requirement_met: bool,
+        /// What the image requires, the beginning of it: `NVIDIA_REQUIRE_CUDA=cuda>=12.8`.
+        pub image_requirement: String,
+    }
+}
+
+impl ImageRequirement {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self { image_requirement_met: met(facts), image_requirement: shown(facts) }
+    }
+}
 
 /// Longest requirement evaluated, bytes.
 const LENGTH_MAX: usize = 16 * 1024;
@@ -20,7 +39,7 @@ struct Machine {
 }
 
 /// Whether every requirement of the image is met; true if it has none, or is told to be let off (`NVIDIA_DISABLE_REQUIRE`).
-pub fn met(facts: &Facts) -> Fact<bool> {
+fn met(facts: &Facts) -> Fact<bool> {
     let required = match requirements(facts) {
         Ok(required) => required,
         Err(unknown) => return Fact::Unknown(unknown),
@@ -48,7 +67,7 @@ pub fn met(facts: &Facts) -> Fact<bool> {
 }
 
 /// The requirements, each with its first alternative, for people.
-pub fn shown(facts: &Facts) -> Fact<String> {
+fn shown(facts: &Facts) -> Fact<String> {
     let first = |(name, value): (String, String)| {
         let alternatives: Vec<&str> = value.split_whitespace().collect();
         match alternatives.as_slice() {

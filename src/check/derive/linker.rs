@@ -1,9 +1,38 @@
 //! What the loaded and resolvable libraries add up to.
 
-use crate::snapshot::{Fact, Facts, MappedLibrary, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, MappedLibrary, Unknown, Why, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+room! {
+    /// What the dynamic linker finds that misfits.
+    pub struct Linker {
+        /// Runtimes whose CUDA is of a later major version than the driver supports.
+        pub runtimes_too_new_for_driver: Vec<TooNew>,
+        /// Folders from which one process of the server has libraries of one major version of cuDNN, if there are several.
+        pub cudnn_split_folders: Vec<String>,
+        /// Whether the toolkit's stub of libcuda stands where the driver's library should.
+        pub cuda_stub_in_place: bool,
+        /// Whether CUDA's forward compatibility library is in place and the driver or the card refuses it.
+        pub cuda_compat_refused: bool,
+    }
+}
+
+impl Linker {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        let in_use = basis.gpu_seen_working || super::server::device_node_seen_open(facts);
+        Self {
+            runtimes_too_new_for_driver: too_new_for_driver(facts),
+            cudnn_split_folders: cudnn_split_folders(facts),
+            cuda_stub_in_place: stub_in_place(facts),
+            cuda_compat_refused: compat_refused(facts, &basis.driver_versions_differ, in_use),
+        }
+    }
+}
 
 /// CUresult of the toolkit's stub of libcuda (cuda.h, CUDA_ERROR_STUB_LIBRARY).
 const STUB_LIBRARY: i64 = 34;
@@ -39,7 +68,7 @@ fn major(version: &str) -> Option<u64> {
 /// Runtimes that need a later driver. Within a major version from 11 on any driver of that version will do (CUDA's minor
 /// version compatibility), so that only major versions are compared; with CUDA's compatibility package in place nothing is
 /// told.
-pub fn too_new_for_driver(facts: &Facts) -> Fact<Vec<TooNew>> {
+fn too_new_for_driver(facts: &Facts) -> Fact<Vec<TooNew>> {
     let mut wanted: Vec<(u64, TooNew)> = Vec::new();
     let runtimes = facts.linker.runtimes.known().map(Vec::as_slice).unwrap_or_default();
     for runtime in runtimes.iter().filter(|runtime| runtime.name != "onnxruntime_tensorrt") {
@@ -79,7 +108,7 @@ pub fn too_new_for_driver(facts: &Facts) -> Fact<Vec<TooNew>> {
 
 /// Folders from which one process has libraries of one major version of cuDNN, if there are several. A main library that
 /// a wheel brings along under a name of its own is not counted: it takes its parts from elsewhere by design.
-pub fn cudnn_split_folders(facts: &Facts) -> Fact<Vec<String>> {
+fn cudnn_split_folders(facts: &Facts) -> Fact<Vec<String>> {
     facts.linker.mapped.as_ref().map(|mapped| {
         let mut folders: BTreeMap<(u64, u64), BTreeSet<&str>> = BTreeMap::new();
         for library in mapped {
@@ -99,7 +128,7 @@ fn cudnn_major(library: &MappedLibrary) -> Option<u64> {
 }
 
 /// Whether the toolkit's stub stands where the driver's libcuda should.
-pub fn stub_in_place(facts: &Facts) -> Fact<bool> {
+fn stub_in_place(facts: &Facts) -> Fact<bool> {
     match facts.cuda.init_code.known() {
         Some(&STUB_LIBRARY) => Fact::Known(true),
         _ => facts.linker.cuda_driver.as_ref().map(|driver| driver.kind == "stub"),
@@ -110,7 +139,7 @@ pub fn stub_in_place(facts: &Facts) -> Fact<bool> {
 ///
 /// CUDA's own answer decides. Without one it is so if the library is older than the kernel's module, or the card is a
 /// GeForce, which never allows it.
-pub fn compat_refused(facts: &Facts, versions_differ: &Fact<bool>, gpu_in_use: bool) -> Fact<bool> {
+fn compat_refused(facts: &Facts, versions_differ: &Fact<bool>, gpu_in_use: bool) -> Fact<bool> {
     let code = facts.cuda.init_code.known().copied();
     match code {
         Some(COMPAT_NOT_SUPPORTED) => return Fact::Known(true),

@@ -1,7 +1,39 @@
 //! GPU memory: the server's share before any load, and how it went with the requests.
 
 use super::activity::LEAST_SAMPLES;
-use crate::snapshot::{Fact, Facts, GpuWindow, MemoryReading, Unknown, Why};
+use super::{Basis, told};
+use crate::snapshot::{Fact, Facts, GpuWindow, MemoryReading, Unknown, Why, room};
+
+room! {
+    /// How GPU memory and the rest went with the requests.
+    pub struct Memory {
+        /// Memory that the server's processes held on all GPUs before any load, bytes.
+        pub server_gpu_memory_bytes: u64,
+        /// How GPU memory went with the requests: `grows`, `sawtooth`, `settled` or `flat`.
+        pub gpu_memory_trend: String,
+        /// The figures that say so.
+        pub gpu_memory_trend_because: String,
+        /// The proof that the model is loaded anew with each request; empty if it is not.
+        pub model_loaded_per_request: String,
+        /// Highest mean utilization of a GPU while requests ran, percent.
+        pub gpu_busy_percent: f64,
+    }
+}
+
+impl Memory {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        let (gpu_memory_trend, gpu_memory_trend_because) = told(trend(facts, &basis.gpu_visible));
+        Self {
+            server_gpu_memory_bytes: of_server(facts).into(),
+            gpu_memory_trend,
+            gpu_memory_trend_because,
+            model_loaded_per_request: loaded_per_request(facts, &basis.gpu_visible, basis.gpu_seen_working),
+            gpu_busy_percent: busy_percent(facts, &basis.gpu_visible).into(),
+        }
+    }
+}
 
 /// Requests and readings from which on a growth is judged.
 const REQUESTS_MIN: u64 = 20;
@@ -15,7 +47,7 @@ const MIB: u64 = 1 << 20;
 /// Memory that NVML says the server's processes hold on all GPUs, bytes.
 ///
 /// NVML tells the ids of the machine's first process namespace: from within a container its list cannot be read.
-pub fn of_server(facts: &Facts) -> Result<u64, Unknown> {
+fn of_server(facts: &Facts) -> Result<u64, Unknown> {
     let processes = facts.process.processes.read()?;
     let gpus = facts.nvml.gpus.read()?;
     if !*facts.process.initial_pid_namespace.read()? {
@@ -33,7 +65,7 @@ pub fn of_server(facts: &Facts) -> Result<u64, Unknown> {
 
 /// How GPU memory went with the requests, and the figures: `grows` with every quarter of them, `sawtooth` if it falls and
 /// rises with each, `settled` if it grew and came to rest, else `flat`.
-pub fn trend(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, String), Unknown> {
+fn trend(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, String), Unknown> {
     if gpu_visible == &Fact::Known(false) {
         return Err(Unknown::new(Why::NotAsked, "this machine has no NVIDIA GPU to watch"));
     }
@@ -130,7 +162,7 @@ fn falls(readings: &[MemoryReading], least: u64) -> u64 {
 /// The proof that the model is loaded anew with each request, in words; empty if it is not.
 ///
 /// Only the server's user may see what it reads. Where that is refused, short requests and a GPU at work rule it out.
-pub fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>, gpu_seen_working: bool) -> Fact<String> {
+fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>, gpu_seen_working: bool) -> Fact<String> {
     /// What a model is taken to have at least, bytes.
     const MODEL_MIN: u64 = 50_000_000;
     /// Requests this short load no model, milliseconds.
@@ -166,7 +198,7 @@ pub fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>, gpu_seen_work
 }
 
 /// The highest mean utilization of a GPU while requests ran, percent.
-pub fn busy_percent(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<f64, Unknown> {
+fn busy_percent(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<f64, Unknown> {
     if gpu_visible == &Fact::Known(false) {
         return Err(Unknown::new(Why::NotAsked, "this machine has no NVIDIA GPU to watch"));
     }

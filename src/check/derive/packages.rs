@@ -1,8 +1,58 @@
 //! Which of the installed runtimes may be what runs the model, and what they can do on this machine's GPUs.
 
-use crate::snapshot::{Fact, Facts, Gpu, RuntimeBuild, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, Gpu, RuntimeBuild, Unknown, Why, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+room! {
+    /// What the packages come to.
+    pub struct Packages {
+        /// The installed runtimes, each with what it was built for and whether it may be what runs the model.
+        pub runtimes: Vec<Runtime>,
+        /// Names of the installed runtimes that are known to be built with CUDA.
+        pub cuda_runtimes_seen: Vec<String>,
+        /// Names of the installed runtimes that are known to be built without CUDA and may be what runs the model.
+        pub cpu_runtimes_in_question: Vec<String>,
+        /// Whether a runtime that was built with CUDA may be what runs the model.
+        pub cuda_runtime_in_question: bool,
+        /// Ids of what the server was seen to say in its log.
+        pub said_in_log: Vec<String>,
+        /// Whether the GPU was seen to work for the server, or NVML to list it, so that facts about it that are missing are no
+        /// reason for doubt.
+        pub server_seen_on_gpu: bool,
+        /// Whether the package `onnxruntime` was seen to lack its `__init__.py`.
+        pub onnxruntime_seen_gutted: bool,
+        /// Whether the package `onnxruntime` was seen with its `__init__.py`.
+        pub onnxruntime_seen_whole: bool,
+        /// Whether the CPU package of onnxruntime was installed after the server was started.
+        pub cpu_onnxruntime_installed_while_serving: bool,
+        /// GPUs for which torch holds no code, where torch may be what runs the model.
+        pub gpus_without_torch_code: Vec<String>,
+        /// Whether torch was seen to hold code for one of the GPUs.
+        pub torch_has_code_for_a_gpu: bool,
+    }
+}
+
+impl Packages {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self {
+            runtimes: runtimes(facts),
+            cuda_runtimes_seen: Fact::Known(cuda_runtimes_seen(facts)),
+            cpu_runtimes_in_question: Fact::Known(cpu_runtimes_in_question(facts)),
+            cuda_runtime_in_question: Fact::Known(cuda_runtime_in_question(facts)),
+            said_in_log: Fact::Known(said_in_log(facts)),
+            server_seen_on_gpu: Fact::Known(basis.gpu_seen_working || server_holds_gpu_context(facts)),
+            onnxruntime_seen_gutted: Fact::Known(onnxruntime_seen_gutted(facts)),
+            onnxruntime_seen_whole: Fact::Known(onnxruntime_seen_whole(facts)),
+            cpu_onnxruntime_installed_while_serving: cpu_onnxruntime_installed_while_serving(facts),
+            gpus_without_torch_code: gpus_without_torch_code(facts),
+            torch_has_code_for_a_gpu: Fact::Known(torch_has_code_for_a_gpu(facts)),
+        }
+    }
+}
 
 /// Least time between a process's start and an installation that counts as later: start times have a grain of 10 ms, clocks
 /// of file systems and kernels differ by less than this, seconds.
@@ -25,7 +75,7 @@ pub struct Runtime {
 }
 
 /// The installed runtimes.
-pub fn runtimes(facts: &Facts) -> Fact<Vec<Runtime>> {
+fn runtimes(facts: &Facts) -> Fact<Vec<Runtime>> {
     let runtime = |build: &RuntimeBuild| Runtime {
         distribution: build.distribution.clone(),
         version: build.version.clone(),
@@ -49,13 +99,13 @@ fn in_question(facts: &Facts, build: &RuntimeBuild) -> Fact<bool> {
 }
 
 /// Names of the installed runtimes that are known to be built with CUDA, whether they are used or not.
-pub fn cuda_runtimes_seen(facts: &Facts) -> Vec<String> {
+fn cuda_runtimes_seen(facts: &Facts) -> Vec<String> {
     let builds = facts.packages.builds.known().into_iter().flatten();
     builds.filter(|build| build.cuda.known() == Some(&true)).map(|build| build.distribution.clone()).collect()
 }
 
 /// Names of the runtimes that are known to be built without CUDA and to be in question.
-pub fn cpu_runtimes_in_question(facts: &Facts) -> Vec<String> {
+fn cpu_runtimes_in_question(facts: &Facts) -> Vec<String> {
     let runtimes = runtimes(facts);
     let runtimes = runtimes.known().into_iter().flatten();
     let on_cpu = |one: &&Runtime| one.cuda.known() == Some(&false) && one.in_question.known() == Some(&true);
@@ -63,14 +113,14 @@ pub fn cpu_runtimes_in_question(facts: &Facts) -> Vec<String> {
 }
 
 /// Whether a runtime that was built with CUDA was seen to be in question. Not seen is no proof of absence.
-pub fn cuda_runtime_in_question(facts: &Facts) -> bool {
+fn cuda_runtime_in_question(facts: &Facts) -> bool {
     let runtimes = runtimes(facts);
     let mut runtimes = runtimes.known().into_iter().flatten();
     runtimes.any(|one| one.cuda.known() == Some(&true) && one.in_question.known() == Some(&true))
 }
 
 /// Whether NVML was seen to list one of the server's processes: it has a context on a GPU, whichever runtime made it.
-pub fn server_holds_gpu_context(facts: &Facts) -> bool {
+fn server_holds_gpu_context(facts: &Facts) -> bool {
     let (Some(gpus), Some(processes)) = (facts.nvml.gpus.known(), facts.process.processes.known()) else {
         return false;
     };
@@ -79,7 +129,7 @@ pub fn server_holds_gpu_context(facts: &Facts) -> bool {
 }
 
 /// Ids of what the server was seen to say in its log.
-pub fn said_in_log(facts: &Facts) -> Vec<String> {
+fn said_in_log(facts: &Facts) -> Vec<String> {
     let mut ids: Vec<String> =
         facts.server_log.sayings.known().into_iter().flatten().map(|saying| saying.id.clone()).collect();
     ids.sort_unstable();
@@ -88,19 +138,19 @@ pub fn said_in_log(facts: &Facts) -> Vec<String> {
 }
 
 /// Whether the package `onnxruntime` was seen with its `__init__.py`, so that it can be imported.
-pub fn onnxruntime_seen_whole(facts: &Facts) -> bool {
+fn onnxruntime_seen_whole(facts: &Facts) -> bool {
     let mut files = facts.packages.onnxruntime_files.known().into_iter().flatten();
     files.any(|file| file.path == "onnxruntime/__init__.py" && file.present.known() == Some(&true))
 }
 
 /// Whether the package `onnxruntime` was seen to be listed and to lack its `__init__.py`.
-pub fn onnxruntime_seen_gutted(facts: &Facts) -> bool {
+fn onnxruntime_seen_gutted(facts: &Facts) -> bool {
     let mut files = facts.packages.onnxruntime_files.known().into_iter().flatten();
     files.any(|file| file.path == "onnxruntime/__init__.py" && file.present.known() == Some(&false))
 }
 
 /// Whether the CPU package of onnxruntime was installed after the oldest of the server's processes was started.
-pub fn cpu_onnxruntime_installed_while_serving(facts: &Facts) -> Fact<bool> {
+fn cpu_onnxruntime_installed_while_serving(facts: &Facts) -> Fact<bool> {
     installed_while_serving(facts).into()
 }
 
@@ -126,12 +176,12 @@ fn seconds(time: &str) -> Result<f64, Unknown> {
 
 /// The GPUs for which torch, if it is in question, holds no code: name and compute capability. torch's own test is the
 /// model (torch/cuda/__init__.py, `_check_cubins`), with code that the driver compiles counted in.
-pub fn gpus_without_torch_code(facts: &Facts) -> Fact<Vec<String>> {
+fn gpus_without_torch_code(facts: &Facts) -> Fact<Vec<String>> {
     torch_code(facts).map(|(without, _)| without).into()
 }
 
 /// Whether torch was seen to hold code for one of the GPUs.
-pub fn torch_has_code_for_a_gpu(facts: &Facts) -> bool {
+fn torch_has_code_for_a_gpu(facts: &Facts) -> bool {
     torch_code(facts).is_ok_and(|(_, with)| with > 0)
 }
 

@@ -1,13 +1,34 @@
 //! Whether more than one server listens on the port, so that requests may reach another one than was meant.
 
-use crate::snapshot::{Fact, Facts, PortInstance, Unknown};
+use super::{Basis, told};
+use crate::snapshot::{Fact, Facts, PortInstance, Unknown, room};
+
+room! {
+    /// Who else listens.
+    pub struct Port {
+        /// Whether another server listens on the port too: `none`, `other_program` or `same_program` if connections to
+        /// the URL are dealt out between them, `other_address` if it takes those to the other IP version.
+        pub port_rivals: String,
+        /// Those servers, in words.
+        pub port_rivals_because: String,
+    }
+}
+
+impl Port {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        let (port_rivals, port_rivals_because) = told(rivals(facts));
+        Self { port_rivals, port_rivals_because }
+    }
+}
 
 /// How the families of processes on one port stand to each other, and the same in words.
 ///
 /// `none`: only one serves. `other_program`: connections to the URL are dealt out to different programs. `same_program`:
 /// to instances of one program that were started apart. `other_address`: another one takes connections to the same port
 /// on the other IP version, as `localhost` may mean it.
-pub fn rivals(facts: &Facts) -> Result<(&'static str, String), Unknown> {
+fn rivals(facts: &Facts) -> Result<(&'static str, String), Unknown> {
     let instances = facts.process.instances.read()?;
     let serving: Vec<&PortInstance> = instances.iter().filter(|one| one.answers != "none").collect();
     if let [first, others @ ..] = serving.as_slice()

@@ -1,10 +1,57 @@
 //! What the server's process and its answers add up to.
 
-use crate::snapshot::{Fact, Facts, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, Unknown, Why, room};
 use std::collections::BTreeMap;
 
+room! {
+    /// What the server was seen to do.
+    pub struct Server {
+        /// Whether onnxruntime's CUDA provider was seen to load, in the server's process or for the doctor.
+        pub cuda_provider_seen_to_load: bool,
+        /// Whether a GPU's device node was seen open in the server's processes, so that they were given one.
+        pub device_node_seen_open: bool,
+        /// Whether a runtime other than onnxruntime that can compute on a GPU was seen mapped by the server.
+        pub other_gpu_runtime_seen: bool,
+        /// Whether the server's processes could be read and none has onnxruntime mapped.
+        pub server_seen_without_onnxruntime: bool,
+        /// Whether the deployment's onnxruntime is one without CUDA, by the library or else by its package.
+        pub onnxruntime_without_cuda: bool,
+        /// Whether the deployment's onnxruntime was seen to be one without CUDA.
+        pub cpu_onnxruntime_seen: bool,
+        /// Whether requests are rejected and no missing field was found to be the reason.
+        pub rejected_for_unknown_reason: bool,
+        /// Libraries of GPU runtimes that the server was seen to have mapped, before the first request or after the last.
+        pub gpu_libraries: BTreeMap<String, String>,
+        /// Whether a process was seen to map a library or a model that was removed or replaced since.
+        pub stale_files_seen: bool,
+        /// Whether one thread of the server alone kept a core busy while requests ran.
+        pub single_hot_thread: bool,
+    }
+}
+
+impl Server {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        let onnxruntime_without_cuda = onnxruntime_without_cuda(facts);
+        Self {
+            cuda_provider_seen_to_load: Fact::Known(cuda_provider_seen_to_load(facts)),
+            device_node_seen_open: Fact::Known(device_node_seen_open(facts)),
+            other_gpu_runtime_seen: Fact::Known(other_gpu_runtime_seen(facts)),
+            server_seen_without_onnxruntime: Fact::Known(seen_without_onnxruntime(facts)),
+            cpu_onnxruntime_seen: Fact::Known(onnxruntime_without_cuda.known() == Some(&true)),
+            onnxruntime_without_cuda,
+            rejected_for_unknown_reason: rejected_for_unknown_reason(facts),
+            gpu_libraries: gpu_libraries(facts),
+            stale_files_seen: Fact::Known(stale_files_seen(facts)),
+            single_hot_thread: single_hot_thread(facts),
+        }
+    }
+}
+
 /// Libraries of GPU runtimes that the server has mapped, by kind: before the first request and after the window.
-pub fn gpu_libraries(facts: &Facts) -> Fact<BTreeMap<String, String>> {
+fn gpu_libraries(facts: &Facts) -> Fact<BTreeMap<String, String>> {
     match (&facts.process.gpu_libraries, &facts.execution.gpu_libraries_after) {
         (Fact::Known(before), Fact::Known(after)) => {
             let mut both = after.clone();
@@ -17,12 +64,12 @@ pub fn gpu_libraries(facts: &Facts) -> Fact<BTreeMap<String, String>> {
 }
 
 /// Whether a process was seen to map a library or a model that was removed or replaced since.
-pub fn stale_files_seen(facts: &Facts) -> bool {
+fn stale_files_seen(facts: &Facts) -> bool {
     facts.process.deleted_libraries.known().is_some_and(|files| !files.is_empty())
 }
 
 /// Whether one thread alone kept a core busy through the window.
-pub fn single_hot_thread(facts: &Facts) -> Fact<bool> {
+fn single_hot_thread(facts: &Facts) -> Fact<bool> {
     /// A thread from here on has no time left, and one up to here has, percent of a core.
     const HOT: f64 = 90.0;
     const NOT_HOT: f64 = 80.0;
@@ -34,7 +81,7 @@ pub fn single_hot_thread(facts: &Facts) -> Fact<bool> {
 
 /// Whether onnxruntime's CUDA provider was seen to load: in the maps of the server's process, or by registering for the
 /// doctor. Not seen is no proof of absence: it is meant for ruling causes out, never for finding them.
-pub fn cuda_provider_seen_to_load(facts: &Facts) -> bool {
+fn cuda_provider_seen_to_load(facts: &Facts) -> bool {
     let mapped = gpu_libraries(facts);
     mapped.known().is_some_and(|libraries| libraries.contains_key("onnxruntime_cuda_provider"))
         || facts.ort.cuda_registers.known() == Some(&true)
@@ -56,21 +103,21 @@ const OTHER_GPU_RUNTIMES: &[&str] =
 
 /// Whether a runtime other than onnxruntime was seen that may be the one that runs the model: faster-whisper computes in
 /// CTranslate2 and keeps onnxruntime on the CPU for its voice detector.
-pub fn other_gpu_runtime_seen(facts: &Facts) -> bool {
+fn other_gpu_runtime_seen(facts: &Facts) -> bool {
     let mapped = gpu_libraries(facts);
     mapped.known().is_some_and(|libraries| OTHER_GPU_RUNTIMES.iter().any(|kind| libraries.contains_key(*kind)))
 }
 
 /// Whether the server's processes were read and show no onnxruntime: it is installed beside the server, and what it
 /// lacks is no proven reason. A server that loads it with its first request is seen after the window.
-pub fn seen_without_onnxruntime(facts: &Facts) -> bool {
+fn seen_without_onnxruntime(facts: &Facts) -> bool {
     let mapped = gpu_libraries(facts);
     mapped.known().is_some_and(|libraries| !libraries.keys().any(|kind| kind.starts_with("onnxruntime")))
 }
 
 /// Whether the deployment's onnxruntime has no CUDA. The library's word counts before the packages': a build of one's own
 /// with CUDA may be called `onnxruntime` too, and where both packages are installed their names decide nothing.
-pub fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
+fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
     let unknown = match &facts.ort.cuda_compiled_in {
         Fact::Known(compiled_in) => return Fact::Known(!compiled_in),
         Fact::Unknown(unknown) => unknown,
@@ -91,7 +138,7 @@ pub fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
 /// Whether requests are rejected without a missing field as the proven reason.
 ///
 /// The client's own request decides, if there is one; else the doctor's, which must have found an accepted one.
-pub fn rejected_for_unknown_reason(facts: &Facts) -> Fact<bool> {
+fn rejected_for_unknown_reason(facts: &Facts) -> Fact<bool> {
     let request = &facts.request;
     if request.reachable.known() == Some(&false) {
         return Fact::Known(false);

@@ -1,8 +1,33 @@
 //! Who may use the GPUs, and who holds them: compute mode, MIG, memory.
 
+use super::Basis;
 use super::server;
 use super::trouble::{GpuTrouble, Gpus, Said, answer, tells};
-use crate::snapshot::{Fact, Facts, Gpu, GpuProcess, Unknown, Why};
+use crate::snapshot::{Fact, Facts, Gpu, GpuProcess, Unknown, Why, room};
+
+room! {
+    /// Who shares the GPUs.
+    pub struct Sharing {
+        /// GPUs whose compute mode shuts processes out.
+        pub exclusive_gpus: Vec<GpuTrouble>,
+        /// GPUs in MIG mode without a MIG device that the server could use.
+        pub empty_mig_gpus: Vec<GpuTrouble>,
+        /// GPUs whose memory is held by others than the server.
+        pub crowded_gpus: Vec<GpuTrouble>,
+    }
+}
+
+impl Sharing {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self {
+            exclusive_gpus: exclusive(facts),
+            empty_mig_gpus: without_mig_device(facts),
+            crowded_gpus: crowded(facts),
+        }
+    }
+}
 
 /// cuda.h, CUDA_ERROR_DEVICE_UNAVAILABLE: another process has an exclusive GPU, or it is prohibited.
 const CUDA_DEVICE_UNAVAILABLE: i64 = 46;
@@ -14,7 +39,7 @@ const LITTLE_FREE_SHARE: f64 = 0.1;
 const MUCH_HELD_SHARE: f64 = 0.5;
 
 /// GPUs whose compute mode shuts processes out.
-pub fn exclusive(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn exclusive(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     let refused = facts.cuda.init_code.known() == Some(&CUDA_DEVICE_UNAVAILABLE)
         || facts
             .smoke
@@ -54,7 +79,7 @@ fn shut_out_by(gpu: &Gpu, server_pids: &[u64]) -> Option<u64> {
 }
 
 /// GPUs in MIG mode that have no MIG device to compute on, or none of the name that the server was given.
-pub fn without_mig_device(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn without_mig_device(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     let named = mig_device_wanted(facts);
     let no_device = facts.cuda.device_count.known() == Some(&0);
     Gpus::of(facts).each(|gpu, _| {
@@ -89,7 +114,7 @@ fn mig_device_wanted(facts: &Facts) -> Option<String> {
 }
 
 /// GPUs whose memory others hold, so that little is left for the server.
-pub fn crowded(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+fn crowded(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
     let Some(pids) = server_pids(facts) else {
         return match facts.process.processes.reason() {
             Some(unknown) => Fact::Unknown(unknown.clone()),

@@ -1,10 +1,27 @@
 //! Known reasons why a container could not be started, from whatever tells them.
 
-use crate::snapshot::{Fact, Facts, KubernetesPod, Unknown, Why};
+use super::Basis;
+use crate::snapshot::{Fact, Facts, KubernetesPod, Unknown, Why, room};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
+
+room! {
+    /// Why containers could not be started.
+    pub struct StartFailures {
+        /// Known reasons why containers could not be started, in the words of the engine, of Kubernetes or of the log.
+        pub start_failures: Vec<StartFailure>,
+    }
+}
+
+impl StartFailures {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        Self { start_failures: all(facts) }
+    }
+}
 
 /// Longest text kept, characters.
 const TEXT_MAX: usize = 300;
@@ -57,7 +74,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// The reasons that a text gives, at most one of a kind.
-pub fn in_text(text: &str, told_by: &str) -> Vec<StartFailure> {
+fn in_text(text: &str, told_by: &str) -> Vec<StartFailure> {
     static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         WORDS.iter().map(|(id, pattern)| (*id, Regex::new(pattern).expect("a valid pattern"))).collect()
     });
@@ -94,7 +111,7 @@ fn excerpt(text: &str, at: std::ops::Range<usize>) -> String {
 
 /// The reasons in all that was given. Unknown if nothing was given, or if what was given could not be read and the rest
 /// gives none.
-pub fn all(facts: &Facts) -> Fact<Vec<StartFailure>> {
+fn all(facts: &Facts) -> Fact<Vec<StartFailure>> {
     let mut found = Vec::new();
     let mut read = false;
     let docker = &facts.docker;

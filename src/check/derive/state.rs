@@ -1,6 +1,28 @@
 //! What the server's answers tell of its own state: is the model loaded, is the engine awake?
 
-use crate::snapshot::{Exchange, Fact, Facts, StateAnswer, Unknown};
+use super::{Basis, told};
+use crate::snapshot::{Exchange, Fact, Facts, StateAnswer, Unknown, room};
+
+room! {
+    /// What the server says of its state.
+    pub struct ServerState {
+        /// The server's own word that its model is not loaded; empty if it did not say so or accepts requests.
+        pub model_not_loaded: String,
+        /// Whether the engine holds its model: `asleep`, `unloaded` or `awake`.
+        pub engine_state: String,
+        /// The server's own word for it; empty if it is awake.
+        pub engine_state_because: String,
+    }
+}
+
+impl ServerState {
+    /// Derives them.
+    pub fn of(basis: &Basis) -> Self {
+        let facts = basis.facts;
+        let (engine_state, engine_state_because) = told(engine(facts));
+        Self { model_not_loaded: model_not_loaded(facts), engine_state, engine_state_because }
+    }
+}
 
 /// What servers answer to a request for a model that is not loaded: Triton, TorchServe, llama.cpp, MLServer, TensorFlow
 /// Serving. Lower case.
@@ -19,7 +41,7 @@ const NOT_READY: &[&str] = &["loadingmodel", "notready", "\"ready\":false", "\"m
 const TOLD: usize = 200;
 
 /// The proof that the model is not loaded, in words; empty if nothing says so, or if a request was accepted.
-pub fn model_not_loaded(facts: &Facts) -> Fact<String> {
+fn model_not_loaded(facts: &Facts) -> Fact<String> {
     let request = &facts.request;
     let accepted = |exchange: &Fact<Exchange>| exchange.known().is_some_and(|exchange| exchange.accepted);
     if request.reachable.known() == Some(&false) || accepted(&request.client) || accepted(&request.good) {
@@ -74,7 +96,7 @@ fn not_ready(one: &StateAnswer, live: bool) -> bool {
 }
 
 /// `asleep` (vLLM's sleep mode), `unloaded` (ollama holds no model) or `awake`, and the answer that says so.
-pub fn engine(facts: &Facts) -> Result<(&'static str, String), Unknown> {
+fn engine(facts: &Facts) -> Result<(&'static str, String), Unknown> {
     if facts.request.reachable.known() == Some(&false) {
         return Ok(("awake", String::new()));
     }
