@@ -188,9 +188,9 @@ mod tests {
             let daemons = running(&Tree::new("/"), deadline).unwrap();
             daemons.into_iter().find(|one| one.pid == u64::from(child.id()))
         };
-        // A program that has just been started has its name before its arguments.
+        // A program that has just been started has neither its name nor its arguments at once.
         let mut found = find();
-        while found.as_ref().is_some_and(|one| one.command.is_empty()) && Instant::now() < deadline {
+        while !found.as_ref().is_some_and(|one| !one.command.is_empty()) && Instant::now() < deadline {
             found = find();
         }
         child.kill().unwrap();
