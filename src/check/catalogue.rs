@@ -45,4 +45,21 @@ mod tests {
         assert_eq!(sections[0].section, "Host / driver");
         assert!(sections[0].covered.contains(&"driver-not-loaded"));
     }
+
+    #[test]
+    fn the_machine_is_covered_whole() {
+        let whole = [
+            "Host / driver",
+            "Container runtime / Kubernetes",
+            "CUDA libraries",
+            "Framework / package build",
+            "Process / server",
+            "Hardware health",
+        ];
+        let sections = coverage(&Checks::load(None).unwrap());
+        for name in whole {
+            let section = sections.iter().find(|section| section.section == name).unwrap();
+            assert!(section.missing.is_empty() && !section.covered.is_empty(), "{name}: {:?}", section.missing);
+        }
+    }
 }

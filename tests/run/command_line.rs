@@ -107,6 +107,21 @@ fn fail_on_decides_the_exit_code() {
 }
 
 #[test]
+fn the_checks_are_counted_against_the_catalogue() {
+    let said = gpu_doctor(&["checks", "list", "--coverage"], &[]);
+    let of = |section: &str| said.out.lines().find(|line| line.starts_with(section)).unwrap_or_default().to_string();
+    assert!(of("Host / driver ").ends_with("13 of 13"), "{}", said.out);
+    assert!(of("Container runtime").ends_with("21 of 21"), "{}", said.out);
+    assert!(of("all ").ends_with("of 142"), "{}", said.out);
+    let json: serde_json::Value =
+        serde_json::from_str(&gpu_doctor(&["checks", "list", "--coverage", "--format", "json"], &[]).out).unwrap();
+    assert_eq!(json[0]["covered"].as_array().unwrap().len(), 13, "{json}");
+    // Of a selection only what is in it counts.
+    let part = gpu_doctor(&["checks", "list", "--coverage", "--only", "driver-not-loaded"], &[]);
+    assert!(part.out.contains("1 of 13") && part.out.contains("missing: "), "{}", part.out);
+}
+
+#[test]
 fn checks_are_listed_and_explained() {
     let list: serde_json::Value =
         serde_json::from_str(&gpu_doctor(&["checks", "list", "--format", "json"], &[]).out).unwrap();
