@@ -63,6 +63,15 @@ fn snapshot(case: &Case) -> Snapshot {
         let unknown = fact.as_object().is_some_and(|object| object.len() == 1 && object.contains_key("unknown"));
         *place = if unknown { fact.clone() } else { json!({"known": fact}) };
     }
+    // What a case maps or opens before the window stays so after it, unless it says otherwise.
+    for (before, after) in
+        [("process.gpu_libraries", "gpu_libraries_after"), ("process.device_nodes_open", "device_nodes_open_after")]
+    {
+        if case.facts.contains_key(before) && !case.facts.contains_key(&format!("execution.{after}")) {
+            let (room, name) = before.split_once('.').expect("a path is room.fact");
+            value["facts"]["execution"][after] = value["facts"][room][name].clone();
+        }
+    }
     for (name, setting) in &case.target {
         value["target"][name] = setting.clone();
     }

@@ -25,7 +25,8 @@ pub fn start() -> anyhow::Result<Demo> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // One that decodes audio must not keep the others waiting: that would be a fault of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
     let serve = move || {
         runtime.block_on(async {

@@ -217,7 +217,9 @@ fn execution(facts: &Facts) -> Words {
     let execution = &facts.execution;
     let (sent, accepted) = (execution.requests_sent.read()?, execution.requests_ok.read()?);
     let seconds = execution.window_ms.read()? / 1000.0;
-    let mut words = format!("{accepted} of {sent} requests accepted in {seconds:.1} s");
+    // A window without a GPU to watch lasts some milliseconds.
+    let digits = if seconds < 1.0 { 2 } else { 1 };
+    let mut words = format!("{accepted} of {sent} requests accepted in {seconds:.digits$} s");
     match &execution.gpus {
         Fact::Known(gpus) => {
             for gpu in gpus {
