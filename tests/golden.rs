@@ -97,7 +97,7 @@ fn recordings_name_neither_the_machine_nor_its_user() {
         for place in [env!("CARGO_MANIFEST_DIR"), "/home/", "/root/", "/tmp/", "gpu-doctor-recording"] {
             assert!(!text.contains(place), "{name} contains {place}");
         }
-        assert!(text.len() < 90_000, "{name} is {} bytes", text.len());
+        assert!(text.len() < 120_000, "{name} is {} bytes", text.len());
     }
 }
 
