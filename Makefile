@@ -4,7 +4,7 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 
-.PHONY: test lint venvs drivers rig bench
+.PHONY: test help lint venvs drivers rig bench
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 test: venvs drivers rig
@@ -27,6 +27,7 @@ drivers:
 rig: venvs
 	@$(PYTHON) fixtures/rig/make.py $(TARGET)/venv-gpu $(TARGET)/rig
 
+# Format and clippy, warnings denied.
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -35,3 +36,8 @@ lint:
 bench: venvs drivers
 	cargo build --release
 	benches/machine.py
+
+# What can be made, each with its comment.
+help:
+	@awk '/^# / { sub(/^# /, ""); said = said ? said " " $$0 : $$0; next } \
+		/^[a-z]+:/ && said { sub(/:.*/, ""); printf "make %-8s %s\n", $$0, said } { said = "" }' Makefile

@@ -11,6 +11,7 @@ mod files;
 mod http;
 mod kserve;
 mod message;
+mod phases;
 mod proof;
 mod record;
 mod samples;
@@ -21,6 +22,7 @@ mod synthesis;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod usage;
 mod window;
 
 use super::ask::without_credentials;
