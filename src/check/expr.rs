@@ -8,7 +8,7 @@ use cel::common::ast::{Expr, IdedExpr};
 use cel::{Context, Env, Program, Value as Cel};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A compiled expression with the paths that it reads.
 pub struct Expression {
@@ -47,7 +47,8 @@ pub enum Open {
 impl Expression {
     /// Compiles an expression.
     pub fn compile(source: &str) -> Result<Expression, String> {
-        let program = Env::stdlib().compile(source).map_err(|error| format!("\"{source}\": {error}"))?;
+        // For the standard environment, as in `Values`, without building one for each condition.
+        let program = Program::compile(source).map_err(|error| format!("\"{source}\": {error}"))?;
         let (mut paths, mut depth) = (BTreeSet::new(), 0);
         walk(program.expression(), &BTreeMap::new(), &mut paths, 0, &mut depth);
         Ok(Expression { program, paths, depth })
@@ -92,7 +93,8 @@ fn open(expr: &IdedExpr, values: &Values) -> Open {
 impl Values {
     /// Takes the fields of a JSON object as variables.
     pub fn new(object: &Value) -> Values {
-        let mut context = Context::with_env(Arc::new(Env::stdlib()));
+        static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+        let mut context = Context::with_env(ENV.clone());
         for (name, value) in object.as_object().into_iter().flatten() {
             context.add_variable_from_value(name.clone(), to_cel(value));
         }

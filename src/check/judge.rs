@@ -3,11 +3,12 @@
 use super::expr::{Expression, Open, Truth, Values};
 use super::load::{Check, Checks};
 use super::spec::{Severity, Step};
-use super::template::render;
+use super::template::{self, render};
 use super::view::View;
 use crate::snapshot::{Snapshot, Unknown, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::cell::LazyCell;
 
 /// What a check says of the facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,10 +61,18 @@ pub struct Evidence {
 /// Judges the snapshot by every check, in order.
 pub fn judge<'a>(checks: &'a Checks, snapshot: &Snapshot, view: &View) -> Result<Vec<Finding<'a>>, String> {
     let values = Values::new(view.values());
-    checks.iter().map(|check| judge_one(check, snapshot, view, &values)).collect()
+    let told = LazyCell::new(|| template::Values::new(view.values()));
+    checks.iter().map(|check| judge_one(check, snapshot, view, &values, || &told)).collect()
 }
 
-fn judge_one<'a>(check: &'a Check, snapshot: &Snapshot, view: &View, values: &Values) -> Result<Finding<'a>, String> {
+/// `told` gives the values for texts, which only a finding that holds has.
+fn judge_one<'a, 'v>(
+    check: &'a Check,
+    snapshot: &Snapshot,
+    view: &View,
+    values: &Values,
+    told: impl FnOnce() -> &'v template::Values,
+) -> Result<Finding<'a>, String> {
     let spec = &check.spec;
     let verdict = verdict(&check.when, spec.stage.is_of_this_machine() && !spec.anywhere, snapshot, view, values);
     let mut finding = Finding {
@@ -83,7 +92,8 @@ fn judge_one<'a>(check: &'a Check, snapshot: &Snapshot, view: &View, values: &Va
     if check.warn_if.as_ref().is_some_and(|condition| condition.evaluate(values) == Truth::True) {
         finding.severity = Severity::Warn;
     }
-    let text = |source: &String| render(source, view.values()).map_err(|error| format!("{}: {error}", check.file));
+    let told = told();
+    let text = |source: &String| render(source, told).map_err(|error| format!("{}: {error}", check.file));
     finding.brief = text(&spec.brief)?;
     finding.because = text(&spec.because)?;
     finding.subjects = spec.subjects.iter().map(text).collect::<Result<_, _>>()?;

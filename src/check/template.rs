@@ -3,25 +3,33 @@
 use crate::words::count;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use std::sync::LazyLock;
+
+/// The values that templates are rendered over.
+pub struct Values(Value);
+
+impl Values {
+    /// Takes the fields of a JSON object as variables. All are copied: make it once, not for each template.
+    pub fn new(object: &serde_json::Value) -> Values {
+        Values(Value::from(minijinja::value::Serde(object)))
+    }
+}
 
 /// Renders a template over the known values; a fact that is not known reads "unknown".
-pub fn render(source: &str, values: &serde_json::Value) -> Result<String, String> {
-    let text = environment()
-        .render_str(source, Value::from(minijinja::value::Serde(values)))
-        .map_err(|error| format!("\"{source}\": {error:#}"))?;
+pub fn render(source: &str, values: &Values) -> Result<String, String> {
+    let text = ENVIRONMENT.render_str(source, values.0.clone()).map_err(|error| format!("\"{source}\": {error:#}"))?;
     Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The paths that a template reads.
 pub fn paths(source: &str) -> Result<Vec<String>, String> {
-    let environment = environment();
-    let template = environment.template_from_str(source).map_err(|error| format!("\"{source}\": {error:#}"))?;
+    let template = ENVIRONMENT.template_from_str(source).map_err(|error| format!("\"{source}\": {error:#}"))?;
     let mut paths: Vec<String> = template.undeclared_variables(true).into_iter().collect();
     paths.sort_unstable();
     Ok(paths)
 }
 
-fn environment() -> Environment<'static> {
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -38,7 +46,7 @@ fn environment() -> Environment<'static> {
         .add_filter("shell", |text: String| shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into()));
     environment.add_filter("count", |items: Vec<Value>, word: String| count(items.len(), &word));
     environment
-}
+});
 
 /// A number of bytes for people: `2.3 MB`.
 fn bytes(number: f64) -> String {
@@ -52,8 +60,12 @@ fn bytes(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Values;
     use serde_json::json;
+
+    fn render(source: &str, values: &serde_json::Value) -> Result<String, String> {
+        super::render(source, &Values::new(values))
+    }
 
     #[test]
     fn a_missing_fact_reads_unknown_and_white_space_is_folded() {

@@ -54,7 +54,10 @@ impl View {
 
     /// The unknown facts at a path, above it or below it.
     pub fn unknown_at<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a (String, Unknown)> {
-        self.unknown.iter().filter(move |(place, _)| reaches(place, path) || reaches(path, place))
+        self.unknown.iter().filter(move |(place, _)| match place.len() <= path.len() {
+            true => reaches(place, path),
+            false => reaches(path, place),
+        })
     }
 
     /// The reason why the fact at exactly this path, or the list or record around it, is unknown.

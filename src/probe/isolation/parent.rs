@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Most that is kept of a child's report, bytes. A run of the sampler stays far below.
@@ -24,8 +24,8 @@ pub struct Child {
     process: std::process::Child,
     job: String,
     started: Instant,
-    report: Arc<Mutex<Gathered>>,
-    printed: Arc<Mutex<Gathered>>,
+    report: Arc<Pipe>,
+    printed: Arc<Pipe>,
 }
 
 /// How a child ended.
@@ -65,11 +65,34 @@ pub struct Report {
     pub took: Duration,
 }
 
+/// One of a child's outputs.
+#[derive(Default)]
+struct Pipe {
+    gathered: Mutex<Gathered>,
+    at_end: Condvar,
+}
+
 #[derive(Default)]
 struct Gathered {
     bytes: Vec<u8>,
     total: u64,
     ended: bool,
+}
+
+impl Pipe {
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn look<T>(&self, f: impl FnOnce(&Gathered) -> T) -> T {
+        f(&self.lock())
+    }
+
+    /// Waits until the pipe has ended, `limit` at most; says whether it has.
+    fn wait(&self, limit: Duration) -> bool {
+        let waited = self.at_end.wait_timeout_while(self.lock(), limit, |gathered| !gathered.ended);
+        waited.map_or_else(|poisoned| poisoned.into_inner().0.ended, |(gathered, _)| gathered.ended)
+    }
 }
 
 /// Starts `job` with `argument` (JSON) in a child whose environment is this process's with `environment` applied.
@@ -130,26 +153,23 @@ pub fn run(job: &str, argument: &Value, environment: &[(&str, Option<String>)], 
 }
 
 /// Keeps reading a pipe so that the child never blocks on it, and keeps the first `limit` bytes.
-fn gather(pipe: Option<impl Read + Send + 'static>, limit: usize) -> Arc<Mutex<Gathered>> {
-    let gathered = Arc::new(Mutex::new(Gathered::default()));
+fn gather(pipe: Option<impl Read + Send + 'static>, limit: usize) -> Arc<Pipe> {
+    let gathered = Arc::new(Pipe::default());
     let shared = gathered.clone();
     std::thread::spawn(move || {
         let mut buffer = [0u8; 65536];
         if let Some(mut pipe) = pipe {
             while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                let mut gathered = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let mut gathered = shared.lock();
                 let room = limit.saturating_sub(gathered.bytes.len()).min(count);
                 gathered.bytes.extend_from_slice(&buffer[..room]);
                 gathered.total += count as u64;
             }
         }
-        shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).ended = true;
+        shared.lock().ended = true;
+        shared.at_end.notify_all();
     });
     gathered
-}
-
-fn look<T>(gathered: &Mutex<Gathered>, f: impl FnOnce(&Gathered) -> T) -> T {
-    f(&gathered.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
 impl Child {
@@ -160,7 +180,7 @@ impl Child {
 
     /// Parts that the child has reported so far. Empty lines and half lines are left out.
     pub fn parts_so_far(&self) -> Vec<Value> {
-        look(&self.report, |gathered| lines(&gathered.bytes, "part"))
+        self.report.look(|gathered| lines(&gathered.bytes, "part"))
     }
 
     /// Whether the child has ended by itself.
@@ -176,10 +196,10 @@ impl Child {
         // SAFETY: signals to the group that this child leads; helpers that it started go with it.
         unsafe { libc::kill(-pid, libc::SIGKILL) };
         let quiet = Instant::now() + Duration::from_millis(200);
-        while Instant::now() < quiet && !(look(&self.report, |g| g.ended) && look(&self.printed, |g| g.ended)) {
-            std::thread::sleep(Duration::from_millis(1));
+        for pipe in [&self.report, &self.printed] {
+            pipe.wait(quiet.saturating_duration_since(Instant::now()));
         }
-        let (stages, parts, result) = look(&self.report, |gathered| {
+        let (stages, parts, result) = self.report.look(|gathered| {
             let result = lines(&gathered.bytes, "result").into_iter().next_back();
             (lines(&gathered.bytes, "stage"), lines(&gathered.bytes, "part"), result)
         });
@@ -194,21 +214,21 @@ impl Child {
             end,
             last_stage: stages.last().and_then(Value::as_str).unwrap_or_default().to_string(),
             parts,
-            printed: look(&self.printed, |gathered| String::from_utf8_lossy(&gathered.bytes).into_owned()),
+            printed: self.printed.look(|gathered| String::from_utf8_lossy(&gathered.bytes).into_owned()),
             took: self.started.elapsed(),
         }
     }
 
     fn wait(&mut self, deadline: Instant) -> Option<End> {
-        let mut pause = Duration::from_micros(300);
+        let (mut pause, mut report_ended) = (Duration::from_millis(1), false);
         loop {
             match self.process.try_wait() {
                 Ok(Some(status)) => return Some(ended(status)),
                 Ok(None) => {}
                 Err(error) => return Some(End::NotStarted(error.to_string())),
             }
-            let flood = look(&self.printed, |gathered| gathered.total > FLOOD_BYTES)
-                || look(&self.report, |gathered| gathered.total > REPORT_LIMIT_BYTES as u64);
+            let flood = self.printed.look(|gathered| gathered.total > FLOOD_BYTES)
+                || self.report.look(|gathered| gathered.total > REPORT_LIMIT_BYTES as u64);
             if flood {
                 self.kill();
                 return Some(End::Flood);
@@ -218,7 +238,14 @@ impl Child {
                 self.kill();
                 return Some(End::TimedOut { state });
             }
-            std::thread::sleep(pause);
+            // A child is done soon after its report ends; one that only closed it is looked at from time to time.
+            if !report_ended && self.report.wait(pause) {
+                (report_ended, pause) = (true, Duration::from_micros(100));
+                continue;
+            }
+            if report_ended {
+                std::thread::sleep(pause);
+            }
             pause = (pause * 2).min(Duration::from_millis(5));
         }
     }

@@ -171,8 +171,10 @@ impl Http {
         let limit = limit.min(self.time_left() / 2);
         let Some(runtime) = &self.runtime else { return Err(broken(&std::fmt::Error)) };
         let mut partial = None;
-        let ended = runtime
-            .block_on(async { tokio::time::timeout(limit, exchange(&self.client, outgoing, &mut partial)).await });
+        let ended = runtime.block_on(async {
+            hear_of_closed().await;
+            tokio::time::timeout(limit, exchange(&self.client, outgoing, &mut partial)).await
+        });
         match ended {
             Ok(Ok(())) => partial.ok_or_else(|| broken(&std::fmt::Error)),
             Ok(Err(mut failure)) => {
@@ -185,6 +187,16 @@ impl Http {
                 Err(Failure { partial, ..failure(Why::TimedOut, text) })
             }
         }
+    }
+}
+
+/// Lets kept connections hear that the server has closed them since. Nothing runs between two requests, so without this
+/// the next one would be written to such a connection and be lost: gunicorn closes after two quiet seconds, uvicorn after
+/// five.
+async fn hear_of_closed() {
+    // The first turn asks the kernel what has happened, in the second the connections read it.
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -362,5 +374,44 @@ fn tls_cause(error: &rustls::Error) -> String {
             format!("no TLS version in common; TLS 1.2 and 1.3 are tried ({error})")
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    /// Answers one request on each connection, promises to keep it open, and closes it.
+    fn closing_server(connections: usize) -> (Url, std::thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let serve = move || {
+            for stream in listener.incoming().take(connections) {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut line = String::new();
+                while stream.read_line(&mut line).unwrap() > 2 {
+                    line.clear();
+                }
+                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+            }
+        };
+        (url, std::thread::spawn(serve))
+    }
+
+    #[test]
+    fn a_request_is_not_lost_on_a_connection_that_the_server_has_closed() {
+        let (url, server) = closing_server(5);
+        let http = Http::new(&url, &Trust::default(), Instant::now() + Duration::from_secs(60)).unwrap();
+        let outgoing =
+            Outgoing { method: "POST".into(), url, headers: Vec::new(), payload: Payload::Empty, follow: false };
+        for turn in 0..5 {
+            let reply = http.send(&outgoing, Duration::from_secs(10));
+            assert_eq!(reply.map(|reply| reply.status).map_err(|failure| failure.text), Ok(200), "request {turn}");
+            // The server's goodbye arrives while nothing runs here.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server.join().unwrap();
     }
 }
