@@ -29,7 +29,7 @@ pub struct Finding<'a> {
     pub check: &'a Check,
     /// What it says.
     pub verdict: Verdict,
-    /// How bad it is, given the facts.
+    /// How bad it is, or would be, given the facts.
     pub severity: Severity,
     /// The clause for the headline; empty unless it holds.
     pub brief: String,
@@ -86,11 +86,12 @@ fn judge_one<'a, 'v>(
         verify: Vec::new(),
         verdict,
     };
-    if finding.verdict != Verdict::Holds {
-        return Ok(finding);
-    }
+    // Also where it is unknown: what could be a warning at most must not keep a working deployment undecided.
     if check.warn_if.as_ref().is_some_and(|condition| condition.evaluate(values) == Truth::True) {
         finding.severity = Severity::Warn;
+    }
+    if finding.verdict != Verdict::Holds {
+        return Ok(finding);
     }
     let told = told();
     let text = |source: &String| render(source, told).map_err(|error| format!("{}: {error}", check.file));

@@ -20,6 +20,11 @@ pub fn write(
     match (failures.as_slice(), verdict) {
         ([first, others @ ..], _) => {
             let mut line = format!("{} {}", opening(snapshot, first, view), first.brief);
+            // A symptom is no answer to why.
+            let symptom = findings.iter().any(|f| f.check.spec.id == first.cause && f.check.spec.symptom);
+            if let (true, Some(missing)) = (symptom, unknown.first()) {
+                line.push_str(&format!("; why could not be known ({}: {})", missing.why, missing.detail));
+            }
             let others: Vec<&str> = others.iter().chain(&warnings).map(|diagnosis| diagnosis.brief.as_str()).collect();
             if !others.is_empty() {
                 line.push_str(&format!("; besides, {}", others.join("; and ")));
@@ -81,6 +86,47 @@ pub fn in_words(path: &str) -> &str {
         "derived.exclusive_gpus" => "whether a GPU is closed to processes",
         "derived.empty_mig_gpus" => "whether a GPU has MIG devices",
         "derived.crowded_gpus" => "who holds the GPUs' memory",
+        "kernel_log.xids" | "kernel_log.lines" => "what the kernel reported of the GPU",
+        "nvml" => "the state of the GPU (NVML)",
+        "derived.start_failures" => "whether the container could be started",
+        "derived.container_asks_for_gpu" => "whether the container asks for a GPU",
+        "derived.cpu_images" => "whether the image is one for the CPU",
+        "derived.runtimes_too_new_for_driver" => "which CUDA the server's runtimes were built for",
+        "derived.runtimes" => "which runtimes the deployment has",
+        "derived.gpus_without_torch_code" => "whether torch holds code for the GPU",
+        "derived.cudnn_split_folders" => "where the server takes cuDNN from",
+        "derived.cuda_compat_refused" => "whether CUDA refuses its compatibility library",
+        "derived.cuda_stub_in_place" => "whether the server finds the driver's libcuda",
+        "derived.libcuda_missing" => "whether the server finds the driver's libcuda",
+        "derived.cuda_asked_for_server" => "what CUDA says to the server",
+        "derived.device_nodes_refused" => "whether the server may open the GPU's device nodes",
+        "derived.uvm_missing" => "whether CUDA's kernel module is loaded",
+        "derived.gpu_nodes_forbidden" => "whether the container may open the GPU's device nodes",
+        "derived.other_drivers_bound" => "which kernel driver holds the GPU",
+        "derived.fewer_gpus_in_nvml" => "whether the driver shows every GPU",
+        "derived.kernel_log_counts" => "whether the kernel's log speaks of this machine",
+        "derived.stale_files_seen" => "whether the server runs files that were replaced",
+        "derived.engine_state" => "whether the engine sleeps",
+        "derived.gpu_memory_trend" => "whether the GPU's memory grows",
+        "derived.expectations_unmet" => "whether the machine is what the config expects",
+        "derived.shm_shortage" => "whether /dev/shm is large enough",
+        "derived.image_driver_library" => "whether the image brings driver libraries",
+        "derived.image_requirement_met" => "whether the driver meets the image's requirement",
+        "derived.container_lacks_libcuda" => "whether the container has libcuda",
+        "derived.limited_pod_without_devices" => "whether the pod was given its GPU",
+        "derived.oversubscribed_nodes" => "whether pods share a GPU",
+        "derived.gpu_nodes_without_gpus" => "whether the nodes offer GPUs",
+        "derived.cpu_throttled_percent" => "whether a CPU limit stops the server",
+        "derived.gpu_busy_percent" => "how busy the GPU is",
+        "derived.single_hot_thread" => "whether one thread sets the pace",
+        "ort.cuda_compiled_in" => "whether onnxruntime has CUDA",
+        "ort.missing_libraries" => "whether onnxruntime finds its CUDA libraries",
+        "ort.cuda_registers" => "whether onnxruntime can use CUDA",
+        "server_log.sayings" => "what the server's log says",
+        "cuda.init_code" => "whether CUDA starts",
+        "process.environment" => "the server's environment variables",
+        "nvml.gpus" => "which GPUs the driver lists",
+        "packages.onnxruntime_files" => "whether onnxruntime's package is whole",
         path => path,
     }
 }

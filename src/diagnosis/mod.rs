@@ -98,11 +98,12 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let view = View::of(snapshot);
     let findings = judge(checks, snapshot, &view)?;
     let diagnoses = graph::causes(&findings);
-    let unknown = missing(&findings, snapshot);
+    let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
+    let (unknown, decisive) = missing(&findings, snapshot, worked);
     let chain = chain::links(snapshot, &findings);
-    let verdict = verdict(&findings, &diagnoses, &unknown, &chain);
+    let verdict = verdict(&findings, &diagnoses, decisive > 0, &chain, worked);
     Ok(Diagnosed {
-        headline: headline::write(snapshot, &view, verdict, &diagnoses, &unknown, &chain, &findings),
+        headline: headline::write(snapshot, &view, verdict, &diagnoses, &unknown[..decisive], &chain, &findings),
         chain,
         findings: findings.iter().map(check_verdict).collect(),
         verdict,
@@ -111,7 +112,7 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     })
 }
 
-fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], unknown: &[Missing], chain: &[Link]) -> Verdict {
+fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], missing: bool, chain: &[Link], worked: bool) -> Verdict {
     if diagnoses.iter().any(|diagnosis| diagnosis.severity == Severity::Fail) {
         return Verdict::Unhealthy;
     }
@@ -120,8 +121,9 @@ fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], unknown: &[Missing], c
     let seen = chain.iter().any(|link| matches!(link.standing, Standing::Pass | Standing::Warn | Standing::Fail));
     let examined = judged && seen;
     // A stage that was seen not to work, for a reason that no check names, is not health either.
-    let open = chain.iter().any(|link| link.standing == Standing::Unknown);
-    if unknown.is_empty() && examined && !open { Verdict::Healthy } else { Verdict::Undecided }
+    // Where the GPU computed what was requested, every stage works, also one into which this user may not look.
+    let open = !worked && chain.iter().any(|link| link.standing == Standing::Unknown);
+    if !missing && examined && !open { Verdict::Healthy } else { Verdict::Undecided }
 }
 
 fn check_verdict(finding: &Finding) -> CheckVerdict {
@@ -137,10 +139,38 @@ fn check_verdict(finding: &Finding) -> CheckVerdict {
     CheckVerdict { check: finding.check.spec.id.clone(), stage: finding.check.spec.stage, verdict: verdict.into(), why }
 }
 
-/// The missing facts on which a check depends, each once, and the probes that could not do their work.
-fn missing(findings: &[Finding], snapshot: &Snapshot) -> Vec<Missing> {
-    let mut list: Vec<Missing> = Vec::new();
-    for finding in findings {
+/// The missing facts on which a check depends, each once, and the probes that could not do their work; and how many of
+/// them, in front, could make the answer a failure. A fact that only a warning waits for could not.
+fn missing(findings: &[Finding], snapshot: &Snapshot, worked: bool) -> (Vec<Missing>, usize) {
+    let mut list = Vec::new();
+    waited_for(findings, Severity::Fail, &mut list);
+    // A server whose GPU was seen to work need not be looked into: another user's may not be.
+    let failed = |id: &str| snapshot.probes.iter().find(|probe| probe.id == id && probe.outcome == Outcome::Failed);
+    let hidden = failed("process").filter(|_| worked).map(|probe| probe.detail.as_str());
+    // What the user named and could not be examined is missing even where no check waits for it.
+    for probe in &snapshot.probes {
+        let (Outcome::Failed | Outcome::TimedOut | Outcome::Crashed) = probe.outcome else { continue };
+        if hidden.is_some_and(|detail| probe.detail.ends_with(detail)) {
+            continue;
+        }
+        // Nor is what a cause says already.
+        let told = findings.iter().any(|finding| finding.because.contains(&probe.detail));
+        if !told && !list.iter().any(|missing| missing.detail == probe.detail) {
+            let why = probe.outcome.words().to_string();
+            let missing = Missing { path: probe.id.clone(), why, detail: probe.detail.clone(), checks: Vec::new() };
+            // A crash or a hang says more than what this user may not read.
+            let place = if probe.outcome == Outcome::Failed { list.len() } else { 0 };
+            list.insert(place, missing);
+        }
+    }
+    let decisive = list.len();
+    waited_for(findings, Severity::Warn, &mut list);
+    (list, decisive)
+}
+
+/// Adds the facts that undecided checks of this severity wait for.
+fn waited_for(findings: &[Finding], severity: Severity, list: &mut Vec<Missing>) {
+    for finding in findings.iter().filter(|finding| finding.severity == severity) {
         let Judged::Unknown(reasons) = &finding.verdict else { continue };
         for (path, unknown) in reasons {
             let check = finding.check.spec.id.clone();
@@ -155,15 +185,4 @@ fn missing(findings: &[Finding], snapshot: &Snapshot) -> Vec<Missing> {
             }
         }
     }
-    // What the user named and could not be examined is missing even where no check waits for it.
-    for probe in &snapshot.probes {
-        let (Outcome::Failed | Outcome::TimedOut | Outcome::Crashed) = probe.outcome else { continue };
-        // Nor is what a cause says already.
-        let told = findings.iter().any(|finding| finding.because.contains(&probe.detail));
-        if !told && !list.iter().any(|missing| missing.detail == probe.detail) {
-            let why = probe.outcome.words().to_string();
-            list.push(Missing { path: probe.id.clone(), why, detail: probe.detail.clone(), checks: Vec::new() });
-        }
-    }
-    list
 }

@@ -133,14 +133,14 @@ fn a_file_that_is_no_output_of_nvidia_smi_is_named() {
 }
 
 /// A server that is the test itself; every request touches the file that the fake GPU follows.
-fn busy_server(activity: PathBuf) -> ScriptedServer {
+pub fn busy_server(activity: PathBuf) -> ScriptedServer {
     ScriptedServer::answering(move |_| {
         std::fs::write(&activity, "").expect("the file can be touched");
         (200, "application/json", r#"{"ok": true}"#.to_string())
     })
 }
 
-fn client_request(folder: &Path, server: &ScriptedServer) -> PathBuf {
+pub fn client_request(folder: &Path, server: &ScriptedServer) -> PathBuf {
     let file = folder.join("request.txt");
     let text = format!("curl -X POST {}/infer -H 'Content-Type: application/json' -d '{{\"a\": 1}}'\n", server.url());
     std::fs::write(&file, text).expect("the request can be written");

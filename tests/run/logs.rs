@@ -60,6 +60,28 @@ fn a_named_log_says_that_the_server_uses_the_cpu() {
     assert_eq!(verdict(&report, "server-says-cpu"), "clear");
 }
 
+/// Causes that the log alone, beside a healthy GPU, comes to.
+fn causes_of(log: &str) -> Vec<String> {
+    let arguments = ["run", "--format", "json", "--log", &fixture(log)];
+    let report = gpu_doctor(&arguments, &driver_variables(&scenario("healthy-idle"))).report();
+    causes(&report).into_iter().map(String::from).collect()
+}
+
+#[test]
+fn the_log_of_a_server_that_was_given_no_driver_does_not_blame_this_machines() {
+    assert_eq!(causes_of("server/triton-no-gpu.log"), [""; 0]);
+}
+
+#[test]
+fn side_models_on_the_cpu_are_no_cause() {
+    assert_eq!(causes_of("server/side-models.log"), [""; 0]);
+}
+
+#[test]
+fn a_named_log_says_that_the_cuda_provider_could_not_be_loaded() {
+    assert_eq!(causes_of("server/ort-gpu-without-libs.log"), ["ort-cuda-libs-missing-or-wrong-major"]);
+}
+
 #[test]
 fn a_named_log_that_is_not_there_is_told() {
     let log = fixture("server/none.log");

@@ -50,3 +50,17 @@ fn of_the_speech_server() {
         replays(&["run", "--server", &url, "--client-request", request.to_str().unwrap()], &variables);
     }
 }
+
+#[test]
+fn a_hang_comes_before_what_may_not_be_read() {
+    let hang = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/snapshots/nvml-hang.json");
+    let mut snapshot: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(hang).unwrap()).unwrap();
+    let denied = serde_json::json!({"unknown": {"why": "denied", "detail": "the kernel's ring buffer: not permitted"}});
+    snapshot["facts"]["kernel_log"] = serde_json::json!({"source": denied, "xids": denied, "lines": denied});
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("snapshot.json");
+    std::fs::write(&file, snapshot.to_string()).unwrap();
+    let said = gpu_doctor(&["diagnose", file.to_str().unwrap()], &[]);
+    let start = "Undecided: the state of the GPU (NVML) could not be known (timed out: no answer in nvmlInit_v2";
+    assert!(said.out.starts_with(start), "{}\n{}", said.out, said.err);
+}

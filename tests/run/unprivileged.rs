@@ -1,5 +1,6 @@
 //! A user without privileges: what only root may read must not make a healthy machine undecided.
 
+use crate::health::{busy_server, client_request};
 use crate::setup::{GPU_DOCTOR, fake_driver, scenario};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,7 @@ use std::process::Command;
 const NOBODY: u32 = 65534;
 
 /// A folder that everybody may read, with the program, the fake driver and a scenario.
-fn readable_by_all() -> tempfile::TempDir {
+fn readable_by_all(played: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let open = |path: &Path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).expect("it is ours");
     open(folder.path());
@@ -18,7 +19,7 @@ fn readable_by_all() -> tempfile::TempDir {
         (Path::new(GPU_DOCTOR).to_path_buf(), "gpu-doctor"),
         (fake_driver().join("libnvidia-ml.so.1"), "libnvidia-ml.so.1"),
         (fake_driver().join("libcuda.so.1"), "libcuda.so.1"),
-        (scenario("healthy-idle"), "scenario.yaml"),
+        (scenario(played), "scenario.yaml"),
     ];
     for (from, name) in files {
         std::fs::copy(&from, folder.path().join(name)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
@@ -27,15 +28,16 @@ fn readable_by_all() -> tempfile::TempDir {
     folder
 }
 
-#[test]
-fn a_healthy_machine_is_healthy_for_everybody() {
-    let folder = readable_by_all();
-    let mut command = Command::new(folder.path().join("gpu-doctor"));
+/// What `run` with these arguments says to a user without privileges.
+fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> (Value, Option<i32>) {
+    let mut command = Command::new(folder.join("gpu-doctor"));
     command
         .args(["run", "--format", "json"])
+        .args(arguments)
         .current_dir("/")
-        .env("LD_LIBRARY_PATH", folder.path())
-        .env("GPU_DOCTOR_FAKE_DRIVER", folder.path().join("scenario.yaml"))
+        .env("LD_LIBRARY_PATH", folder)
+        .env("GPU_DOCTOR_FAKE_DRIVER", folder.join("scenario.yaml"))
+        .envs(variables.iter().copied())
         .env_remove("CUDA_VISIBLE_DEVICES");
     // Whoever is not root is unprivileged already.
     // SAFETY: geteuid has no preconditions.
@@ -43,7 +45,46 @@ fn a_healthy_machine_is_healthy_for_everybody() {
         command.uid(NOBODY).gid(NOBODY);
     }
     let output = command.output().expect("gpu-doctor starts");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    (serde_json::from_slice(&output.stdout).expect("a report"), output.status.code())
+}
+
+#[test]
+fn a_healthy_machine_is_healthy_for_everybody() {
+    let folder = readable_by_all("healthy-idle");
+    let (report, code) = run(folder.path(), &[], &[]);
     assert_eq!(report["verdict"], "healthy", "{}\n{}", report["headline"], report["unknown"]);
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn another_users_server_whose_gpu_works_is_healthy() {
+    let folder = readable_by_all("following-activity");
+    let activity = folder.path().join("activity");
+    std::fs::write(&activity, "").unwrap();
+    // The server is the test itself; as nobody, the doctor may not look into it.
+    let server = busy_server(activity.clone());
+    let request = client_request(folder.path(), &server);
+    let pid = folder.path().join("pid");
+    std::fs::write(&pid, "1").unwrap();
+    let arguments = ["--client-request", request.to_str().unwrap()];
+    let variables = [("GPU_DOCTOR_FAKE_ACTIVITY", activity.as_path()), ("GPU_DOCTOR_FAKE_SERVER_PID", pid.as_path())];
+    let (report, code) = run(folder.path(), &arguments, &variables);
+    assert_eq!(report["verdict"], "healthy", "{}\n{}", report["headline"], report["unknown"]);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn an_idle_gpu_whose_reason_may_not_be_seen_says_what_to_do() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        return; // The server would be of the same user.
+    }
+    let folder = readable_by_all("healthy-idle");
+    let server = busy_server(folder.path().join("activity"));
+    let request = client_request(folder.path(), &server);
+    let (report, code) = run(folder.path(), &["--client-request", request.to_str().unwrap()], &[]);
+    let headline = report["headline"].as_str().unwrap();
+    assert!(headline.contains("without any work on the GPU; why could not be known (denied: "), "{headline}");
+    assert!(headline.contains("run as uid 0 or root"), "{headline}");
+    assert_eq!(code, Some(1));
 }

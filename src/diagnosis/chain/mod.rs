@@ -28,7 +28,7 @@ pub enum Standing {
     Warn,
     /// A failure holds.
     Fail,
-    /// A check could not be decided.
+    /// A check that would be a failure could not be decided, or nothing could be seen.
     Unknown,
     /// It does not work, and an earlier stage's failure is reason enough.
     Blocked,
@@ -104,7 +104,8 @@ fn standing(findings: &[&Finding], sight: Option<&Result<Sight, Unknown>>, broke
     if !works {
         return if broken_before { Standing::Blocked } else { Standing::Unknown };
     }
-    match findings.iter().any(|finding| matches!(finding.verdict, Verdict::Unknown(_))) {
+    let undecided = |f: &&Finding| f.severity == Severity::Fail && matches!(f.verdict, Verdict::Unknown(_));
+    match findings.iter().any(undecided) {
         true => Standing::Unknown,
         false => Standing::Pass,
     }

@@ -57,17 +57,35 @@ pub fn masked(text: &str) -> String {
         )
     });
     static URL: LazyLock<Regex> = LazyLock::new(|| regex(r"(\w://)[^/\s@]{1,200}@"));
-    static PAIR: LazyLock<Regex> =
-        LazyLock::new(|| regex(r#"([A-Za-z][\w-]{1,60})(["']?\s{0,2}[:=]\s{0,2})("[^"]*"|'[^']*'|[^\s"',;&)}\]]+)"#));
     let text = URL.replace_all(text, format!("${{1}}{}@", secret::MASK));
     let text = TOKEN.replace_all(&text, secret::MASK);
-    let text = PAIR.replace_all(&text, |pair: &regex::Captures| {
-        match secret::is_in_field(&pair[1]) || secret::is_in_flag(&pair[1]) {
-            true => format!("{}{}{}", &pair[1], &pair[2], secret::MASK),
-            false => pair[0].to_string(),
+    without_values_of_secrets(&text)
+}
+
+/// The text without the values behind names of secrets: `name=value`, `name: value`, `--name value`. What stands behind
+/// any other name is looked into as well, such as the query of a URL behind `https:`.
+fn without_values_of_secrets(text: &str) -> String {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| regex(r#"--([A-Za-z][\w-]{1,60})\s{1,2}|([A-Za-z][\w-]{1,60})["']?\s{0,2}[:=]\s{0,2}"#));
+    static VALUE: LazyLock<Regex> = LazyLock::new(|| regex(r#"^(?:"[^"]*"|'[^']*'|[^\s"',;&)}\]]+)"#));
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(found) = NAME.captures(rest) {
+        let end = found.get(0).map_or(rest.len(), |whole| whole.end());
+        let flag = found.get(1);
+        let name = flag.or(found.get(2)).map_or("", |name| name.as_str());
+        masked.push_str(&rest[..end]);
+        rest = &rest[end..];
+        // A flag may stand without a value.
+        let told = flag.is_some() && rest.starts_with('-');
+        if let (false, true, Some(value)) =
+            (told, secret::is_in_field(name) || secret::is_in_flag(name), VALUE.find(rest))
+        {
+            masked.push_str(secret::MASK);
+            rest = &rest[value.end()..];
         }
-    });
-    text.into_owned()
+    }
+    masked + rest
 }
 
 fn regex(pattern: &str) -> Regex {
@@ -105,12 +123,22 @@ mod tests {
             ("using key sk-proj-0123456789abcdef", "0123456789abcdef"),
             ("pulling https://user:hunter2@registry.example/v2", "hunter2"),
             ("cookie=session-17; path=/", "session-17"),
+            ("GET https://hub.example/model?revision=main&api_key=abcd1234", "abcd1234"),
+            ("GET https://user:hunter2@hub.example/model?api_key=abcd1234", "abcd1234"),
+            ("args: serve --api-key abcd1234 --port 80", "abcd1234"),
+            ("request: {\"user\": \"a\", \"api_key\": \"abcd1234\"}", "abcd1234"),
             ("--password \"two words\" password=\"two words\"", "password=\"two words\""),
         ] {
             let told = told(line, 0);
             assert!(!told.contains(hidden) && told.contains("***"), "{told}");
         }
-        for line in ["max_tokens=256 tokenizer=bert", "KeyError: 'lang'", "Using device: cuda:0"] {
+        for line in [
+            "max_tokens=256 tokenizer=bert",
+            "KeyError: 'lang'",
+            "Using device: cuda:0",
+            "serve --no-auth --port 80",
+            "see https://example.org/a?b=c#d",
+        ] {
             assert_eq!(told(line, 0), line);
         }
     }
