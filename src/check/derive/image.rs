@@ -1,6 +1,6 @@
 //! What the name of the image and the engine's record say about the GPU that the container was meant to have.
 
-use crate::snapshot::{Fact, Facts, Why};
+use crate::snapshot::{Fact, Facts, Unknown, Why};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,24 @@ pub fn asks_for_gpu(facts: &Facts) -> Fact<bool> {
         let of_gpu = |names: &Vec<String>| names.iter().any(|name| name == "gpu" || name == "nvidia");
         requests.iter().any(|request| request.driver == "nvidia" || request.capabilities.iter().any(of_gpu))
     })
+}
+
+/// Whether the engine's record shows a running container for which no GPU was asked. A privileged one has every device.
+/// Where no record was given, none shows it.
+pub fn recorded_without_gpu(facts: &Facts) -> Result<bool, Unknown> {
+    let docker = &facts.docker;
+    match &docker.record {
+        Fact::Known(record) if record == "container" => {}
+        Fact::Known(_) | Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => return Ok(false),
+        Fact::Unknown(unknown) => return Err(unknown.clone()),
+    }
+    if docker.state.read()? != "running" || docker.privileged.known() == Some(&true) {
+        return Ok(false);
+    }
+    match asks_for_gpu(facts) {
+        Fact::Known(asks) => Ok(!asks),
+        Fact::Unknown(unknown) => Err(unknown),
+    }
 }
 
 #[cfg(test)]

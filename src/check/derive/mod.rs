@@ -158,6 +158,8 @@ room! {
         pub docker_daemon_cannot_start: bool,
         /// Whether the container was asked to have a GPU, by the engine's record.
         pub container_asks_for_gpu: bool,
+        /// Whether the container runs and its engine's record asks for no GPU.
+        pub container_recorded_without_gpu: bool,
         /// Whether this machine's driver meets what the image requires (`NVIDIA_REQUIRE_*`).
         pub image_requirement_met: bool,
         /// What the image requires, the beginning of it: `NVIDIA_REQUIRE_CUDA=cuda>=12.8`.
@@ -288,6 +290,7 @@ impl Derived {
             other_docker_daemon: docker_daemon::other(facts),
             docker_daemon_cannot_start: Fact::Known(docker_daemon::cannot_start(facts)),
             container_asks_for_gpu: image::asks_for_gpu(facts),
+            container_recorded_without_gpu: image::recorded_without_gpu(facts).into(),
             image_requirement_met: image_requirement::met(facts),
             image_requirement: image_requirement::shown(facts),
             cpu_images: image::for_cpu(facts),
