@@ -79,7 +79,7 @@ fn builds_in_question(facts: &Facts) -> Vec<(String, String, String, bool)> {
     let builds = facts.packages.cuda_builds.known().into_iter().flatten().filter_map(|build| {
         let loaded = build.library_kinds.iter().any(mapped);
         let runtime = if build.distribution.starts_with("onnxruntime") { "onnxruntime" } else { &build.distribution };
-        let told_by = format!("the package {}", build.distribution);
+        let told_by = build.distribution.clone();
         (loaded || !server_read).then(|| (runtime.to_owned(), build.cuda_version.clone(), told_by, loaded))
     });
     let onnxruntime = facts.packages.onnxruntime_build.known().and_then(|build| {

@@ -7,7 +7,7 @@ use crate::probe::Context;
 use crate::probe::container::{self, Throttling};
 use crate::probe::nvml::sampler::{self, GpuSample, Sample};
 use crate::probe::nvml::throttle_reason_names;
-use crate::probe::process::later;
+use crate::probe::process::{later, threads};
 use crate::snapshot::{ExecutionFacts, Fact, Facts, GpuWindow, Phases, Room, Series, Unknown, Why};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     let throttling = || of_server.clone().and_then(throttling);
     let throttled_before = throttling();
     let cpu_before = of_server.clone().and_then(counters::cpu_ms);
-    let threads_before = of_server.clone().and_then(counters::threads);
+    let threads_before = of_server.clone().and_then(threads::cpu_time);
     let mut read_so_far = of_server.clone().and_then(counters::read_bytes);
     let mut read_least: Option<u64> = None;
     let opened = sampler::monotonic_ms();
@@ -102,7 +102,7 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
         throttled.as_ref().map(|(before, after)| count(after).saturating_sub(count(before))).map_err(Unknown::clone)
     };
     let cpu_after = of_server.clone().and_then(counters::cpu_ms);
-    let threads_after = of_server.clone().and_then(counters::threads);
+    let threads_after = of_server.clone().and_then(threads::cpu_time);
     let libraries_after = of_server.clone().and_then(later::gpu_libraries);
     let nodes_after = of_server.and_then(later::device_nodes);
     let gpus = sampler.and_then(|sampler| {
