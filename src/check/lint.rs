@@ -149,18 +149,17 @@ mod tests {
         assert!(with("!derived.gpu_visible", "nvml.gpus.all(g, g.index > 0)").contains("add size(nvml.gpus) > 0"));
         let deep = "nvml.gpus.exists(a, nvml.gpus.exists(b, nvml.gpus.exists(c, a.index + b.index == c.index)))";
         assert!(with("!derived.gpu_visible", deep).contains("nested 3 deep"));
-        assert!(with("explains: [", "explains: [no-such-check, ").contains("no check has the id \"no-such-check\""));
+        assert!(with("[gpu-idle-while-serving", "[no-such-check").contains("no check has the id \"no-such-check\""));
     }
 
     #[test]
     fn a_circle_of_causes_is_named() {
-        let circle = |text: &str| problems(&text.replace("explains: [", "explains: [driver-not-loaded, ")).join("\n");
+        let circle = |text: &str| problems(&text.replace("[gpu-idle-while-serving", "[driver-not-loaded")).join("\n");
         assert!(!circle(SOUND).contains("its own effect"), "a longer chain is none");
-        // A check of one's own takes the place of the built-in one of its id.
-        let found = circle(&SOUND.replace("explains: [", "explains: [no-nvidia-device, "));
+        let found = circle(&SOUND.replace("[gpu-idle-while-serving", "[no-nvidia-device, gpu-idle-while-serving"));
         assert!(found.contains("no-nvidia-device explains no-nvidia-device"), "{found}");
         let by_way = SOUND
-            .replace("explains: [", "explains: [xid79-off-bus, ")
+            .replace("[gpu-idle-while-serving", "[xid79-off-bus")
             .replace("no-nvidia-device", "expectation-not-met");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hardware/expectation-not-met.yaml");

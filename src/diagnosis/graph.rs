@@ -68,3 +68,71 @@ fn diagnosis(finding: &Finding, explains: Vec<String>) -> Diagnosis {
         verify: finding.verify.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Checks, Severity};
+    use Severity::{Fail, Warn};
+
+    const CHECK: &str = include_str!("../../checks/driver/vgpu-unlicensed.yaml");
+
+    /// The causes, with what each explains, if checks of these ids and severities hold and explain these others.
+    fn told(checks: &[(&str, Severity, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (id, _, explains) in checks {
+            let text: Vec<String> = CHECK
+                .lines()
+                .map(|line| match line.split_once(':').map(|(key, _)| key) {
+                    Some("id") => format!("id: {id}"),
+                    Some("explains") => format!("explains: [{explains}]"),
+                    _ => line.to_owned(),
+                })
+                .collect();
+            assert_eq!(text.iter().filter(|line| line.starts_with("explains: ")).count(), 1, "the fixture changed");
+            std::fs::write(folder.path().join(format!("{id}.yaml")), text.join("\n")).unwrap();
+        }
+        let loaded = Checks::of_folder(folder.path()).unwrap();
+        let findings: Vec<Finding> = checks
+            .iter()
+            .map(|(id, severity, _)| Finding {
+                check: loaded.get(id).unwrap(),
+                verdict: Verdict::Holds,
+                severity: *severity,
+                brief: String::new(),
+                because: String::new(),
+                subjects: Vec::new(),
+                evidence: Vec::new(),
+                fix: Vec::new(),
+                verify: Vec::new(),
+            })
+            .collect();
+        causes(&findings).iter().map(|one| format!("{}: {}", one.cause, one.explains.join(" "))).collect()
+    }
+
+    #[test]
+    fn what_an_effect_explains_is_the_cause_s_too() {
+        assert_eq!(told(&[("c", Fail, ""), ("b", Fail, "c"), ("a", Fail, "b")]), ["a: b c"]);
+        assert_eq!(
+            told(&[("a", Fail, "c"), ("b", Fail, "c"), ("c", Fail, "")]),
+            ["a: c", "b: c"],
+            "of two causes each"
+        );
+        assert_eq!(told(&[("a", Fail, "not-there"), ("b", Fail, "")]), ["a: ", "b: "], "independent ones stay");
+    }
+
+    #[test]
+    fn a_warning_swallows_no_failure() {
+        assert_eq!(told(&[("a", Warn, "b"), ("b", Fail, "")]), ["b: ", "a: "]);
+        assert_eq!(told(&[("a", Warn, "b"), ("b", Warn, "")]), ["a: b"]);
+        assert_eq!(told(&[("a", Fail, "b"), ("b", Warn, "c"), ("c", Fail, "")]), ["a: b", "c: "], "nor by way of one");
+    }
+
+    #[test]
+    fn a_circle_still_has_a_cause() {
+        assert_eq!(told(&[("a", Fail, "b"), ("b", Fail, "a")]), ["a: b"]);
+        assert_eq!(told(&[("a", Fail, "a")]), ["a: "]);
+        assert_eq!(told(&[("a", Fail, "b"), ("b", Fail, "c"), ("c", Fail, "b")]), ["a: b c"]);
+        assert_eq!(told(&[("a", Fail, "b"), ("b", Fail, "a"), ("c", Fail, "")]), ["a: b", "c: "]);
+    }
+}
