@@ -58,6 +58,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "nvml", &["jobs"], "its jobs"),
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
     ("probe", "process", &["docker"], "one way to write a command line without its secrets"),
+    ("probe", "process", &["container"], "its threads are counted in one place"),
     ("probe", "process", &["service"], "what the server has loaded once requests ran"),
     (
         "probe",

@@ -4,6 +4,7 @@ use super::load::{Check, Checks};
 use super::paths::Paths;
 use super::template;
 use regex::Regex;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Deepest nesting of list macros: three nested ones over 300 items took 55 s (measured with cel 0.15).
@@ -23,9 +24,32 @@ pub fn lint(checks: &Checks, known_ids: &Checks) -> Vec<String> {
                 found.push(format!("explains: no check has the id \"{id}\""));
             }
         }
+        if let Some(way) = circle(&check.spec.id, checks, known_ids) {
+            let way = way.join(" explains ");
+            found.push(format!("explains: a cause cannot be its own effect, and {way}; leave one of them out"));
+        }
         problems.extend(found.into_iter().map(|problem| format!("{}: {problem}", check.file)));
     }
     problems
+}
+
+/// The way on which a check comes to explain itself, ids from it and back to it, if there is one.
+fn circle<'a>(id: &'a str, checks: &'a Checks, known_ids: &'a Checks) -> Option<Vec<&'a str>> {
+    let mut seen = BTreeSet::new();
+    let mut ways = vec![vec![id]];
+    while let Some(way) = ways.pop() {
+        let last = way.last().and_then(|last| checks.get(last).or(known_ids.get(last)));
+        for next in last.into_iter().flat_map(|check| &check.spec.explains) {
+            let longer: Vec<&str> = way.iter().copied().chain([next.as_str()]).collect();
+            if next == id {
+                return Some(longer);
+            }
+            if seen.insert(next.as_str()) {
+                ways.push(longer);
+            }
+        }
+    }
+    None
 }
 
 fn names(check: &Check, found: &mut Vec<String>) {
@@ -125,5 +149,24 @@ mod tests {
         assert!(with("!derived.gpu_visible", "nvml.gpus.all(g, g.index > 0)").contains("add size(nvml.gpus) > 0"));
         let deep = "nvml.gpus.exists(a, nvml.gpus.exists(b, nvml.gpus.exists(c, a.index + b.index == c.index)))";
         assert!(with("!derived.gpu_visible", deep).contains("nested 3 deep"));
+        assert!(with("[gpu-idle-while-serving", "[no-such-check").contains("no check has the id \"no-such-check\""));
+    }
+
+    #[test]
+    fn a_circle_of_causes_is_named() {
+        let circle = |text: &str| problems(&text.replace("[gpu-idle-while-serving", "[driver-not-loaded")).join("\n");
+        assert!(!circle(SOUND).contains("its own effect"), "a longer chain is none");
+        let found = circle(&SOUND.replace("[gpu-idle-while-serving", "[no-nvidia-device, gpu-idle-while-serving"));
+        assert!(found.contains("no-nvidia-device explains no-nvidia-device"), "{found}");
+        let by_way = SOUND
+            .replace(", expectation-not-met", "")
+            .replace("[gpu-idle-while-serving", "[xid79-off-bus")
+            .replace("no-nvidia-device", "expectation-not-met");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hardware/expectation-not-met.yaml");
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, by_way).unwrap();
+        let found = lint(&Checks::of_folder(folder.path()).unwrap(), &Checks::load(None).unwrap()).join("\n");
+        assert!(found.contains("expectation-not-met explains xid79-off-bus explains expectation-not-met"), "{found}");
     }
 }

@@ -37,6 +37,19 @@ impl Tree {
         if same_mounts && same_root { Self::new("/") } else { Self::new(format!("/proc/{pid}/root")) }
     }
 
+    /// The tree in which a path of the doctor's own lies, and the path from that tree's root. `/proc/PID/root/x` lies in
+    /// the process's own, whose links lead to places in it; every other path lies in the whole.
+    pub fn holding(outside: &Path) -> (Self, PathBuf) {
+        let mut names = outside.iter().skip(1).map(|name| name.to_str().unwrap_or_default());
+        if outside.is_absolute()
+            && let (Some("proc"), Some(pid), Some("root")) = (names.next(), names.next(), names.next())
+            && let Ok(pid) = pid.parse()
+        {
+            return (Self::of_process(pid), Path::new("/").join(outside.iter().skip(4).collect::<PathBuf>()));
+        }
+        (Self::new("/"), outside.to_owned())
+    }
+
     /// Whether this is the whole file system of the doctor.
     pub fn is_whole(&self) -> bool {
         self.root == Path::new("/")
@@ -328,6 +341,21 @@ mod tests {
         assert_eq!(tree.read("beside", 100).unwrap_err().why, Why::Absent);
         assert_eq!(tree.read("../secret", 100).unwrap_err().why, Why::Absent);
         assert_eq!(tree.resolve("etc/absolute").unwrap(), Path::new("/etc/name"));
+    }
+
+    #[test]
+    fn a_path_of_another_process_lies_in_its_tree() {
+        let (tree, path) = Tree::holding(Path::new("/proc/4294967295/root/srv/lib.so"));
+        assert!(!tree.is_whole());
+        assert_eq!(path, Path::new("/srv/lib.so"));
+        assert_eq!(tree.outside(&path), Path::new("/proc/4294967295/root/srv/lib.so"));
+        let own = format!("/proc/{}/root/etc", std::process::id());
+        let (tree, path) = Tree::holding(Path::new(&own));
+        assert!(tree.exists(&path).unwrap() && path == Path::new("/etc"));
+        for whole in ["/srv/lib.so", "/proc/self/root/x", "/proc/7/cwd/x", "/proc", "relative/x"] {
+            let (tree, path) = Tree::holding(Path::new(whole));
+            assert!(tree.is_whole() && path == Path::new(whole), "{whole}");
+        }
     }
 
     #[test]

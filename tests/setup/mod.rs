@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod asr;
+pub mod cases;
 pub mod doctor;
 pub mod left_out;
 pub mod rig;

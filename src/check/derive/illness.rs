@@ -78,11 +78,10 @@ fn readings(gpu: &Gpu) -> impl Iterator<Item = &Unknown> {
     texts.chain([&gpu.memory_total_bytes, &gpu.temperature_celsius].into_iter().filter_map(|fact| fact.reason()))
 }
 
-/// Whether NVML said that a GPU is lost.
+/// Whether NVML said that a GPU is lost. One that waits for a reset (16) is not.
 fn gpu_lost_in_nvml(facts: &Facts) -> bool {
     let nvml = &facts.nvml;
-    let said = format!("(NVML {NVML_GPU_IS_LOST})");
-    let lost = |gpu: &Gpu| readings(gpu).any(|reason| reason.detail.contains(&said));
+    let lost = |gpu: &Gpu| gpu.handle_code.known() == Some(&NVML_GPU_IS_LOST);
     nvml.init_code.known() == Some(&NVML_GPU_IS_LOST) || nvml.gpus.known().is_some_and(|gpus| gpus.iter().any(lost))
 }
 

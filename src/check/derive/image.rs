@@ -1,7 +1,7 @@
 //! What the name of the image and the engine's record say about the GPU that the container was meant to have.
 
 use super::Basis;
-use crate::snapshot::{Fact, Facts, Why, room};
+use crate::snapshot::{Fact, Facts, Unknown, Why, room};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,8 @@ room! {
     pub struct Images {
         /// Whether the container was asked to have a GPU, by the engine's record.
         pub container_asks_for_gpu: bool,
+        /// Whether the container runs and its engine's record asks for no GPU.
+        pub container_recorded_without_gpu: bool,
         /// Images of the deployment whose names say that they are built for the CPU.
         pub cpu_images: Vec<CpuImage>,
     }
@@ -21,7 +23,11 @@ impl Images {
     /// Derives them.
     pub fn of(basis: &Basis) -> Self {
         let facts = basis.facts;
-        Self { container_asks_for_gpu: asks_for_gpu(facts), cpu_images: for_cpu(facts) }
+        Self {
+            container_asks_for_gpu: asks_for_gpu(facts),
+            container_recorded_without_gpu: recorded_without_gpu(facts).into(),
+            cpu_images: for_cpu(facts),
+        }
     }
 }
 
@@ -102,6 +108,24 @@ fn asks_for_gpu(facts: &Facts) -> Fact<bool> {
         let of_gpu = |names: &Vec<String>| names.iter().any(|name| name == "gpu" || name == "nvidia");
         requests.iter().any(|request| request.driver == "nvidia" || request.capabilities.iter().any(of_gpu))
     })
+}
+
+/// Whether the engine's record shows a running container for which no GPU was asked. A privileged one has every device.
+/// Where no record was given, none shows it.
+fn recorded_without_gpu(facts: &Facts) -> Result<bool, Unknown> {
+    let docker = &facts.docker;
+    match &docker.record {
+        Fact::Known(record) if record == "container" => {}
+        Fact::Known(_) | Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => return Ok(false),
+        Fact::Unknown(unknown) => return Err(unknown.clone()),
+    }
+    if docker.state.read()? != "running" || docker.privileged.known() == Some(&true) {
+        return Ok(false);
+    }
+    match asks_for_gpu(facts) {
+        Fact::Known(asks) => Ok(!asks),
+        Fact::Unknown(unknown) => Err(unknown),
+    }
 }
 
 #[cfg(test)]

@@ -78,19 +78,13 @@ fn too_new_for_driver(facts: &Facts) -> Fact<Vec<TooNew>> {
             wanted.push((*major, TooNew { name, cuda_version: major.to_string(), told_by, seen_loaded }));
         }
     }
-    // Where the server could be looked into, what it has not loaded is no matter.
-    let server_read = facts.linker.mapped.known().is_some();
-    if let Some(build) = facts.packages.onnxruntime_build.known()
-        && let Some(version) = build.cuda_version.known()
-        && let Some(major) = major(version)
-    {
-        let told_by = format!("{} {}", build.package_name, build.version);
-        let of_build =
-            TooNew { name: "onnxruntime".into(), cuda_version: version.clone(), told_by, seen_loaded: false };
-        match wanted.iter_mut().find(|(_, runtime)| runtime.name == "onnxruntime") {
-            Some((_, runtime)) => runtime.cuda_version.clone_from(version),
-            None if !server_read => wanted.push((major, of_build)),
-            None => {}
+    for (name, version, told_by, seen_loaded) in builds_in_question(facts) {
+        let Some(major) = major(&version) else { continue };
+        match wanted.iter_mut().find(|(_, runtime)| runtime.name == name) {
+            // The package tells the minor version too.
+            Some((of_library, runtime)) if *of_library == major => runtime.cuda_version = version,
+            Some(_) => {}
+            None => wanted.push((major, TooNew { name, cuda_version: version, told_by, seen_loaded })),
         }
     }
     if wanted.is_empty() {
@@ -104,6 +98,26 @@ fn too_new_for_driver(facts: &Facts) -> Fact<Vec<TooNew>> {
         Err(unknown) => return Fact::Unknown(unknown),
     };
     Fact::Known(wanted.into_iter().filter(|(major, _)| *major > driver).map(|(_, runtime)| runtime).collect())
+}
+
+/// Installed packages that may be what runs the model, as name of the runtime, CUDA version, what tells it, and whether
+/// the server has it loaded. Where the server could be looked into, what it has not loaded is no matter.
+fn builds_in_question(facts: &Facts) -> Vec<(String, String, String, bool)> {
+    let server_read = facts.linker.mapped.known().is_some() || facts.process.gpu_libraries.known().is_some();
+    let mapped = |kind: &String| facts.process.gpu_libraries.known().is_some_and(|kinds| kinds.contains_key(kind));
+    let builds = facts.packages.cuda_builds.known().into_iter().flatten().filter_map(|build| {
+        let loaded = build.library_kinds.iter().any(mapped);
+        let runtime = if build.distribution.starts_with("onnxruntime") { "onnxruntime" } else { &build.distribution };
+        let told_by = build.distribution.clone();
+        (loaded || !server_read).then(|| (runtime.to_owned(), build.cuda_version.clone(), told_by, loaded))
+    });
+    let onnxruntime = facts.packages.onnxruntime_build.known().and_then(|build| {
+        let loaded = mapped(&"onnxruntime".to_owned()) || mapped(&"onnxruntime_python".to_owned());
+        let told_by = format!("{} {}", build.package_name, build.version);
+        let version = build.cuda_version.known()?.clone();
+        (loaded || !server_read).then(|| ("onnxruntime".to_owned(), version, told_by, loaded))
+    });
+    onnxruntime.into_iter().chain(builds).collect()
 }
 
 /// Folders from which one process has libraries of one major version of cuDNN, if there are several. A main library that
@@ -177,7 +191,7 @@ fn compat_misfits(facts: &Facts) -> Result<bool, Unknown> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{CudaDriverLibrary, GpuRuntime, Why};
+    use crate::snapshot::{CudaBuild, CudaDriverLibrary, GpuRuntime, Why};
 
     fn facts() -> Facts {
         Facts::all_unknown(&Unknown::new(Why::NotAsked, "not asked"))
@@ -235,6 +249,35 @@ mod tests {
         facts.linker.runtimes = Fact::Known(Vec::new());
         facts.nvml.cuda_version = Fact::default();
         assert_eq!(too_new_for_driver(&facts), Fact::Known(Vec::new()), "no runtime, no question");
+    }
+
+    #[test]
+    fn a_package_counts_unless_a_server_was_seen_without_it() {
+        let build = |distribution: &str, version: &str, kind: &str| CudaBuild {
+            distribution: distribution.into(),
+            cuda_version: version.into(),
+            library_kinds: vec![kind.into()],
+        };
+        let mut facts = facts();
+        facts.linker.runtimes = Fact::Known(Vec::new());
+        facts.nvml.cuda_version = Fact::Known("12.4".into());
+        facts.packages.cuda_builds =
+            Fact::Known(vec![build("torch", "13.0", "torch_cuda"), build("ctranslate2", "12", "ctranslate2")]);
+        let told = |facts: &Facts| {
+            let told = too_new_for_driver(facts).known().cloned().unwrap();
+            told.into_iter().map(|one| (one.name, one.cuda_version, one.seen_loaded)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&facts), [("torch".into(), "13.0".into(), false)], "no server was named");
+        let maps = |kind: &str| Fact::Known(BTreeMap::from([(kind.to_owned(), "/v/lib.so".to_owned())]));
+        facts.process.gpu_libraries = maps("torch_cuda");
+        assert_eq!(told(&facts), [("torch".into(), "13.0".into(), true)]);
+        facts.process.gpu_libraries = maps("ctranslate2");
+        assert_eq!(told(&facts), [], "it lies beside the server");
+        facts.process.gpu_libraries = maps("torch_cuda");
+        facts.linker.runtimes = Fact::Known(vec![runtime(13)]);
+        assert_eq!(told(&facts), [("torch".into(), "13.0".into(), true)], "told once, with the minor version");
+        facts.linker.runtimes = Fact::Known(vec![runtime(12)]);
+        assert_eq!(told(&facts), [], "what is loaded counts before what is installed");
     }
 
     fn compat(version: &str, module: &str, code: Option<i64>) -> Fact<bool> {

@@ -3,7 +3,7 @@
 use super::control_group::{ControlGroups, CpuLimit, MemoryLimit};
 use super::mounts;
 use super::subject::Subject;
-use crate::probe::tree::Tree;
+use crate::probe::process::threads;
 use crate::snapshot::{ContainerFacts, Fact, Facts, Unknown, Why};
 
 /// How often a process met its CPU limit, since its control group was made.
@@ -42,23 +42,8 @@ pub fn fill(subject: &Subject, room: &mut ContainerFacts) {
 
 /// Threads of all the server's processes.
 pub fn threads(facts: &Facts) -> Result<u64, Unknown> {
-    let whole = Tree::new("/");
-    let mut threads = 0_u64;
-    let mut last = Unknown::new(Why::Absent, "the server has no process");
-    for process in facts.process.processes.read()? {
-        let place = format!("/proc/{}/status", process.pid);
-        let own = whole.read(&place, 64 * 1024).and_then(|text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse::<u64>().ok());
-            line.ok_or_else(|| Unknown::new(Why::Malformed, format!("{place}: no number of threads")))
-        });
-        match own {
-            Ok(own) => threads = threads.saturating_add(own),
-            // It may have ended since.
-            Err(unknown) if unknown.why == Why::Absent => last = unknown,
-            Err(unknown) => return Err(unknown),
-        }
-    }
-    if threads > 0 { Ok(threads) } else { Err(last) }
+    let pids: Vec<u64> = facts.process.processes.read()?.iter().map(|process| process.pid).collect();
+    threads::number(&pids)
 }
 
 fn no_cpu_limit() -> Unknown {

@@ -1,12 +1,10 @@
 //! Which onnxruntime library is the deployment's.
 
 use crate::probe::Context;
+use crate::probe::tree::Tree;
 use crate::snapshot::{Facts, Unknown, Why};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-/// Most entries of a folder that are looked at.
-const ENTRY_LIMIT: usize = 10_000;
 
 /// The library and how it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +73,9 @@ fn mapped(facts: &Facts, version: Option<&str>) -> Option<Result<Found, Unknown>
         // Python maps its extension module, which cannot be loaded elsewhere; the library lies beside it.
         _ => Path::new(mapped).parent().unwrap_or(Path::new("/")).to_path_buf(),
     };
-    let found = at(&place, version).map_err(|unknown| {
+    let process = facts.process.processes.known().and_then(|processes| processes.first());
+    let tree = process.map_or_else(|| Tree::new("/"), |process| Tree::of_process(process.pid));
+    let found = below(&tree, &place, version).map_err(|unknown| {
         let detail = format!("the server's process has {mapped} mapped, but here: {}", unknown.detail);
         Unknown::new(unknown.why, detail)
     });
@@ -93,73 +93,77 @@ fn python_folders(context: &Context, facts: &Facts) -> Vec<(PathBuf, String)> {
     let Some(prefix) = context.ask.python.as_deref().and_then(Path::parent).and_then(Path::parent) else {
         return Vec::new();
     };
-    entries(&prefix.join("lib"))
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("python3"))
-        .map(|(_, path)| (path.join("site-packages"), "--python".to_string()))
-        .collect()
+    let Ok(prefix) = std::path::absolute(prefix) else { return Vec::new() };
+    let (tree, prefix) = Tree::holding(&prefix);
+    let names =
+        tree.list(prefix.join("lib")).unwrap_or_default().into_iter().filter(|name| name.starts_with("python3"));
+    let folder = |name: String| tree.outside(&prefix.join("lib").join(name).join("site-packages"));
+    names.map(|name| (folder(name), "--python".to_string())).collect()
 }
 
-/// The library at `place`: the file itself, or the one in a folder such as site-packages, `onnxruntime` or `capi`.
+/// The library at `place`, a path of the doctor's own; in `/proc/PID/root` links are followed as that process has them.
 fn at(place: &Path, version: Option<&str>) -> Result<PathBuf, Unknown> {
     // The dynamic linker would look a bare name up elsewhere.
-    let place = &std::path::absolute(place).map_err(|error| Unknown::from_io(&error, place.display()))?;
-    let metadata = std::fs::metadata(place).map_err(|error| Unknown::from_io(&error, place.display()))?;
+    let place = std::path::absolute(place).map_err(|error| Unknown::from_io(&error, place.display()))?;
+    let (tree, place) = Tree::holding(&place);
+    below(&tree, &place, version)
+}
+
+/// The library at `place` of a tree: the file itself, or the one in a folder such as site-packages, `onnxruntime` or
+/// `capi`. It is told as the doctor finds it.
+fn below(tree: &Tree, place: &Path, version: Option<&str>) -> Result<PathBuf, Unknown> {
+    let metadata = tree.stat(place)?;
     if metadata.is_file() {
         // Python's extension module cannot be loaded elsewhere; the library lies beside it.
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         if let (true, Some(folder)) = (name.starts_with("onnxruntime_pybind11_state"), place.parent()) {
-            return at(folder, version);
+            return below(tree, folder, version);
         }
-        return Ok(place.clone());
+        return told(tree, place);
     }
     if !metadata.is_dir() {
-        let detail = format!("{} is neither a library nor a folder", place.display());
+        let detail = format!("{} is neither a library nor a folder", tree.outside(place).display());
         return Err(Unknown::new(Why::Malformed, detail));
     }
     for folder in ["", "onnxruntime/capi", "capi", "lib"] {
-        let entries = entries(&place.join(folder));
-        if let Some(library) = newest(&entries, version) {
-            return Ok(library);
+        let folder = place.join(folder);
+        let names = tree.list(&folder).unwrap_or_default();
+        if let Some(library) = newest(tree, &folder, &names, version) {
+            return told(tree, &library);
         }
-        if let Some((_, module)) = entries.iter().find(|(name, _)| name.starts_with("onnxruntime_pybind11_state")) {
+        if let Some(module) = names.iter().find(|name| name.starts_with("onnxruntime_pybind11_state")) {
             let detail = format!(
                 "{} has no libonnxruntime.so beside it: Python packages before 1.19 carry only this extension module, \
                  which no other program can load; name a libonnxruntime.so with --onnxruntime",
-                module.display()
+                tree.outside(&folder.join(module)).display()
             );
             return Err(Unknown::new(Why::Unsupported, detail));
         }
     }
-    let detail = format!("{} holds no libonnxruntime.so, nor does onnxruntime/capi in it", place.display());
+    let outside = tree.outside(place);
+    let detail = format!("{} holds no libonnxruntime.so, nor does onnxruntime/capi in it", outside.display());
     Err(Unknown::new(Why::Absent, detail))
+}
+
+/// Where the doctor finds a file of the tree. In another tree than its own no link is left in the path, since the dynamic
+/// linker would follow it into the doctor's.
+fn told(tree: &Tree, place: &Path) -> Result<PathBuf, Unknown> {
+    if tree.is_whole() { Ok(place.to_owned()) } else { Ok(tree.outside(&tree.resolve(place)?)) }
 }
 
 /// Among several libraries the one of the package's own version, else the one that was written last: an installation
 /// over another leaves both.
-fn newest(entries: &[(String, PathBuf)], version: Option<&str>) -> Option<PathBuf> {
+fn newest(tree: &Tree, folder: &Path, names: &[String], version: Option<&str>) -> Option<PathBuf> {
+    let stat = |name: &String| tree.stat(folder.join(name)).ok();
     let libraries = || {
-        entries.iter().filter(|(name, path)| {
+        names.iter().filter(|name| {
             name.strip_prefix("libonnxruntime.so").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                && path.is_file()
+                && stat(name).is_some_and(|metadata| metadata.is_file())
         })
     };
-    let of_version =
-        libraries().find(|(name, _)| version.is_some_and(|version| name.ends_with(&format!("so.{version}"))));
-    let written = |path: &Path| path.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    of_version.or_else(|| libraries().max_by_key(|(_, path)| written(path))).map(|(_, path)| path.clone())
-}
-
-/// Names and paths in a folder, in order; none if it cannot be read.
-fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(listing) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut entries: Vec<(String, PathBuf)> = listing
-        .take(ENTRY_LIMIT)
-        .flatten()
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
-        .collect();
-    entries.sort();
-    entries
+    let of_version = libraries().find(|name| version.is_some_and(|version| name.ends_with(&format!("so.{version}"))));
+    let written = |name: &String| stat(name).and_then(|data| data.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
+    of_version.or_else(|| libraries().max_by_key(|name| written(name))).map(|name| folder.join(name))
 }
 
 #[cfg(test)]
@@ -251,6 +255,25 @@ mod tests {
         let gone = BTreeMap::from([("onnxruntime".to_string(), "/nowhere/libonnxruntime.so.1".to_string())]);
         let unknown = ask(Ask::default(), |facts| facts.process.gpu_libraries = Fact::Known(gone)).unwrap_err();
         assert!(unknown.why == Why::Absent && unknown.detail.contains("server's process has /nowhere"), "{unknown}");
+    }
+
+    #[test]
+    fn links_of_a_container_are_followed_in_it() {
+        use std::os::unix::fs::symlink;
+        let outer = tempfile::tempdir().unwrap();
+        let capi = outer.path().join("root/venv/lib/python3.11/site-packages/onnxruntime/capi");
+        std::fs::create_dir_all(&capi).unwrap();
+        std::fs::create_dir(outer.path().join("root/srv")).unwrap();
+        std::fs::write(capi.join("libonnxruntime.so.1.23.2"), "").unwrap();
+        symlink("/venv/lib/python3.11/site-packages", outer.path().join("root/srv/packages")).unwrap();
+        // What lies at that place of the doctor's own file system is another one.
+        symlink(outer.path(), outer.path().join("root/srv/out")).unwrap();
+        let tree = Tree::new(outer.path().join("root"));
+        let found = below(&tree, Path::new("/srv/packages"), None).unwrap();
+        assert_eq!(found, capi.join("libonnxruntime.so.1.23.2"), "no link is left for the dynamic linker to follow");
+        let named = below(&tree, Path::new("/srv/packages/onnxruntime/capi/libonnxruntime.so.1.23.2"), None).unwrap();
+        assert_eq!(named, found);
+        assert_eq!(below(&tree, Path::new("/srv/out"), None).unwrap_err().why, Why::Absent);
     }
 
     #[test]

@@ -105,22 +105,6 @@ fn read(site: &Site, deadline: Instant) -> PackagesFacts {
     }
 }
 
-/// The onnxruntime library inside a site-packages folder: `onnxruntime/capi/libonnxruntime.so.*`, highest version.
-///
-/// The folder is one of `packages.site_packages`. Wheels before 1.17 or so have none: there the library is a part of
-/// `onnxruntime_pybind11_state*.so`.
-pub fn onnxruntime_library(site_packages: &Path) -> Option<PathBuf> {
-    let folder = site_packages.join("onnxruntime/capi");
-    let names = Tree::new("/").list(std::path::absolute(&folder).ok()?).ok()?;
-    let version = |name: &String| -> Option<Vec<u64>> {
-        let rest = name.strip_prefix("libonnxruntime.so")?;
-        let numbers = rest.split('.').skip(1).map(|part| part.parse().ok()).collect::<Option<Vec<_>>>()?;
-        (rest.is_empty() || rest.starts_with('.')).then_some(numbers)
-    };
-    let newest = names.iter().filter_map(|name| version(name).map(|version| (version, name))).max()?;
-    Some(folder.join(newest.1))
-}
-
 /// An unknown for a place where packages were looked for and not found.
 fn absent(detail: impl Into<String>) -> Unknown {
     Unknown::new(Why::Absent, detail)

@@ -12,7 +12,7 @@ pub fn site(facts: &Facts) -> Result<Site, Unknown> {
         Unknown::new(unknown.why, detail)
     })?;
     let Some(process) = processes.first() else { return Err(absent("the server has no process")) };
-    let tree = view(process.pid);
+    let tree = Tree::of_process(process.pid);
     let site = |folders, found_by: String| Ok(Site { tree: tree.clone(), folders, found_by });
     let mapped = mapped(&tree, facts);
     if !mapped.is_empty() {
@@ -33,15 +33,6 @@ pub fn site(facts: &Facts) -> Result<Site, Unknown> {
         }
     }
     Err(last)
-}
-
-/// The file system as the process sees it; the doctor's own if it is the same.
-fn view(pid: u64) -> Tree {
-    let link = |path: String| std::fs::read_link(path).ok();
-    let same_mounts =
-        link(format!("/proc/{pid}/ns/mnt")).is_some_and(|of| link("/proc/self/ns/mnt".into()) == Some(of));
-    let same_root = link(format!("/proc/{pid}/root")).is_some_and(|root| root == Path::new("/"));
-    if same_mounts && same_root { Tree::new("/") } else { Tree::new(format!("/proc/{pid}/root")) }
 }
 
 /// The folders from which GPU libraries are mapped.

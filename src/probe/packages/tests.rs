@@ -150,16 +150,3 @@ fn without_python_and_process_nothing_is_claimed() {
     assert_eq!(found.distributions.reason().unwrap().why, Why::NotAsked);
     assert_eq!(ran.outcome, crate::snapshot::Outcome::Skipped);
 }
-
-#[test]
-fn the_newest_library_is_chosen_by_number() {
-    let dir = tempfile::tempdir().unwrap();
-    assert_eq!(onnxruntime_library(dir.path()), None);
-    for name in
-        ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.23.2", "libonnxruntime.so.old", "libonnxruntime_x.so.9"]
-    {
-        write(&dir.path().join("onnxruntime/capi").join(name), "");
-    }
-    let expected = dir.path().join("onnxruntime/capi/libonnxruntime.so.1.23.2");
-    assert_eq!(onnxruntime_library(dir.path()), Some(expected));
-}

@@ -14,6 +14,7 @@ mod proxy;
 mod sources;
 #[cfg(test)]
 mod tests;
+pub mod threads;
 
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, ProcessFacts, Room, Stage, Unknown, Why};

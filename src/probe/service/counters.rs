@@ -1,20 +1,14 @@
 //! What the server's processes used in the window: CPU time by thread, and bytes read.
 
+use crate::probe::process::threads::{Threads, process, refusal};
 use crate::snapshot::{BusyThread, Unknown, Why};
-use procfs::ProcError;
-use procfs::process::Process;
-use std::collections::BTreeMap;
 
 /// A window shorter than this is not judged by thread, milliseconds: CPU time is counted in ticks of 10 ms.
 const SHORTEST_MS: f64 = 500.0;
 /// Threads told.
 const TOLD: usize = 5;
-/// Threads looked at, and processes whose reading is counted, at most.
-const THREADS_MAX: usize = 4096;
+/// Processes whose reading is counted, at most.
 const READERS_MAX: usize = 64;
-
-/// CPU time so far of every thread, clock ticks, by process and thread id, with its name.
-pub type Threads = BTreeMap<(u64, u64), (u64, String)>;
 
 /// CPU time of the processes so far, milliseconds (utime + stime, proc_pid_stat(5)); those of threads that have ended
 /// are in it.
@@ -28,22 +22,6 @@ pub fn cpu_ms(pids: &[u64]) -> Result<f64, Unknown> {
         ticks += stat.utime + stat.stime;
     }
     Ok(ticks as f64 * 1e3 / procfs::ticks_per_second() as f64)
-}
-
-/// CPU time so far of every thread of the processes.
-pub fn threads(pids: &[u64]) -> Result<Threads, Unknown> {
-    let mut threads = Threads::new();
-    for pid in pids {
-        let tasks = process(*pid)?.tasks().map_err(|error| refusal(&error, *pid, "task"))?;
-        // A thread may end while it is read.
-        for stat in tasks.flatten().filter_map(|task| task.stat().ok()) {
-            if threads.len() < THREADS_MAX {
-                let ticks = stat.utime.saturating_add(stat.stime);
-                threads.insert((*pid, stat.pid.unsigned_abs().into()), (ticks, stat.comm));
-            }
-        }
-    }
-    Ok(threads)
 }
 
 /// The threads that used most CPU time between two readings.
@@ -82,24 +60,10 @@ pub fn read_bytes(pids: &[u64]) -> Result<u64, Unknown> {
     Ok(bytes)
 }
 
-fn process(pid: u64) -> Result<Process, Unknown> {
-    let id = i32::try_from(pid).map_err(|_| Unknown::new(Why::Malformed, format!("{pid}: no such process id")))?;
-    Process::new(id).map_err(|error| refusal(&error, pid, ""))
-}
-
-fn refusal(error: &ProcError, pid: u64, what: &str) -> Unknown {
-    let place = format!("/proc/{pid}/{what}");
-    match error {
-        ProcError::PermissionDenied(_) => {
-            Unknown::new(Why::Denied, format!("{place}: permission denied; run as the server's user or root"))
-        }
-        error => Unknown::new(Why::Absent, format!("{place}: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::process::threads::cpu_time;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -113,11 +77,11 @@ mod tests {
         };
         let worker = std::thread::Builder::new().name("spinner".into()).spawn(spin).unwrap();
         is_ready.recv().unwrap();
-        let before = threads(&own).unwrap();
+        let before = cpu_time(&own).unwrap();
         let begun = Instant::now();
         std::thread::sleep(Duration::from_millis(600));
         let window_ms = begun.elapsed().as_secs_f64() * 1e3;
-        let after = threads(&own).unwrap();
+        let after = cpu_time(&own).unwrap();
         drop(started);
         worker.join().unwrap();
         let busiest = busiest(&before, &after, window_ms).unwrap();

@@ -3,7 +3,7 @@
 use super::counters;
 use super::window::{none_sent, round};
 use crate::probe::container::{self, Throttling};
-use crate::probe::process::later;
+use crate::probe::process::{later, threads};
 use crate::snapshot::{ExecutionFacts, Room, Unknown, Why};
 
 /// The counters as they stood before the first request, and what single requests read.
@@ -11,7 +11,7 @@ pub struct Usage<'a> {
     pids: Result<&'a [u64], Unknown>,
     throttling: Result<Throttling, Unknown>,
     cpu_ms: Result<f64, Unknown>,
-    threads: Result<counters::Threads, Unknown>,
+    threads: Result<threads::Threads, Unknown>,
     /// Bytes read up to the last request.
     read_bytes: Result<u64, Unknown>,
     /// The least that one request read.
@@ -24,7 +24,7 @@ impl<'a> Usage<'a> {
         Self {
             throttling: pids.clone().and_then(throttling),
             cpu_ms: pids.clone().and_then(counters::cpu_ms),
-            threads: pids.clone().and_then(counters::threads),
+            threads: pids.clone().and_then(threads::cpu_time),
             read_bytes: pids.clone().and_then(counters::read_bytes),
             read_least: None,
             pids,
@@ -48,10 +48,10 @@ impl<'a> Usage<'a> {
             throttled.as_ref().map(|(before, after)| count(after).saturating_sub(count(before))).map_err(Unknown::clone)
         };
         let cpu_after = self.pids.clone().and_then(counters::cpu_ms);
-        let threads_after = self.pids.clone().and_then(counters::threads);
+        let threads_after = self.pids.clone().and_then(threads::cpu_time);
         let server_cpu_ms = self.cpu_ms.and_then(|before| Ok(round((cpu_after? - before).max(0.0))));
         let cores_busy = |cpu: f64| if any_sent { Ok(round(cpu / window_ms.max(1.0))) } else { Err(none_sent()) };
-        let busiest = |before: counters::Threads| counters::busiest(&before, &threads_after?, window_ms);
+        let busiest = |before: threads::Threads| counters::busiest(&before, &threads_after?, window_ms);
         ExecutionFacts {
             cpu_periods: risen(&|throttling| throttling.periods).into(),
             cpu_throttled_periods: risen(&|throttling| throttling.throttled_periods).into(),

@@ -1,0 +1,202 @@
+//! Situations in which several checks hold at once: which causes a user sees, in which order, and the headline.
+
+mod setup;
+
+use gpu_doctor::check::{Checks, Severity};
+use gpu_doctor::diagnosis::{Diagnosed, diagnose};
+use gpu_doctor::snapshot::Snapshot;
+use serde::Deserialize;
+use serde_json::Value;
+use setup::cases::{Case, cases, fixtures, snapshot, yaml};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Situation {
+    base: String,
+    #[serde(default)]
+    like: Vec<String>,
+    #[serde(default)]
+    facts: BTreeMap<String, Value>,
+    #[serde(default)]
+    target: BTreeMap<String, Value>,
+    /// A recorded snapshot whose requests take the place of the base's.
+    request_of: Option<String>,
+    causes: Vec<String>,
+    explains: BTreeSet<String>,
+    headline: String,
+}
+
+impl Situation {
+    fn snapshot(&self) -> Snapshot {
+        let mut case = Case { base: self.base.clone(), ..Case::default() };
+        for like in self.like.iter().map(|like| like_case(like)) {
+            case.facts.extend(like.facts);
+            case.target.extend(like.target);
+        }
+        case.facts.extend(self.facts.clone());
+        case.target.extend(self.target.clone());
+        let mut made = snapshot(&case);
+        if let Some(other) = &self.request_of {
+            made.facts.request = snapshot(&Case { base: other.clone(), ..Case::default() }).facts.request;
+        }
+        made
+    }
+}
+
+/// The case called `id`, the one that holds, or `id / its name`.
+fn like_case(name: &str) -> Case {
+    let (id, label) = name.split_once(" / ").unwrap_or((name, ""));
+    let mut cases = cases(&fixtures().join("checks").join(format!("{id}.yaml")));
+    match label {
+        "" => cases.holds,
+        label => cases.more.remove(label).unwrap_or_else(|| panic!("{id} has no case \"{label}\"")),
+    }
+}
+
+fn situations() -> BTreeMap<String, Situation> {
+    yaml(&fixtures().join("causes.yaml"))
+}
+
+fn causes(diagnosed: &Diagnosed) -> Vec<String> {
+    let told = |severity| if severity == Severity::Warn { "warn " } else { "" };
+    diagnosed.diagnoses.iter().map(|one| format!("{}{}", told(one.severity), one.cause)).collect()
+}
+
+#[test]
+fn each_situation_has_its_causes_in_order_and_its_headline() {
+    let checks = Checks::load(None).unwrap();
+    let mut faults = Vec::new();
+    for (name, situation) in situations() {
+        let diagnosed = diagnose(&checks, &situation.snapshot()).unwrap();
+        let explains: BTreeSet<String> =
+            diagnosed.diagnoses.first().into_iter().flat_map(|first| first.explains.clone()).collect();
+        if causes(&diagnosed) != situation.causes {
+            faults.push(format!("{name}: causes {:?}", causes(&diagnosed)));
+        }
+        if explains != situation.explains {
+            faults.push(format!("{name}: explains {explains:?}"));
+        }
+        if diagnosed.headline != situation.headline.trim() {
+            faults.push(format!("{name}: headline {}", diagnosed.headline));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What is explained is still among the findings, and no failure is left without a failure that tells of it.
+#[test]
+fn every_failure_is_a_cause_or_explained_by_one_that_fails() {
+    let checks = Checks::load(None).unwrap();
+    for (name, situation) in situations() {
+        let diagnosed = diagnose(&checks, &situation.snapshot()).unwrap();
+        let failures = diagnosed.diagnoses.iter().filter(|one| one.severity == Severity::Fail);
+        let by_failures: BTreeSet<&str> =
+            failures.flat_map(|one| one.explains.iter().chain([&one.cause])).map(String::as_str).collect();
+        let by_any: BTreeSet<&str> = diagnosed
+            .diagnoses
+            .iter()
+            .flat_map(|one| one.explains.iter().chain([&one.cause]))
+            .map(String::as_str)
+            .collect();
+        for finding in diagnosed.findings.iter().filter(|finding| finding.verdict == "holds") {
+            assert!(by_any.contains(finding.check.as_str()), "{name}: {} is told by nothing", finding.check);
+            let spec = &checks.get(&finding.check).unwrap().spec;
+            if spec.severity == Severity::Fail && spec.warn_if.is_none() {
+                assert!(by_failures.contains(finding.check.as_str()), "{name}: a warning swallows {}", finding.check);
+            }
+        }
+    }
+}
+
+/// Each effect that can be seen anywhere is explained by what the authors of the checks know to cause it.
+#[test]
+fn effects_have_their_causes() {
+    let checks = Checks::load(None).unwrap();
+    let reached = |from: &str| {
+        let (mut reached, mut open) = (BTreeSet::new(), vec![from.to_owned()]);
+        while let Some(id) = open.pop() {
+            let next = checks.get(&id).unwrap_or_else(|| panic!("no check {id}")).spec.explains.iter().cloned();
+            open.extend(next.filter(|id| reached.insert(id.clone())));
+        }
+        reached
+    };
+    for (effect, by) in EFFECTS {
+        for cause in *by {
+            assert!(reached(cause).contains(*effect), "{cause} does not explain {effect}");
+            assert!(!reached(effect).contains(*cause), "{effect} explains its cause {cause}");
+        }
+    }
+    for check in checks.iter() {
+        assert!(!reached(&check.spec.id).contains(&check.spec.id), "{} explains itself", check.spec.id);
+    }
+}
+
+const DRIVER_ABSENT: &[&str] =
+    &["driver-not-loaded", "driver-module-missing-for-running-kernel", "secure-boot-blocks-module", "nouveau-bound"];
+const NOT_GIVEN: &[&str] = &[
+    "docker-no-gpu-flag",
+    "compose-gpu-stanza-missing",
+    "wrong-docker-daemon",
+    "container-toolkit-missing",
+    "docker-runtime-not-registered",
+    "k8s-gpu-limit-missing",
+    "k8s-runtimeclass-missing",
+    "nvidia-visible-devices-void",
+    "driver-capabilities-lack-compute",
+    "container-lost-gpu-after-daemon-reload",
+];
+const HARDWARE: &[&str] = &["xid79-off-bus", "gsp-timeout-xid119", "gpu-reset-required", "ecc-or-row-remap"];
+const BUILT_FOR_CPU: &[&str] = &[
+    "cpu-only-image-tag",
+    "torch-cpu-wheel",
+    "ct2-built-without-cuda",
+    "llama-cpp-built-without-cuda",
+    "jax-cpu-jaxlib",
+    "sherpa-onnx-built-without-gpu",
+    "ort-cpu-package-only",
+    "ort-both-packages-clobbered",
+];
+const CUDA_REFUSED: &[&str] = &[
+    "mig-enabled-no-instance",
+    "compute-mode-exclusive",
+    "cuda-compat-803",
+    "libcuda-stub-loaded",
+    "image-ships-driver-userland",
+    "uvm-module-missing",
+    "device-node-permission",
+    "driver-library-version-mismatch",
+    "fabric-manager-not-running",
+    "cuda-visible-devices-hides-gpu",
+];
+
+/// An effect and its causes.
+const EFFECTS: &[(&str, &[&str])] = &[
+    ("cuda-init-failed", DRIVER_ABSENT),
+    ("cuda-init-failed", NOT_GIVEN),
+    ("cuda-init-failed", HARDWARE),
+    ("cuda-init-failed", CUDA_REFUSED),
+    ("server-says-cpu", DRIVER_ABSENT),
+    ("server-says-cpu", NOT_GIVEN),
+    ("server-says-cpu", HARDWARE),
+    ("server-says-cpu", CUDA_REFUSED),
+    ("server-says-cpu", BUILT_FOR_CPU),
+    ("server-says-cpu", &["driver-too-old-for-runtime", "ort-cudnn-missing", "ort-cuda-libs-missing-or-wrong-major"]),
+    ("gpu-idle-while-serving", DRIVER_ABSENT),
+    ("gpu-idle-while-serving", NOT_GIVEN),
+    ("gpu-idle-while-serving", HARDWARE),
+    ("gpu-idle-while-serving", CUDA_REFUSED),
+    ("gpu-idle-while-serving", BUILT_FOR_CPU),
+    ("smoke-kernel-fails", HARDWARE),
+    ("smoke-kernel-fails", CUDA_REFUSED),
+    ("vllm-no-platform", DRIVER_ABSENT),
+    ("vllm-no-platform", NOT_GIVEN),
+    ("gpu-xid-errors", HARDWARE),
+    ("python-import-fails", &["ct2-libcublas-missing", "ort-namespace-package-after-uninstall"]),
+    ("python-import-fails", &["ort-cuda-libs-missing-or-wrong-major"]),
+    ("model-not-loaded", &["cuda-oom", "shm-too-small", "external-data-missing"]),
+    ("cuda-oom", &["vram-held-by-other-process", "vram-leak"]),
+    ("container-toolkit-missing", DRIVER_ABSENT),
+    ("expectation-not-met", &["no-nvidia-device", "xid79-off-bus"]),
+    ("single-thread-cpu-ceiling", &["cpu-quota-throttling"]),
+];
