@@ -172,7 +172,10 @@ fn a_thread_that_computes_all_the_time_is_named() {
     // Where other tests use the cores too, the thread does not get one for itself.
     let hot = threads[0]["cpu_percent"].as_f64().unwrap() >= 90.0;
     assert_eq!(verdict(&report, "single-thread-cpu-ceiling"), if hot { "holds" } else { "clear" }, "{threads}");
-    assert!(threads[0]["cpu_percent"].as_f64().unwrap() > 30.0, "{threads}");
+    // However much of a core it got, it did most of what the server did.
+    let server_percent = 100.0 * known(folder.path(), "execution", "cores_busy").as_f64().unwrap();
+    let percent = threads[0]["cpu_percent"].as_f64().unwrap();
+    assert!(percent > 0.0 && percent > 0.7 * server_percent, "{threads}, the server {server_percent} %");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::derive::Derived;
 use crate::snapshot::{Facts, Snapshot, Target, Unknown, Why};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Everything that a path in a check may name.
 #[derive(Serialize, JsonSchema)]
@@ -31,9 +31,11 @@ impl View {
     pub fn of(snapshot: &Snapshot) -> View {
         let derived = Derived::of(&snapshot.facts, &snapshot.target.expect);
         let names = Names { target: snapshot.target.clone(), derived, facts: snapshot.facts.clone() };
-        let raw = serde_json::to_value(names).expect("facts are plain JSON");
+        let mut values = serde_json::to_value(names).expect("facts are plain JSON");
         let mut unknown = Vec::new();
-        let values = known_part(raw, &mut String::new(), &mut unknown).unwrap_or(Value::Null);
+        if !keep_known(&mut values, &mut String::new(), &mut unknown) {
+            values = Value::Null;
+        }
         View { values, unknown }
     }
 
@@ -71,43 +73,43 @@ fn reaches(start: &str, path: &str) -> bool {
     path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with("[]"))
 }
 
-/// Unwraps `{"known": v}` to `v`, drops `{"unknown": r}` and remembers it.
-fn known_part(raw: Value, path: &mut String, unknown: &mut Vec<(String, Unknown)>) -> Option<Value> {
+/// Unwraps `{"known": v}` to `v`, takes `{"unknown": r}` out and remembers it. In place, since most of it stays. False if
+/// the value itself is unknown.
+fn keep_known(value: &mut Value, path: &mut String, unknown: &mut Vec<(String, Unknown)>) -> bool {
     let length = path.len();
-    match raw {
-        Value::Object(mut object) => {
+    match value {
+        Value::Object(object) => {
             if object.len() == 1 {
-                if let Some(value) = object.remove("known") {
-                    return known_part(value, path, unknown);
+                if let Some(mut known) = object.remove("known") {
+                    let kept = keep_known(&mut known, path, unknown);
+                    *value = known;
+                    return kept;
                 }
                 if let Some(reason) = object.remove("unknown") {
                     let reason = serde_json::from_value(reason)
                         .unwrap_or_else(|error| Unknown::new(Why::Malformed, error.to_string()));
                     unknown.push((path.clone(), reason));
-                    return None;
+                    return false;
                 }
             }
-            let mut kept = Map::new();
-            for (name, value) in object {
+            object.retain(|name, value| {
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.push_str(&name);
-                if let Some(value) = known_part(value, path, unknown) {
-                    kept.insert(name, value);
-                }
+                path.push_str(name);
+                let kept = keep_known(value, path, unknown);
                 path.truncate(length);
-            }
-            Some(Value::Object(kept))
+                kept
+            });
         }
         Value::Array(items) => {
             path.push_str("[]");
-            let kept = items.into_iter().filter_map(|item| known_part(item, path, unknown)).collect();
+            items.retain_mut(|item| keep_known(item, path, unknown));
             path.truncate(length);
-            Some(Value::Array(kept))
         }
-        plain => Some(plain),
+        _ => {}
     }
+    true
 }
 
 #[cfg(test)]
@@ -117,13 +119,13 @@ mod tests {
 
     #[test]
     fn known_values_keep_their_path_and_unknown_ones_keep_their_reason() {
-        let raw = json!({"nvml": {
+        let mut values = json!({"nvml": {
             "status": {"known": "ok"},
             "gpus": {"known": [{"index": 0, "name": {"unknown": {"why": "denied", "detail": "x"}}}]},
             "init_code": {"unknown": {"why": "timed_out", "detail": "y"}},
         }});
         let mut unknown = Vec::new();
-        let values = known_part(raw, &mut String::new(), &mut unknown).unwrap();
+        assert!(keep_known(&mut values, &mut String::new(), &mut unknown));
         assert_eq!(values, json!({"nvml": {"status": "ok", "gpus": [{"index": 0}]}}));
         let view = View { values, unknown };
         let paths: Vec<&str> = view.unknown().iter().map(|(path, _)| path.as_str()).collect();
