@@ -10,7 +10,6 @@ use gpu_doctor::diagnosis::{self, diagnose};
 use gpu_doctor::snapshot::Snapshot;
 use serde_json::{Value, json};
 use setup::cases::{Case, cases, fixtures, snapshot};
-use std::path::{Path, PathBuf};
 
 fn name(verdict: &Verdict) -> &'static str {
     match verdict {

@@ -190,7 +190,7 @@ mod tests {
         };
         // A program that has just been started has neither its name nor its arguments at once.
         let mut found = find();
-        while !found.as_ref().is_some_and(|one| !one.command.is_empty()) && Instant::now() < deadline {
+        while found.as_ref().is_none_or(|one| one.command.is_empty()) && Instant::now() < deadline {
             found = find();
         }
         child.kill().unwrap();
