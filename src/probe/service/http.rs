@@ -395,6 +395,8 @@ mod tests {
                     line.clear();
                 }
                 stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+                // Closed only when the answer has long been read.
+                std::thread::sleep(Duration::from_millis(30));
             }
         };
         (url, std::thread::spawn(serve))
@@ -410,7 +412,7 @@ mod tests {
             let reply = http.send(&outgoing, Duration::from_secs(10));
             assert_eq!(reply.map(|reply| reply.status).map_err(|failure| failure.text), Ok(200), "request {turn}");
             // The server's goodbye arrives while nothing runs here.
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(150));
         }
         server.join().unwrap();
     }
