@@ -124,6 +124,10 @@ fn server_holds_gpu_context(facts: &Facts) -> bool {
     let (Some(gpus), Some(processes)) = (facts.nvml.gpus.known(), facts.process.processes.known()) else {
         return false;
     };
+    // NVML tells the host's process ids, which mean other processes in a namespace of its own.
+    if facts.nvml.host_pid_namespace.known() == Some(&false) {
+        return false;
+    }
     let listed = gpus.iter().filter_map(|gpu| gpu.processes.known()).flatten();
     listed.into_iter().any(|one| processes.iter().any(|process| process.pid == one.pid))
 }

@@ -94,7 +94,7 @@ impl<'a> Gpus<'a> {
             match look(gpu) {
                 Ok(Some(said)) => troubles.push(GpuTrouble {
                     gpu: gpu.index,
-                    name: gpu.name.known().cloned().unwrap_or_else(|| "a GPU".into()),
+                    name: gpu.name.known().cloned().unwrap_or_else(|| "name unknown".into()),
                     pci_address: gpu.pci_address.known().cloned().unwrap_or_default(),
                     says: said.words,
                     severe: said.severe,
