@@ -10,3 +10,4 @@ mod runs;
 mod samples;
 #[path = "../setup/mod.rs"]
 mod setup;
+mod unkillable;
