@@ -238,7 +238,12 @@ fn a_library_that_was_replaced_under_the_server_is_found() {
         .iter()
         .map(|file| (file["kind"].as_str().unwrap(), file["replaced"].as_bool().unwrap()))
         .collect();
-    assert_eq!(told, BTreeMap::from([("onnxruntime", false), ("model", true)]), "{deleted}");
+    let mut expected = BTreeMap::from([("onnxruntime", false), ("model", true)]);
+    // In a folder for temporary files, programs remove what they have loaded, and nothing is stale by that.
+    if ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/"].iter().any(|start| paths[0].starts_with(start)) {
+        expected.remove("onnxruntime");
+    }
+    assert_eq!(told, expected, "{deleted}");
     assert!(deleted.as_array().unwrap().iter().all(|file| file["pid"] == server.pid()));
 }
 
