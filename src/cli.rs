@@ -126,7 +126,7 @@ pub struct TargetOptions {
     /// The deployment's onnxruntime library (libonnxruntime.so...).
     #[arg(long, value_name = "LIB")]
     pub onnxruntime: Option<PathBuf>,
-    /// The deployment's Python interpreter; its packages are read, it is not run.
+    /// The deployment's Python interpreter; its packages are read, it is not run unless --import asks.
     #[arg(long, value_name = "EXE")]
     pub python: Option<PathBuf>,
     /// The client's own request: a file with its curl command line. It names the server, if --server does not.
