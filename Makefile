@@ -3,13 +3,17 @@
 PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
+NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
 .PHONY: test help lint venvs drivers rig bench
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
+# What it does not allow its user (mounts, control groups) is named too.
 test: venvs drivers rig
-	@rm -f $(LEFT_OUT)
-	GPU_DOCTOR_LEFT_OUT=$(LEFT_OUT) cargo test --workspace
+	@rm -f $(LEFT_OUT) $(NOT_ALLOWED)
+	GPU_DOCTOR_LEFT_OUT=$(LEFT_OUT) GPU_DOCTOR_NOT_ALLOWED=$(NOT_ALLOWED) cargo test --workspace
+	@if [ -s $(NOT_ALLOWED) ]; then \
+		echo "not allowed to this user:"; sort -u $(NOT_ALLOWED) | sed 's/^/  /'; fi
 	@if [ -s $(LEFT_OUT) ]; then \
 		echo "left out on this machine:"; sort -u $(LEFT_OUT) | sed 's/^/  /'; \
 		if [ "$(CI)" = true ]; then exit 1; fi; \

@@ -64,24 +64,7 @@ fn an_async_handler_that_computes_blocks_the_loop_and_a_plain_one_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let port = setup::asr::free_port();
     let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/servers/blocking");
-    let child = std::process::Command::new(venv.join("bin/python"))
-        .args([
-            "-m",
-            "uvicorn",
-            "app:app",
-            "--host",
-            "127.0.0.1",
-            "--log-level",
-            "warning",
-            "--port",
-            &port.to_string(),
-        ])
-        .arg("--app-dir")
-        .arg(app)
-        .current_dir(folder.path())
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .spawn()
-        .unwrap();
+    let child = setup::asr::uvicorn(&venv, port).arg("--app-dir").arg(app).current_dir(folder.path()).spawn().unwrap();
     let server = PlainServer::adopt(child, port);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() && std::time::Instant::now() < end {

@@ -45,6 +45,23 @@ pub struct Finding<'a> {
     pub verify: Vec<String>,
 }
 
+impl<'a> Finding<'a> {
+    /// A finding without any text.
+    pub fn bare(check: &'a Check, verdict: Verdict, severity: Severity) -> Self {
+        Self {
+            check,
+            verdict,
+            severity,
+            brief: String::new(),
+            because: String::new(),
+            subjects: Vec::new(),
+            evidence: Vec::new(),
+            fix: Vec::new(),
+            verify: Vec::new(),
+        }
+    }
+}
+
 /// A fact that a finding rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -75,17 +92,7 @@ fn judge_one<'a, 'v>(
 ) -> Result<Finding<'a>, String> {
     let spec = &check.spec;
     let verdict = verdict(&check.when, spec.stage.is_of_this_machine() && !spec.anywhere, snapshot, view, values);
-    let mut finding = Finding {
-        check,
-        severity: spec.severity,
-        brief: String::new(),
-        because: String::new(),
-        subjects: Vec::new(),
-        evidence: Vec::new(),
-        fix: Vec::new(),
-        verify: Vec::new(),
-        verdict,
-    };
+    let mut finding = Finding::bare(check, verdict, spec.severity);
     // Also where it is unknown: what could be a warning at most must not keep a working deployment undecided.
     if check.warn_if.as_ref().is_some_and(|condition| condition.evaluate(values) == Truth::True) {
         finding.severity = Severity::Warn;

@@ -95,17 +95,7 @@ mod tests {
         let loaded = Checks::of_folder(folder.path()).unwrap();
         let findings: Vec<Finding> = checks
             .iter()
-            .map(|(id, severity, _)| Finding {
-                check: loaded.get(id).unwrap(),
-                verdict: Verdict::Holds,
-                severity: *severity,
-                brief: String::new(),
-                because: String::new(),
-                subjects: Vec::new(),
-                evidence: Vec::new(),
-                fix: Vec::new(),
-                verify: Vec::new(),
-            })
+            .map(|(id, severity, _)| Finding::bare(loaded.get(id).unwrap(), Verdict::Holds, *severity))
             .collect();
         causes(&findings).iter().map(|one| format!("{}: {}", one.cause, one.explains.join(" "))).collect()
     }

@@ -1,6 +1,7 @@
 //! Real processes in roots and control groups of their own, looked at from outside.
 
 use crate::setup::doctor::{Said, gpu_doctor, verdict};
+use crate::setup::left_out;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -129,14 +130,9 @@ fn container(root: &Path, options: &[&str]) -> Option<Server> {
     command.env_remove("NVIDIA_VISIBLE_DEVICES");
     let server = Server::start(&mut command);
     if server.is_none() {
-        not_allowed("a container's root: no mount namespace may be made (unshare --mount)");
+        left_out::not_allowed("a container's root: no mount namespace may be made (unshare --mount)");
     }
     server
-}
-
-/// What a test needs and this machine does not allow its user. File trees prove the same there, in the probe's own tests.
-fn not_allowed(what: &str) {
-    eprintln!("not allowed here: {what}");
 }
 
 fn is_root() -> bool {
@@ -288,7 +284,7 @@ impl Group {
             Some(group)
         });
         if made.is_none() {
-            not_allowed("a control group: none with the limit may be made below /sys/fs/cgroup");
+            left_out::not_allowed("a control group: none with the limit may be made below /sys/fs/cgroup");
         }
         made
     }
@@ -319,7 +315,7 @@ fn a_server_that_meets_its_cpu_limit_is_throttled_while_requests_run() {
     ];
     let Some(group) = Group::make(&hierarchies) else { return };
     let Some(server) = Server::start(Command::new("python3").args(["-c", BUSY]).arg(group.members())) else {
-        return not_allowed("a control group: no process may be moved into it");
+        return left_out::not_allowed("a control group: no process may be moved into it");
     };
     let folder = tempfile::tempdir().unwrap();
     let saved = folder.path().join("snapshot.json").display().to_string();

@@ -23,25 +23,9 @@ pub fn start(name: &str, variables: &[(&str, PathBuf)]) -> Option<Asr> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/servers/asr/app.py");
     std::fs::copy(source, code.path().join("app.py")).expect("the server's code is there");
     let port = free_port();
-    let process = Command::new(venv.join("bin/python"))
-        .args([
-            "-m",
-            "uvicorn",
-            "app:app",
-            "--host",
-            "127.0.0.1",
-            "--log-level",
-            "warning",
-            "--port",
-            &port.to_string(),
-        ])
+    let process = uvicorn(&venv, port)
         .current_dir(code.path())
         .envs(variables.iter().map(|(name, value)| (*name, value.as_path())))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::null())
-        // Not the tests' own outputs: where those go to a file, gpu-doctor would read it as the server's log.
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .spawn()
         .expect("python starts");
     let mut server = Asr { process, port, code };
@@ -54,6 +38,20 @@ pub fn start(name: &str, variables: &[(&str, PathBuf)]) -> Option<Asr> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Some(server)
+}
+
+/// uvicorn of that environment, to serve `app:app` on the port.
+pub fn uvicorn(venv: &Path, port: u16) -> Command {
+    let mut command = Command::new(venv.join("bin/python"));
+    command
+        .args(["-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--log-level", "warning", "--port"])
+        .arg(port.to_string())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        // Not the tests' own outputs: where those go to a file, gpu-doctor would read it as the server's log.
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 /// A port that was free a moment ago.

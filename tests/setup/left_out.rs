@@ -13,7 +13,19 @@ pub fn note(what: &str) {
         "left out, though everything is to be tested: {what}"
     );
     eprintln!("left out: {what}");
-    if let Some(file) = std::env::var_os("GPU_DOCTOR_LEFT_OUT") {
+    list("GPU_DOCTOR_LEFT_OUT", what);
+}
+
+/// Notes what a test needs and this machine does not allow its user, in the list that `make test` shows at its end. It is no
+/// failure anywhere: file trees prove the same in the probes' own tests.
+pub fn not_allowed(what: &str) {
+    eprintln!("not allowed here: {what}");
+    list("GPU_DOCTOR_NOT_ALLOWED", what);
+}
+
+/// Adds a line to the file that the variable names.
+fn list(variable: &str, what: &str) {
+    if let Some(file) = std::env::var_os(variable) {
         let line = format!("{what}\n");
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(&file);
         opened
