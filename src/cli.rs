@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Examine this machine and, where named, the server, its model and its onnxruntime; say what is wrong.
     Run(Run),
+    /// Audit a model's file: what is in it, where onnxruntime would run it, where it really does.
+    Model(Model),
     /// Collect the facts only and print them as a snapshot (JSON).
     Collect(Collect),
     /// Judge recorded facts, on any machine.
@@ -46,6 +48,46 @@ pub struct Run {
     /// How to print.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `model`.
+#[derive(Debug, Args)]
+pub struct Model {
+    /// The model's file: ONNX; of safetensors (also a sharded index) and GGUF the tensors.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The deployment's onnxruntime library (libonnxruntime.so...), which then places the model for real.
+    #[arg(long, value_name = "LIB")]
+    pub onnxruntime: Option<PathBuf>,
+    /// The deployment's Python interpreter, whose onnxruntime is used.
+    #[arg(long, value_name = "EXE", conflicts_with = "onnxruntime")]
+    pub python: Option<PathBuf>,
+    /// How the placement is found out.
+    #[command(flatten)]
+    pub placement: PlacementOptions,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// List every node on the CPU, not only the worst groups of them.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Longest time it may take, for instance 60s or 2m.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub timeout: std::time::Duration,
+}
+
+/// How the model's placement is found out.
+#[derive(Debug, Default, Args)]
+pub struct PlacementOptions {
+    /// Predict for this version of onnxruntime, for instance 1.23 [default: the deployment's, else the newest known].
+    #[arg(long, value_name = "VERSION")]
+    pub for_onnxruntime: Option<String>,
+    /// Create a whole session, which copies the parameters to the GPU, instead of stopping once the nodes are placed.
+    #[arg(long)]
+    pub whole_session: bool,
+    /// Run the model once on zeros and tell the time by execution provider; implies --whole-session.
+    #[arg(long)]
+    pub profile: bool,
 }
 
 /// `collect`.

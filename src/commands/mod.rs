@@ -5,6 +5,7 @@ mod collect;
 mod demo;
 mod diagnose;
 mod explain;
+mod model;
 mod output;
 mod progress;
 mod run;
@@ -42,6 +43,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
     }
     match cli.command {
         Command::Run(options) => run::run(options),
+        Command::Model(options) => model::run(options),
         Command::Collect(options) => collect::run(options),
         Command::Diagnose(options) => diagnose::run(options),
         Command::Demo(options) => demo::run(options),

@@ -3,8 +3,8 @@
 use super::Failure;
 use crate::cli::{self, Output, Selection, TargetOptions};
 use crate::config::{Config, ConfigError};
-use crate::probe::Ask;
 use crate::probe::service::client_request_url;
+use crate::probe::{Ask, PlacementAsk};
 use crate::regular_file;
 use anyhow::{Context as _, anyhow};
 use std::path::{Path, PathBuf};
@@ -58,6 +58,7 @@ pub fn resolve(
         nvidia_smi: target.nvidia_smi.or(config.nvidia_smi),
         smoke: target.smoke,
         imports: target.imports,
+        placement: PlacementAsk::default(),
         expect: config.expect,
         operation: config.request.path,
         fields: config.request.fields,

@@ -39,6 +39,8 @@ pub struct Ask {
     pub smoke: bool,
     /// Python modules to import in a child, with `python`.
     pub imports: Vec<String>,
+    /// How the model's placement is to be found out.
+    pub placement: PlacementAsk,
     /// What the user expects of the machine.
     pub expect: Expectations,
     /// Path of the operation to try, when the user named one.
@@ -53,6 +55,19 @@ pub struct Ask {
     pub window: Duration,
     /// Longest time the whole run may take.
     pub timeout: Duration,
+}
+
+/// How the model's placement is to be found out.
+#[derive(Debug, Clone, Default)]
+pub struct PlacementAsk {
+    /// The version of onnxruntime to predict for.
+    pub for_version: Option<String>,
+    /// Create a whole session, parameters on the GPU and all, instead of a dry one.
+    pub whole_session: bool,
+    /// Run the model once and tell the time by execution provider.
+    pub profile: bool,
+    /// List every node, not only those on the CPU.
+    pub every_node: bool,
 }
 
 impl Default for Ask {
@@ -71,6 +86,7 @@ impl Default for Ask {
             nvidia_smi: None,
             smoke: false,
             imports: Vec::new(),
+            placement: PlacementAsk::default(),
             expect: Expectations::default(),
             operation: None,
             fields: BTreeMap::new(),

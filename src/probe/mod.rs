@@ -4,6 +4,8 @@
 
 mod ask;
 mod environment;
+#[cfg_attr(not(test), expect(dead_code))]
+mod islands;
 pub mod isolation;
 mod jobs;
 mod json_record;
@@ -23,12 +25,13 @@ pub mod model;
 pub mod nvml;
 pub mod onnxruntime;
 pub mod packages;
+pub mod prediction;
 pub mod process;
 pub mod server_log;
 pub mod service;
 pub mod smoke;
 
-pub use ask::Ask;
+pub use ask::{Ask, PlacementAsk};
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 
@@ -125,6 +128,7 @@ pub const PROBES: &[&Probe] = &[
     &model::PROBE,
     &onnxruntime::PROVIDERS,
     &onnxruntime::PLACEMENT,
+    &prediction::PROBE,
     &service::PROBE,
     &server_log::PROBE,
 ];

@@ -1,10 +1,12 @@
 //! Floor 3: tells the diagnosis. One document, one file per form of it.
 
+mod audit;
 mod explain;
 mod json;
 mod list;
 mod text;
 
+pub use audit::Audit;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
 

@@ -18,6 +18,7 @@ mod model;
 mod nvml;
 mod ort;
 mod packages;
+mod placement;
 mod process;
 mod request;
 mod server_log;
@@ -41,6 +42,7 @@ pub use model::*;
 pub use nvml::*;
 pub use ort::*;
 pub use packages::*;
+pub use placement::*;
 pub use process::*;
 pub use request::*;
 pub use server_log::*;
@@ -228,6 +230,8 @@ facts! {
     model: ModelFacts,
     /// Where onnxruntime puts the model.
     placement: PlacementFacts,
+    /// Where onnxruntime's CUDA provider would put it.
+    prediction: PredictionFacts,
     /// The conversation with the server.
     request: RequestFacts,
     /// Counters while requests ran.

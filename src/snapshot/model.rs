@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 room! {
-    /// The structure of an ONNX model.
+    /// The structure of a model: all of it for ONNX, tensors and sizes only for safetensors and GGUF.
     pub struct ModelFacts {
         /// The file.
         pub path: String,
         /// Size of the file, without external data, bytes.
         pub file_bytes: u64,
-        /// `onnx`.
+        /// `onnx`, `safetensors` or `gguf`.
         pub format: String,
         /// ONNX IR version.
         pub ir_version: i64,
@@ -20,6 +20,8 @@ room! {
         pub producer: String,
         /// Operator set versions by domain; the default domain is written `ai.onnx`.
         pub opsets: BTreeMap<String, i64>,
+        /// Functions that the model itself defines.
+        pub functions: u64,
         /// Inputs of the graph, without initializers.
         pub inputs: Vec<ModelPort>,
         /// Outputs of the graph.
@@ -65,31 +67,4 @@ pub struct ExternalFile {
     pub sound: bool,
     /// What is wrong with it; empty if sound.
     pub fault: String,
-}
-
-room! {
-    /// Where onnxruntime puts the model's nodes and parameters.
-    pub struct PlacementFacts {
-        /// Execution providers that the session was created with, first choice first.
-        pub session_providers: Vec<String>,
-        /// Where the placement was read: `verbose log`.
-        pub method: String,
-        /// Execution graph nodes, after onnxruntime's optimizations.
-        pub nodes: u64,
-        /// Those nodes by execution provider.
-        pub nodes_by_provider: BTreeMap<String, u64>,
-        /// Copies between host and device that onnxruntime inserted.
-        pub memcpy_nodes: u64,
-        /// Parameter bytes whose every consumer runs on a GPU provider.
-        pub gpu_parameter_bytes: u64,
-        /// Parameter bytes that a node on the CPU reads.
-        pub cpu_parameter_bytes: u64,
-        /// Parameter bytes that could not be followed to an execution graph node (folded or fused away).
-        pub unplaced_parameter_bytes: u64,
-        /// Why nodes went to the CPU, in onnxruntime's words, without repetition.
-        pub cpu_reasons: Vec<String>,
-        /// Time to create the session, milliseconds. Unknown when the session was given up after the placement, before the
-        /// parameters were copied to the GPU.
-        pub session_ms: f64,
-    }
 }

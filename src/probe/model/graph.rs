@@ -34,6 +34,8 @@ pub struct Contents {
     pub producer_version: String,
     /// Operator sets as written.
     pub opsets: BTreeMap<String, i64>,
+    /// Local functions.
+    pub functions: u64,
     /// Whether a graph was there at all.
     pub has_graph: bool,
     /// Inputs of the main graph, initializers among them.
@@ -125,6 +127,7 @@ impl<S: ReadAt> Walk<'_, S> {
     /// A local function (`FunctionProto`): nodes in a scope of their own.
     fn function(&mut self, span: Span) -> Result<(), Fault> {
         let scope = self.open_scope(None)?;
+        self.found.functions += 1;
         let mut fields = Fields::of(span, "a function");
         while let Some(field) = fields.next(self.reader)? {
             if let (7, Value::Span(node)) = field {

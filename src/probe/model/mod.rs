@@ -170,6 +170,7 @@ fn facts_of(path: &Path, file_bytes: u64, mut contents: Contents) -> ModelFacts 
         ir_version: Fact::Known(contents.ir_version.unwrap_or_default()),
         producer: Fact::Known(producer.trim().to_string()),
         opsets: Fact::Known(contents.opsets),
+        functions: Fact::Known(contents.functions),
         inputs: Fact::Known(contents.inputs.into_iter().filter(|port| !initializers.contains(&port.name)).collect()),
         outputs: Fact::Known(contents.outputs),
         nodes: Fact::Known(contents.nodes),

@@ -93,6 +93,7 @@ fn filled(model: &Path, log: PlacementLog, cuda: bool, session_ms: Fact<f64>) ->
         unplaced_parameter_bytes: bytes.map(|bytes| bytes.unplaced).into(),
         cpu_reasons: Fact::Known(log.reasons),
         session_ms,
+        ..PlacementFacts::default()
     }
 }
 

@@ -1,0 +1,36 @@
+//! `model`: what is in a model's file, and where onnxruntime runs it.
+
+use super::{Failure, output, progress};
+use crate::cli::Model;
+use crate::probe::{Ask, PlacementAsk};
+use crate::report::Audit;
+use crate::{exit, probe};
+use anyhow::anyhow;
+use std::collections::BTreeSet;
+
+/// Rooms that the audit tells.
+const ROOMS: [&str; 4] = ["model", "ort", "placement", "prediction"];
+
+/// Audits the model and prints what was found.
+pub fn run(options: Model) -> Result<u8, Failure> {
+    let ask = Ask {
+        model: Some(options.file),
+        onnxruntime: options.onnxruntime,
+        python: options.python,
+        placement: PlacementAsk {
+            for_version: options.placement.for_onnxruntime,
+            whole_session: options.placement.whole_session || options.placement.profile,
+            profile: options.placement.profile,
+            every_node: true,
+        },
+        timeout: options.timeout,
+        ..Ask::default()
+    };
+    let snapshot = probe::collect(&ask, &BTreeSet::from(ROOMS), progress::observer().as_mut());
+    if let Err(unreadable) = snapshot.facts.model.parameters.read() {
+        return Err(Failure::Usage(anyhow!("{}", unreadable.detail)));
+    }
+    let audit = Audit::of(&snapshot);
+    output::to_stdout(|out| audit.write(options.format, options.verbose, out))?;
+    Ok(exit::HEALTHY)
+}

@@ -1,0 +1,125 @@
+//! Where a model's nodes run and where its parameters live: as onnxruntime said, and as predicted without it.
+
+use super::fact::room;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+room! {
+    /// Where onnxruntime puts the model's nodes and parameters.
+    pub struct PlacementFacts {
+        /// The library that placed them: `onnxruntime 1.23.2`.
+        pub runtime: String,
+        /// Execution providers that the session was created with, first choice first.
+        pub session_providers: Vec<String>,
+        /// Where the placement was read: `verbose log`, or `optimized model` where that was written too.
+        pub method: String,
+        /// `dry` if the session was given up after the placement, before parameters were copied to the GPU; else `whole`.
+        pub session: String,
+        /// Execution graph nodes, after onnxruntime's optimizations, copies between devices among them.
+        pub nodes: u64,
+        /// Those nodes by execution provider.
+        pub nodes_by_provider: BTreeMap<String, u64>,
+        /// Copies between host and device that onnxruntime inserted.
+        pub memcpy_nodes: u64,
+        /// Those copies one by one, the first 1,000.
+        pub copies: Vec<DeviceCopy>,
+        /// Tensors of parameters whose every consumer runs on a GPU provider.
+        pub gpu_parameters: u64,
+        /// Tensors of parameters that a node on the CPU reads.
+        pub cpu_parameters: u64,
+        /// Parameter bytes whose every consumer runs on a GPU provider.
+        pub gpu_parameter_bytes: u64,
+        /// Parameter bytes that a node on the CPU reads.
+        pub cpu_parameter_bytes: u64,
+        /// Parameter bytes that could not be followed to an execution graph node (folded or fused away).
+        pub unplaced_parameter_bytes: u64,
+        /// Why nodes went to the CPU, in onnxruntime's words, without repetition.
+        pub cpu_reasons: Vec<String>,
+        /// Nodes one by one: those on the CPU of a session that has a GPU provider, the first 1,000; all of them, the first
+        /// 100,000, when the model itself was asked about.
+        pub listed_nodes: Vec<PlacedNode>,
+        /// The groups of connected nodes on the CPU that stand between nodes on a GPU provider, the costliest first.
+        pub cpu_islands: Vec<CpuIsland>,
+        /// Time to create the session, milliseconds. Unknown when the session was given up after the placement, before the
+        /// parameters were copied to the GPU.
+        pub session_ms: f64,
+        /// Time of one run of the model by execution provider, milliseconds, where a profile was asked for.
+        pub run_ms_by_provider: BTreeMap<String, f64>,
+    }
+}
+
+room! {
+    /// Where onnxruntime's CUDA provider would put the model's nodes and parameters, from tables and the model's file alone.
+    pub struct PredictionFacts {
+        /// Version of onnxruntime that the prediction is for: `1.23.2`.
+        pub for_version: String,
+        /// Whose version that is: `--for-onnxruntime`, `the deployment's onnxruntime`, or `the newest known`.
+        pub version_from: String,
+        /// Version whose tables were used: the nearest known one.
+        pub tables_version: String,
+        /// Nodes of the execution graph, as far as folding and inlining are predicted, copies between devices among them.
+        pub nodes: u64,
+        /// Those nodes by execution provider.
+        pub nodes_by_provider: BTreeMap<String, u64>,
+        /// Copies between host and device that would be inserted.
+        pub memcpy_nodes: u64,
+        /// Nodes of operators that the tables do not know.
+        pub unknown_nodes: u64,
+        /// Tensors of parameters that would be copied to the GPU.
+        pub gpu_parameters: u64,
+        /// Tensors of parameters that would stay in the host's memory.
+        pub cpu_parameters: u64,
+        /// Parameter bytes that would be copied to the GPU.
+        pub gpu_parameter_bytes: u64,
+        /// Parameter bytes that would stay in the host's memory.
+        pub cpu_parameter_bytes: u64,
+        /// Parameter bytes of tensors that no node of the execution graph reads any more.
+        pub unplaced_parameter_bytes: u64,
+        /// Nodes one by one: those on the CPU, the first 1,000; all of them, the first 100,000, when the model itself was
+        /// asked about.
+        pub listed_nodes: Vec<PlacedNode>,
+        /// The groups of connected nodes on the CPU that stand between nodes on the GPU, the costliest first.
+        pub cpu_islands: Vec<CpuIsland>,
+    }
+}
+
+/// One node and where it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlacedNode {
+    /// Name; of a node without one, its first output in quotes.
+    pub name: String,
+    /// Operator, with its domain unless that is ONNX's own: `Conv`, `com.microsoft.FusedConv`.
+    pub op: String,
+    /// Execution provider.
+    pub provider: String,
+    /// Why it is not on the GPU, or how it came there; empty where there is nothing to say.
+    pub why: String,
+}
+
+/// A group of connected nodes on the CPU within a graph that otherwise runs on a GPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CpuIsland {
+    /// Nodes in it.
+    pub nodes: u64,
+    /// Names of the first five of them, in the order of the graph.
+    pub first: Vec<String>,
+    /// Nodes by operator.
+    pub operators: BTreeMap<String, u64>,
+    /// Tensors that come in from the GPU.
+    pub tensors_in: u64,
+    /// Tensors that go out to the GPU.
+    pub tensors_out: u64,
+}
+
+/// A copy between host and device within a run of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceCopy {
+    /// Name of the tensor.
+    pub tensor: String,
+    /// `to host` or `to device`.
+    pub direction: String,
+}
