@@ -5,6 +5,31 @@ pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// A number of bytes for people: `2.3 MB`.
+pub fn bytes(number: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let step = units.iter().enumerate().rev().find(|(power, _)| number >= 1000f64.powi(*power as i32));
+    match step {
+        Some((power @ 1.., unit)) => format!("{:.1} {unit}", number / 1000f64.powi(power as i32)),
+        _ => format!("{number} B"),
+    }
+}
+
+/// Breaks text at spaces into lines of at most `width` columns; longer words stay whole, so that paths can be copied.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
 /// Text from servers and libraries, made harmless to a terminal: every [`unprintable`] character is a space.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if unprintable(c) { ' ' } else { c }).collect()
@@ -18,6 +43,12 @@ pub fn unprintable(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_at_spaces_and_words_stay_whole() {
+        assert_eq!(wrap("one two  three", 8), ["one two", "three"]);
+        assert_eq!(wrap("/a/very/long/path x", 5), ["/a/very/long/path", "x"]);
+    }
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {

@@ -4,7 +4,7 @@ use super::{ProbeLine, Report};
 use crate::check::{Confidence, Severity};
 use crate::diagnosis::{Diagnosis, Standing, Verdict, in_words};
 use crate::snapshot::Outcome;
-use crate::words::plain;
+use crate::words::{plain, wrap};
 use colored::{ColoredString, Colorize};
 use std::io::Write;
 
@@ -180,30 +180,9 @@ fn clip(text: &str, limit: usize) -> String {
     }
 }
 
-/// Breaks text at spaces into lines of at most `width` columns; longer words stay whole, so that paths can be copied.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_are_broken_at_spaces_and_words_stay_whole() {
-        assert_eq!(wrap("one two  three", 8), ["one two", "three"]);
-        assert_eq!(wrap("/a/very/long/path x", 5), ["/a/very/long/path", "x"]);
-    }
 
     #[test]
     fn long_values_are_clipped_at_a_character() {

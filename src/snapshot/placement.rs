@@ -114,6 +114,13 @@ pub struct CpuIsland {
     pub tensors_out: u64,
 }
 
+impl CpuIsland {
+    /// Whether the GPU waits for it: it takes tensors from the GPU and gives some back.
+    pub fn cuts(&self) -> bool {
+        self.tensors_in > 0 && self.tensors_out > 0
+    }
+}
+
 /// A copy between host and device within a run of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

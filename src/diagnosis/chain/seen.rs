@@ -1,6 +1,6 @@
 //! What was seen at each stage, in a few words.
 
-use crate::snapshot::{Fact, Facts, Snapshot, Stage, Unknown, Why};
+use crate::snapshot::{Fact, Facts, Snapshot, Stage, Unknown};
 use crate::words::count;
 
 /// The words for a stage, or what kept it from being seen; `None` for stages that no probe tells about yet.
@@ -13,7 +13,7 @@ pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
         Stage::Cuda => cuda(facts),
         Stage::Packages => packages(facts),
         Stage::Runtime => runtime(facts),
-        Stage::Model => model(facts),
+        Stage::Model => super::model::words(facts),
         Stage::Process => process(facts),
         Stage::Request => request(facts),
         Stage::Execution => execution(facts),
@@ -45,14 +45,11 @@ fn broken(words: impl Into<String>) -> Sight {
     Sight { words: words.into(), works: false }
 }
 
-type Words = Result<Sight, Unknown>;
+/// What was seen, or what kept it from being seen.
+pub(super) type Words = Result<Sight, Unknown>;
 
 fn or<T: ToString>(fact: &Fact<T>, otherwise: &str) -> String {
     fact.known().map_or(otherwise.to_string(), T::to_string)
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 fn hardware(facts: &Facts) -> Words {
@@ -146,35 +143,6 @@ fn runtime(facts: &Facts) -> Words {
             broken(format!("onnxruntime {version}: whether CUDA registers is unknown ({unknown})"))
         }
     })
-}
-
-fn model(facts: &Facts) -> Words {
-    let model = &facts.model;
-    let nodes = model.nodes.read()?.saturating_add(*model.subgraph_nodes.read()?);
-    let (parameters, bytes) = (*model.parameters.read()? as f64 / 1e6, megabytes(*model.parameter_bytes.read()?));
-    let mut words = format!("{nodes} nodes, {parameters:.2} M parameters, {bytes}");
-    match (&facts.placement.nodes_by_provider, &facts.placement.nodes) {
-        (Fact::Known(by_provider), Fact::Known(all)) => {
-            let shares: Vec<String> = by_provider
-                .iter()
-                .map(|(provider, number)| format!("{number} of {all} on {}", provider.replace("ExecutionProvider", "")))
-                .collect();
-            words.push_str(&format!("; placed: {}", shares.join(", ")));
-            if let (Some(gpu), Some(cpu)) =
-                (facts.placement.gpu_parameter_bytes.known(), facts.placement.cpu_parameter_bytes.known())
-            {
-                words.push_str(&match (*gpu, *cpu) {
-                    (0, cpu) => format!("; all parameters on the CPU ({})", megabytes(cpu)),
-                    (gpu, cpu) => format!("; parameters: {} on the GPU, {} on the CPU", megabytes(gpu), megabytes(cpu)),
-                });
-            }
-        }
-        (Fact::Unknown(Unknown { why: Why::NotAsked, .. }), _) => {}
-        (Fact::Unknown(unknown), _) | (_, Fact::Unknown(unknown)) => {
-            words.push_str(&format!("; placement unknown ({unknown})"));
-        }
-    }
-    Ok(words.into())
 }
 
 fn process(facts: &Facts) -> Words {

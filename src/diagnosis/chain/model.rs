@@ -1,0 +1,70 @@
+//! The model's stage in words: what it holds, where it runs, where its parameters live.
+
+use super::seen::Words;
+use crate::snapshot::{Fact, Facts, PlacementFacts, PredictionFacts, Unknown, Why};
+use crate::words::bytes;
+use std::collections::BTreeMap;
+
+/// What was seen of the model.
+pub fn words(facts: &Facts) -> Words {
+    let model = &facts.model;
+    let size = bytes(*model.parameter_bytes.read()? as f64);
+    let parameters = format!("{:.2} M parameters, {size}", *model.parameters.read()? as f64 / 1e6);
+    let mut words = match (model.nodes.known(), model.subgraph_nodes.known()) {
+        (Some(nodes), Some(inner)) => format!("{} nodes, {parameters}", nodes.saturating_add(*inner)),
+        _ => parameters,
+    };
+    words.push_str(&placement(&facts.placement, &facts.prediction));
+    Ok(words.into())
+}
+
+fn placement(real: &PlacementFacts, predicted: &PredictionFacts) -> String {
+    match (&real.nodes_by_provider, &real.nodes) {
+        (Fact::Known(by_provider), Fact::Known(all)) => {
+            format!("; placed: {}{}", shares(by_provider, *all), parameters(real))
+        }
+        (Fact::Unknown(unknown), _) | (_, Fact::Unknown(unknown)) => {
+            let told = match unknown {
+                Unknown { why: Why::NotAsked, .. } => String::new(),
+                unknown => format!("; placement unknown ({unknown})"),
+            };
+            format!("{told}{}", forecast(predicted))
+        }
+    }
+}
+
+/// What is predicted, where nothing was observed.
+fn forecast(predicted: &PredictionFacts) -> String {
+    match (&predicted.nodes_by_provider, &predicted.nodes, &predicted.for_version) {
+        (Fact::Known(by_provider), Fact::Known(all), Fact::Known(version)) => {
+            format!("; predicted for onnxruntime {version}: {}", shares(by_provider, *all))
+        }
+        _ => String::new(),
+    }
+}
+
+fn shares(by_provider: &BTreeMap<String, u64>, all: u64) -> String {
+    let share = |(provider, number): (&String, &u64)| {
+        format!("{number} of {all} on {}", provider.replace("ExecutionProvider", ""))
+    };
+    by_provider.iter().map(share).collect::<Vec<_>>().join(", ")
+}
+
+/// The parameters by device: "parameters: 603 on the GPU (2.3 GB), 4 on the CPU (12.0 kB)".
+fn parameters(real: &PlacementFacts) -> String {
+    let (Some(gpu), Some(cpu)) = (real.gpu_parameter_bytes.known(), real.cpu_parameter_bytes.known()) else {
+        return String::new();
+    };
+    let side = |tensors: &Fact<u64>, size: u64, device: &str| match tensors {
+        Fact::Known(tensors) => format!("{tensors} on the {device} ({})", bytes(size as f64)),
+        Fact::Unknown(_) => format!("{} on the {device}", bytes(size as f64)),
+    };
+    match (*gpu, *cpu) {
+        (0, cpu) => format!("; all parameters on the CPU ({})", bytes(cpu as f64)),
+        (gpu, cpu) => format!(
+            "; parameters: {}, {}",
+            side(&real.gpu_parameters, gpu, "GPU"),
+            side(&real.cpu_parameters, cpu, "CPU")
+        ),
+    }
+}
