@@ -3,7 +3,7 @@
 use super::error;
 use super::sampler::GpuSample;
 use crate::probe::isolation::Reporter;
-use crate::snapshot::{Fact, Unknown, Why};
+use crate::snapshot::Why;
 use nvml_wrapper::Device;
 use nvml_wrapper::enum_wrappers::device::PcieUtilCounter;
 
@@ -17,8 +17,8 @@ const KILOBYTE: u64 = 1000;
 pub struct Turns {
     samples: usize,
     next: usize,
-    /// GPUs that have no such counter (vGPU, MIG, before Maxwell), and why.
-    silent: Vec<(u64, Unknown)>,
+    /// GPUs, and whether it is what they receive, without such a counter (vGPU, MIG, before Maxwell).
+    silent: Vec<(u64, bool)>,
 }
 
 impl Turns {
@@ -30,27 +30,19 @@ impl Turns {
         reporter: &mut Reporter,
     ) {
         self.samples += 1;
-        for (index, unknown) in &self.silent {
-            for sample in samples.iter_mut().filter(|sample| sample.index == *index) {
-                sample.pcie_received_bytes_per_second = Some(Fact::Unknown(unknown.clone()));
-                sample.pcie_sent_bytes_per_second = Some(Fact::Unknown(unknown.clone()));
-            }
-        }
         if !self.samples.is_multiple_of(EVERY) {
             return;
         }
-        let turn = self.turn(samples);
-        let Some((position, received)) = turn else { return };
+        let Some((position, received)) = self.turn(samples) else { return };
         let (Some(sample), Some(device)) = (samples.get_mut(position), device(position)) else { return };
-        let index = sample.index;
-        let place = format!("nvmlDeviceGetPcieThroughput of GPU {index}");
+        let place = format!("nvmlDeviceGetPcieThroughput of GPU {}", sample.index);
         reporter.stage(&place);
         let counter = if received { PcieUtilCounter::Receive } else { PcieUtilCounter::Send };
         let read = device.pcie_throughput(counter).map_err(|error| error::unknown(error, &place));
-        if let Err(unknown) = read.as_ref().map_err(Unknown::clone)
+        if let Err(unknown) = &read
             && unknown.why == Why::Unsupported
         {
-            self.silent.push((index, unknown));
+            self.silent.push((sample.index, received));
         }
         let read = Some(read.map(|kilobytes| u64::from(kilobytes).saturating_mul(KILOBYTE)).into());
         match received {
@@ -62,22 +54,23 @@ impl Turns {
     /// Position of the GPU and whether it is asked what it received. GPUs on which the server holds memory are watched
     /// alone, if there are any.
     fn turn(&mut self, samples: &[GpuSample]) -> Option<(usize, bool)> {
-        let asked = |sample: &GpuSample| !self.silent.iter().any(|(index, _)| *index == sample.index);
         let held = |sample: &GpuSample| sample.server_memory_bytes.known() > Some(&0);
         let some_held = samples.iter().any(held);
-        let watched: Vec<usize> = (0..samples.len())
-            .filter(|position| samples.get(*position).is_some_and(|one| asked(one) && (held(one) || !some_held)))
-            .collect();
-        let next = self.next;
-        self.next = self.next.wrapping_add(1);
-        let position = *watched.get((next / 2).checked_rem(watched.len())?)?;
-        Some((position, next.is_multiple_of(2)))
+        let watched = samples.iter().enumerate().filter(|(_, sample)| held(sample) || !some_held);
+        let both =
+            watched.flat_map(|(position, sample)| [true, false].map(|received| (position, sample.index, received)));
+        let asked = |index: u64, received: bool| !self.silent.contains(&(index, received));
+        let asked: Vec<_> = both.filter(|(_, index, received)| asked(*index, *received)).collect();
+        let next = self.next.checked_rem(asked.len())?;
+        self.next = next + 1;
+        asked.get(next).map(|(position, _, received)| (*position, *received))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::{Fact, Unknown};
 
     fn sample(index: u64, server_bytes: Option<u64>) -> GpuSample {
         let unknown = Unknown::new(Why::Absent, "test");
@@ -95,7 +88,9 @@ mod tests {
         assert_eq!(of(&mut turns, &both), [Some((0, true)), Some((0, false)), Some((1, true)), Some((1, false))]);
         let second = [sample(0, Some(0)), sample(1, Some(7))];
         assert!(of(&mut turns, &second).iter().all(|turn| turn.is_some_and(|(position, _)| position == 1)));
-        turns.silent.push((1, Unknown::new(Why::Unsupported, "test")));
+        turns.silent.push((1, false));
+        assert_eq!(of(&mut turns, &second), [Some((1, true)); 4]);
+        turns.silent.push((1, true));
         assert_eq!(of(&mut turns, &second), [None; 4], "nobody else's traffic stands in");
         assert_eq!(of(&mut turns, &[]), [None; 4]);
     }
