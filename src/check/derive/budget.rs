@@ -27,7 +27,8 @@ room! {
     pub struct Budget {
         /// Bytes of the named model's parameters that go to the GPU.
         pub model_gpu_bytes: u64,
-        /// Who says so: `placement` (the deployment's onnxruntime placed the nodes) or `model` (all that the file holds).
+        /// Who says so: `placement` (the deployment's onnxruntime placed the nodes), `prediction`, or `model` (all that the
+        /// file holds).
         pub model_gpu_bytes_from: String,
         /// Estimate of the GPU memory that the model needs before the first request, bytes.
         pub gpu_memory_needed_bytes: u64,
@@ -76,11 +77,11 @@ struct Needs {
 }
 
 impl Needs {
-    /// By the placement of the deployment's own onnxruntime, else all parameters of the file.
+    /// By the best teller: the placement by the deployment's own onnxruntime before all parameters of the file.
     fn of(facts: &Facts) -> Result<Needs, Unknown> {
-        let whole = *facts.model.parameter_bytes.read()?;
+        let whole = whole(facts)?;
         let may_be_spread = facts.model.format.known().is_some_and(|format| format != "onnx");
-        let tellers = [("placement", placed(facts)), ("model", Some(whole))];
+        let tellers = [("placement", placed(facts))];
         let told = tellers.into_iter().find_map(|(from, bytes)| Some((from, bytes?)));
         let (from, parameters) = told.unwrap_or(("model", whole));
         Ok(Needs { parameters, from, may_be_spread })
@@ -97,6 +98,7 @@ impl Needs {
     fn in_words(&self) -> String {
         let whose = match self.from {
             "placement" => "of parameters that onnxruntime places on the GPU",
+            "prediction" => "of parameters that onnxruntime is predicted to place on the GPU",
             _ => "of parameters",
         };
         format!(
@@ -105,6 +107,19 @@ impl Needs {
             mebibytes(self.parameters),
             mebibytes(CONTEXT_BYTES)
         )
+    }
+}
+
+/// Bytes of all parameters. Formats that are not taken apart (`.pt`) are little else than parameters.
+fn whole(facts: &Facts) -> Result<u64, Unknown> {
+    let unknown = match &facts.model.parameter_bytes {
+        Fact::Known(bytes) => return Ok(*bytes),
+        Fact::Unknown(unknown) => unknown.clone(),
+    };
+    match (facts.model.format.known(), facts.model.file_bytes.known()) {
+        (Some(format), Some(bytes)) if format != "onnx" => Ok(*bytes),
+        // That the file cannot be read is told of it, once.
+        _ => Err(Unknown::new(Why::NotAsked, unknown.detail)),
     }
 }
 
@@ -146,7 +161,7 @@ impl Room<'_> {
 
 /// The GPUs that the server may use and that tell their memory. One in MIG mode does not tell that of its parts.
 fn gpus(facts: &Facts) -> Result<Vec<Room<'_>>, Unknown> {
-    if facts.nvml.status.known().is_some_and(|status| status != "ok") {
+    if facts.nvml.status.known().is_none_or(|status| status != "ok") {
         return Err(Unknown::new(Why::NotAsked, "NVML is not usable, so no GPU tells its memory"));
     }
     let given = facts.cuda.devices.known().filter(|devices| !devices.is_empty());
@@ -157,6 +172,10 @@ fn gpus(facts: &Facts) -> Result<Vec<Room<'_>>, Unknown> {
     let mut rooms = Vec::new();
     let mut silent = Unknown::new(Why::NotAsked, "NVML lists no GPU that the server may use");
     for gpu in facts.nvml.gpus.read()?.iter().filter(usable) {
+        if gpu.handle_code.known().is_some_and(|code| *code != 0) {
+            silent = Unknown::new(Why::NotAsked, format!("GPU {} does not answer", gpu.index));
+            continue;
+        }
         if gpu.mig_enabled.known() == Some(&true) {
             let detail = format!("GPU {} is in MIG mode; the memory of its parts is not told", gpu.index);
             silent = Unknown::new(Why::NotAsked, detail);
@@ -191,7 +210,7 @@ fn own(facts: &Facts, gpu: &Gpu) -> Result<u64, Unknown> {
 
 /// Why no GPU could hold the model were it empty, in words; empty if one could.
 fn too_large(needs: &Needs, gpus: &[Room]) -> Result<String, Unknown> {
-    let largest = gpus.iter().max_by_key(|room| room.total);
+    let largest = gpus.iter().rev().max_by_key(|room| room.total);
     let largest = largest.ok_or_else(|| Unknown::new(Why::NotAsked, "no GPU tells its memory"))?;
     let all = gpus.iter().fold(0_u64, |sum, room| sum.saturating_add(room.total));
     if needs.least() <= largest.total || (needs.may_be_spread && needs.least() <= all) {
@@ -212,7 +231,7 @@ fn too_large(needs: &Needs, gpus: &[Room]) -> Result<String, Unknown> {
 /// Why the model does not fit into what is free, in words; `None` if it does, or if that cannot be told.
 fn without_room(facts: &Facts, needs: &Needs, gpus: &[Room]) -> Option<String> {
     let available: Vec<u64> = gpus.iter().map(Room::available).collect::<Result<_, _>>().ok()?;
-    let (best, most) = gpus.iter().zip(&available).max_by_key(|(_, bytes)| **bytes)?;
+    let (best, most) = gpus.iter().zip(&available).rev().max_by_key(|(_, bytes)| **bytes)?;
     let all = available.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
     if needs.least() <= *most || (needs.may_be_spread && needs.least() <= all) {
         return None;

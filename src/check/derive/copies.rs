@@ -58,29 +58,28 @@ fn nodes(facts: &Facts) -> Result<(u64, String), Unknown> {
     let sayings = facts.server_log.sayings.known().into_iter().flatten();
     let said = sayings.filter(|saying| saying.id == "ort-graph-split-cpu").filter_map(|saying| {
         let number: u64 = saying.values.get("count")?.parse().ok()?;
-        let graph = saying.values.get("graph").map_or(String::new(), |graph| format!(" of the graph {graph}"));
-        Some((number, format!("{}, line {}, tells {number} Memcpy nodes{graph}", saying.file, saying.line_number)))
+        let graph = saying.values.get("graph").map_or(String::new(), |graph| format!(" in the graph {graph}"));
+        Some((number, format!("{}, line {}, tells of {number} Memcpy nodes{graph}", saying.file, saying.line_number)))
     });
     if let Some(most) = said.max_by_key(|(number, _)| *number) {
         return Ok(most);
     }
     let placed = &facts.placement;
-    match placed.memcpy_nodes.known() {
-        Some(number) => {
-            let providers = placed.nodes_by_provider.known().into_iter().flatten();
-            let shares: Vec<String> = providers
-                .map(|(provider, nodes)| format!("{nodes} nodes on {}", provider.replace("ExecutionProvider", "")))
-                .collect();
-            let shares = if shares.is_empty() { String::new() } else { format!(", with {}", shares.join(" and ")) };
-            Ok((*number, format!("onnxruntime put {number} Memcpy nodes into the named model{shares}")))
-        }
-        // Neither a log nor a model that was placed: nobody asked.
-        None => {
-            let unknown = placed.memcpy_nodes.reason().cloned();
-            Err(unknown
-                .unwrap_or_else(|| Unknown::new(Why::NotAsked, "no model was placed and no log tells of copies")))
-        }
+    let tellers = [("onnxruntime put", &placed.memcpy_nodes, &placed.nodes_by_provider)];
+    for (who, nodes, by_provider) in tellers {
+        let Some(number) = nodes.known() else { continue };
+        let shares: Vec<String> = by_provider
+            .known()
+            .into_iter()
+            .flatten()
+            .map(|(provider, nodes)| format!("{nodes} nodes on {}", provider.replace("ExecutionProvider", "")))
+            .collect();
+        let shares = if shares.is_empty() { String::new() } else { format!(", with {}", shares.join(" and ")) };
+        return Ok((*number, format!("{who} {number} Memcpy nodes into the named model{shares}")));
     }
+    // Neither a log nor a model that was placed: nobody asked.
+    let unknown = placed.memcpy_nodes.reason().cloned();
+    Err(unknown.unwrap_or_else(|| Unknown::new(Why::NotAsked, "no model was placed and no log tells of copies")))
 }
 
 /// What PCIe carried more while requests ran than before, bytes a second, for the GPU with most.

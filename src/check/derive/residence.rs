@@ -67,9 +67,12 @@ fn weights(facts: &Facts) -> Result<(u64, String), Unknown> {
         };
         return Ok((bytes, format!("{}{more}, which it has {}", first.path, first.held)));
     }
-    // An ONNX model computes in onnxruntime, which other checks look into.
-    match (facts.model.format.known(), facts.model.parameter_bytes.known()) {
-        (Some(format), Some(bytes)) if format != "onnx" => {
+    // Models of other formats do not compute in PyTorch.
+    let torch = |format: &&String| matches!(format.as_str(), "safetensors" | "pytorch" | "torchscript" | "nemo");
+    // What is not taken apart is little else than parameters.
+    let named = facts.model.parameter_bytes.known().or(facts.model.file_bytes.known());
+    match (facts.model.format.known().filter(torch), named) {
+        (Some(_), Some(bytes)) => {
             Ok((*bytes, facts.model.path.known().cloned().unwrap_or_else(|| "the named model".into())))
         }
         _ => {
@@ -142,7 +145,7 @@ fn never_moved(
         return clear;
     }
     Ok(format!(
-        "{who} {} MiB of GPU memory, of which a CUDA context alone takes 300 or more, and its weights need {} MiB ({of}); \
+        "{who} {} MiB of GPU memory (a CUDA context alone takes 300 or more), and its weights need {} MiB ({of}); \
          {} MiB lie in the machine's memory, and {cores:.1} CPU cores were busy while requests ran",
         mebibytes(held),
         mebibytes(bytes),

@@ -36,10 +36,9 @@ impl Pulse {
         let (stop, stopped) = channel::<()>();
         let pids = pids.to_vec();
         let read = move || {
-            let mut readings = vec![(monotonic_ms(), counters::cpu_ms(&pids)?)];
+            let mut readings = vec![(monotonic_ms(), cpu_ms(&pids)?)];
             while readings.len() < TAKEN_MAX && stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                // A worker that ends takes its time with it; what was read before stands.
-                let Ok(cpu_ms) = counters::cpu_ms(&pids) else { break };
+                let Ok(cpu_ms) = cpu_ms(&pids) else { break };
                 readings.push((monotonic_ms(), cpu_ms));
             }
             Ok(readings)
@@ -59,6 +58,19 @@ impl Pulse {
             true => Err(Unknown::new(Why::Absent, "the window was too short for two readings of CPU time")),
             false => Ok(trace),
         }
+    }
+}
+
+/// CPU time of those of the processes that are still there. One that ends takes its time with it, which no reading after
+/// it lacks but the next.
+fn cpu_ms(pids: &[u64]) -> Result<f64, Unknown> {
+    let each = pids.iter().map(|pid| counters::cpu_ms(&[*pid]));
+    let (there, gone): (Vec<_>, Vec<_>) = each.partition(Result::is_ok);
+    match (there.is_empty(), gone.into_iter().find_map(Result::err)) {
+        (true, unknown) => {
+            Err(unknown.unwrap_or_else(|| Unknown::new(Why::Absent, "no process of the server is known")))
+        }
+        (false, _) => Ok(there.into_iter().flatten().sum()),
     }
 }
 
@@ -95,7 +107,7 @@ mod tests {
     #[test]
     fn this_process_is_watched_and_one_that_is_gone_is_not() {
         let opened = monotonic_ms();
-        let pulse = Pulse::start(&[std::process::id().into()]).unwrap();
+        let pulse = Pulse::start(&[i32::MAX.unsigned_abs().into(), std::process::id().into()]).unwrap();
         std::thread::sleep(Duration::from_millis(400));
         let trace = pulse.finish(opened, monotonic_ms()).unwrap();
         assert!((1..=9).contains(&trace.len()), "{trace:?}");
