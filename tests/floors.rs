@@ -105,6 +105,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         "what every room is made of",
     ),
     ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
+    ("snapshot", "process", &["execution"], "files that the server holds are told alike before and after the window"),
     ("snapshot", "ort", &["linker"], "a missing library is told alike"),
 ];
 /// Items of the crate's root that every floor may use.

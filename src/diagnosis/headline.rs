@@ -85,6 +85,8 @@ pub fn in_words(path: &str) -> &str {
         "derived.unlicensed_gpus" => "whether a virtual GPU is licensed",
         "derived.exclusive_gpus" => "whether a GPU is closed to processes",
         "derived.empty_mig_gpus" => "whether a GPU has MIG devices",
+        "derived.model_too_large" => "whether the model fits into the GPU's memory",
+        "derived.model_never_moved" => "whether the model's weights are on the GPU",
         "derived.crowded_gpus" => "who holds the GPUs' memory",
         "kernel_log.xids" | "kernel_log.lines" => "what the kernel reported of the GPU",
         "nvml" => "the state of the GPU (NVML)",

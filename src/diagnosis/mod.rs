@@ -38,6 +38,8 @@ pub struct Diagnosed {
     pub unknown: Vec<Missing>,
     /// The stages of a request's life with their standing.
     pub chain: Vec<Link>,
+    /// What the model needs of GPU memory, what the server holds and what is free; where a model and a GPU are known.
+    pub device_budget: Option<String>,
 }
 
 /// One cause, or a symptom that nothing explains.
@@ -102,7 +104,10 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let (unknown, decisive) = missing(&findings, snapshot, worked);
     let chain = chain::links(snapshot, &findings);
     let verdict = verdict(&findings, &diagnoses, decisive > 0, &chain, worked);
+    // The GPUs of this machine say nothing about a server on another one.
+    let budget = view.value("derived.device_budget").filter(|_| snapshot.target.server_is_local != Some(false));
     Ok(Diagnosed {
+        device_budget: budget.and_then(serde_json::Value::as_str).map(str::to_owned),
         headline: headline::write(snapshot, &view, verdict, &diagnoses, &unknown[..decisive], &chain, &findings),
         chain,
         findings: findings.iter().map(check_verdict).collect(),

@@ -38,6 +38,9 @@ pub struct Report {
     pub diagnoses: Vec<Diagnosis>,
     /// The stages of a request's life.
     pub stages: Vec<Link>,
+    /// What the model needs of GPU memory, what the server holds and what is free; where a model and a GPU are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_budget: Option<String>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -71,6 +74,7 @@ impl Report {
             headline: diagnosed.headline,
             diagnoses: diagnosed.diagnoses,
             stages: diagnosed.chain,
+            device_budget: diagnosed.device_budget,
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot

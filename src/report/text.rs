@@ -46,13 +46,28 @@ fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
             Standing::Blocked => ("blocked", |w| w.dimmed()),
             Standing::NotApplicable => ("-", |w| w.dimmed()),
         };
-        let head = format!("  {:<10} {:<8}", link.stage.name(), word);
-        let lines = wrap(&plain(&link.seen), WIDTH - head.len() - 1);
-        let shown = format!("  {:<10} {}", link.stage.name(), style(&format!("{word:<8}")));
-        writeln!(out, "{shown} {}", lines.first().map_or("", String::as_str))?;
-        for line in lines.iter().skip(1) {
-            writeln!(out, "{:width$} {line}", "", width = head.len())?;
-        }
+        row(out, link.stage.name(), word, style, &link.seen)?;
+    }
+    // No stage of its own: it is about the model and about what others do on the GPU.
+    match &report.device_budget {
+        Some(budget) => row(out, "gpu memory", "", |w| w.normal(), budget),
+        None => Ok(()),
+    }
+}
+
+fn row(
+    out: &mut dyn Write,
+    name: &str,
+    word: &str,
+    style: fn(&str) -> ColoredString,
+    seen: &str,
+) -> std::io::Result<()> {
+    let head = format!("  {name:<10} {word:<8}");
+    let lines = wrap(&plain(seen), WIDTH - head.len() - 1);
+    let shown = format!("  {name:<10} {}", style(&format!("{word:<8}")));
+    writeln!(out, "{shown} {}", lines.first().map_or("", String::as_str))?;
+    for line in lines.iter().skip(1) {
+        writeln!(out, "{:width$} {line}", "", width = head.len())?;
     }
     Ok(())
 }

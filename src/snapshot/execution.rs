@@ -1,6 +1,7 @@
 //! What the GPUs and the server did while known-good requests ran.
 
 use super::fact::{Fact, room};
+use super::process::ModelFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,8 +21,16 @@ room! {
         pub window_ms: f64,
         /// Median time of a request in the window, milliseconds.
         pub request_ms_median: f64,
+        /// The window's requests in order, each with its time, at most 256.
+        pub request_times: Vec<RequestTime>,
+        /// Requests whose input had another length than the window's, each sent twice: what a new shape costs.
+        pub other_lengths: Vec<OtherLength>,
         /// CPU time of the server's processes in the window, milliseconds.
         pub server_cpu_ms: f64,
+        /// How many cores the server's processes kept busy through the window, in readings of about 50 ms, at most 256.
+        pub server_cpu_trace: Vec<CpuReading>,
+        /// Resident memory of the server's largest process after the window, bytes.
+        pub resident_bytes_after: u64,
         /// Periods of the server's CPU limit in which it had work in the window (`nr_periods` of its control group).
         pub cpu_periods: u64,
         /// Those of them in which the server was stopped at its limit (`nr_throttled`).
@@ -47,6 +56,8 @@ room! {
         /// Libraries of GPU runtimes that the server's processes have mapped after the window; some servers load theirs
         /// with the first request.
         pub gpu_libraries_after: BTreeMap<String, String>,
+        /// Files of models' weights that they have mapped or open after the window.
+        pub model_files_after: Vec<ModelFile>,
         /// Device nodes that they hold open after the window.
         pub device_nodes_open_after: Vec<String>,
         /// Each GPU's counters in step with the window, in NVML's order.
@@ -93,6 +104,61 @@ pub struct GpuWindow {
     /// Memory through the window, one reading for each request that had ended or for each sample, whichever are fewer.
     #[serde(default)]
     pub memory_trace: Fact<MemoryTrace>,
+    /// Utilization through the window, at most 256 readings, oldest first. The driver's counter is a mean over up to a
+    /// second (nvml.h, nvmlUtilization_t), so that shorter bursts and shorter gaps are blurred.
+    #[serde(default)]
+    pub utilization_trace: Fact<Vec<UtilizationReading>>,
+    /// What the GPU received over PCIe in the three phases, by everybody, bytes a second. NVML counts 20 ms at a time; a
+    /// few readings a second are taken.
+    #[serde(default)]
+    pub pcie_received_bytes_per_second: Fact<Phases>,
+    /// What the GPU sent over PCIe in the three phases, bytes a second.
+    #[serde(default)]
+    pub pcie_sent_bytes_per_second: Fact<Phases>,
+}
+
+/// When a request of the window ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestTime {
+    /// When it was sent, milliseconds from the window's opening.
+    pub begun_ms: f64,
+    /// How long it took, milliseconds.
+    pub duration_ms: f64,
+    /// Whether it was accepted.
+    pub accepted: bool,
+}
+
+/// A request whose input had another length than the window's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtherLength {
+    /// Size of its body, bytes.
+    pub body_bytes: u64,
+    /// How long it took when the server saw that length for the first time, milliseconds.
+    pub first_ms: f64,
+    /// How long the same request took when it was sent again, milliseconds.
+    pub again_ms: f64,
+}
+
+/// CPU use of the server since the reading before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CpuReading {
+    /// When it was taken, milliseconds from the window's opening.
+    pub at_ms: f64,
+    /// Cores that the server's processes kept busy since the reading before: 1 is one core all the time.
+    pub cores: f64,
+}
+
+/// Utilization of a GPU at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UtilizationReading {
+    /// When it was taken, milliseconds from the window's opening.
+    pub at_ms: f64,
+    /// Share of the time with a kernel running, percent.
+    pub percent: u64,
 }
 
 /// Memory of a GPU in step with the requests.

@@ -27,6 +27,9 @@ room! {
         /// Libraries of GPU runtimes and files of models that a process still has mapped although they were removed or
         /// replaced since. Temporary files that were unlinked on purpose are left out.
         pub deleted_libraries: Vec<DeletedFile>,
+        /// Files of models' weights that any of the processes has mapped or open, at most 64. Those that were read and
+        /// closed again do not show.
+        pub model_files: Vec<ModelFile>,
         /// The families of processes that listen on the port: a server and its workers are one. More than one share the
         /// port by `SO_REUSEPORT`, or hold it on different addresses. Oldest first.
         pub instances: Vec<PortInstance>,
@@ -124,6 +127,20 @@ pub struct DeletedFile {
     pub pid: u64,
     /// Whether another file stands at the path now. If not, the path is gone.
     pub replaced: bool,
+}
+
+/// A file of a model's weights in use by a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// Path, as the process sees it.
+    pub path: String,
+    /// Its size, bytes.
+    pub bytes: Fact<u64>,
+    /// `mapped`, so that its bytes may serve as tensors in host memory, or `open`.
+    pub held: String,
+    /// Process that has it; the first if there are several.
+    pub pid: u64,
 }
 
 /// A family of processes that listens on the server's port.

@@ -81,3 +81,23 @@ fn samples_before_a_crash_are_kept() {
     assert_eq!(series(&heard, "power_milliwatts").len(), 3);
     assert!(started.elapsed() < Duration::from_secs(10));
 }
+
+#[test]
+fn pcie_is_read_now_and_then_and_no_more_where_it_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, calls) = (folder.path().join("scenario.yaml"), folder.path().join("calls"));
+    let text = std::fs::read_to_string(setup::scenario("healthy-busy")).unwrap();
+    let bus = "    health: {pcie_received_kb_per_s: 1500, pcie_sent_kb_per_s: null}\n";
+    std::fs::write(&scenario, format!("call_log: {}\n{text}{bus}", calls.display())).unwrap();
+    let heard = sample_for(Duration::from_millis(1600), "{}", &scenario);
+    let samples = series(&heard, "pcie_received_bytes_per_second");
+    let read: Vec<_> = samples.iter().filter(|fact| !fact.is_null()).collect();
+    assert!(samples.len() > 15 && (1..samples.len() / 2).contains(&read.len()), "{} of {}", read.len(), samples.len());
+    // Both directions are asked for until the GPU says of one that it does not count it.
+    assert!(read.iter().all(|fact| fact["known"] == 1_500_000), "{read:?}");
+    let sent: Vec<_> =
+        series(&heard, "pcie_sent_bytes_per_second").into_iter().filter(|fact| !fact.is_null()).collect();
+    assert_eq!((sent.len(), &sent[0]["unknown"]["why"]), (1, &"unsupported".into()), "{sent:?}");
+    let calls = std::fs::read_to_string(calls).unwrap();
+    assert_eq!(calls.matches("nvmlDeviceGetPcieThroughput").count(), read.len() + 1, "one refusal");
+}

@@ -63,6 +63,19 @@ fn of_server(facts: &Facts) -> Result<u64, Unknown> {
     Ok(sum)
 }
 
+/// Memory that the server's processes hold on all GPUs, bytes: before any load or at the end of the window, whichever is
+/// more, for some servers load with the first request.
+pub fn held_by_server(facts: &Facts) -> Result<u64, Unknown> {
+    let windows = facts.execution.gpus.known().map(Vec::as_slice).unwrap_or_default();
+    let after = windows.iter().filter_map(|window| window.server_memory_bytes.known());
+    let after = after.fold(None, |sum: Option<u64>, bytes| Some(sum.unwrap_or(0).saturating_add(*bytes)));
+    match (of_server(facts), after) {
+        (Ok(before), after) => Ok(before.max(after.unwrap_or(0))),
+        (Err(_), Some(after)) => Ok(after),
+        (Err(unknown), None) => Err(unknown),
+    }
+}
+
 /// How GPU memory went with the requests, and the figures: `grows` with every quarter of them, `sawtooth` if it falls and
 /// rises with each, `settled` if it grew and came to rest, else `flat`.
 fn trend(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, String), Unknown> {
@@ -198,7 +211,7 @@ fn loaded_per_request(facts: &Facts, gpu_visible: &Fact<bool>, gpu_seen_working:
 }
 
 /// The highest mean utilization of a GPU while requests ran, percent.
-fn busy_percent(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<f64, Unknown> {
+pub fn busy_percent(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<f64, Unknown> {
     if gpu_visible == &Fact::Known(false) {
         return Err(Unknown::new(Why::NotAsked, "this machine has no NVIDIA GPU to watch"));
     }

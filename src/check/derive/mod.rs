@@ -3,7 +3,9 @@
 //! One file a subject: its facts, and how they follow. Paths in checks name them all alike: `derived.gpu_visible`.
 
 mod activity;
+mod budget;
 mod container;
+mod copies;
 mod docker_daemon;
 mod driver;
 mod expectations;
@@ -18,7 +20,10 @@ mod memory;
 mod packages;
 mod pod;
 mod port;
+mod request_phases;
+mod residence;
 mod server;
+mod shapes;
 mod sharing;
 mod start_failure;
 mod state;
@@ -80,6 +85,11 @@ subjects! {
     port: Port,
     state: ServerState,
     memory: Memory,
+    budget: Budget,
+    residence: Residence,
+    copies: Copies,
+    request_phases: RequestPhases,
+    shapes: Shapes,
     activity: Activity,
 }
 

@@ -14,6 +14,10 @@ room! {
         pub empty_mig_gpus: Vec<GpuTrouble>,
         /// GPUs whose memory is held by others than the server.
         pub crowded_gpus: Vec<GpuTrouble>,
+        /// Whether the server was seen to say that GPU memory ran out, in its log or in an answer.
+        pub oom_seen_said: bool,
+        /// Whether one of the crowded GPUs was seen to keep the server from what it wants.
+        pub crowded_out: bool,
     }
 }
 
@@ -21,10 +25,13 @@ impl Sharing {
     /// Derives them.
     pub fn of(basis: &Basis) -> Self {
         let facts = basis.facts;
+        let crowded_gpus = crowded(facts);
         Self {
             exclusive_gpus: exclusive(facts),
             empty_mig_gpus: without_mig_device(facts),
-            crowded_gpus: crowded(facts),
+            crowded_out: Fact::Known(crowded_gpus.known().is_some_and(|gpus| gpus.iter().any(|gpu| gpu.severe))),
+            crowded_gpus,
+            oom_seen_said: Fact::Known(oom_seen_said(facts)),
         }
     }
 }
@@ -37,6 +44,13 @@ const SEVERAL_PROCESSES: usize = 3;
 const LITTLE_FREE_SHARE: f64 = 0.1;
 /// Share of the memory from which on others hold much of it.
 const MUCH_HELD_SHARE: f64 = 0.5;
+
+/// Whether a line of the log or an answer says that GPU memory ran out.
+fn oom_seen_said(facts: &Facts) -> bool {
+    let log = &facts.server_log;
+    let said = [&log.sayings, &log.said_in_answers].into_iter().filter_map(Fact::known).flatten();
+    said.into_iter().any(|saying| saying.id == "cuda-oom")
+}
 
 /// GPUs whose compute mode shuts processes out.
 fn exclusive(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
@@ -177,7 +191,8 @@ fn held(gpu: &Gpu, pids: &[u64]) -> Result<Option<String>, Unknown> {
     )))
 }
 
-fn named(process: &GpuProcess) -> String {
+/// A process and what it holds, in words.
+pub fn named(process: &GpuProcess) -> String {
     let mut words = format!("PID {}", process.pid);
     match &process.name {
         Fact::Known(name) => words.push_str(&format!(" ({name})")),
@@ -190,12 +205,13 @@ fn named(process: &GpuProcess) -> String {
     words
 }
 
-fn server_pids(facts: &Facts) -> Option<Vec<u64>> {
+/// Ids of the server's processes, if there are any.
+pub fn server_pids(facts: &Facts) -> Option<Vec<u64>> {
     let processes = facts.process.processes.known().filter(|processes| !processes.is_empty())?;
     Some(processes.iter().map(|process| process.pid).collect())
 }
 
 /// Whether the doctor's process ids are NVML's.
-fn counted_alike(facts: &Facts) -> bool {
+pub fn counted_alike(facts: &Facts) -> bool {
     facts.nvml.host_pid_namespace.known() == Some(&true)
 }

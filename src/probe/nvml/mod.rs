@@ -5,6 +5,7 @@ mod error;
 mod gpu;
 mod health;
 mod namespace;
+mod pcie;
 mod read;
 pub mod sampler;
 pub(super) mod sampling;

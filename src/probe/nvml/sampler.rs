@@ -59,6 +59,12 @@ pub struct GpuSample {
     pub pcie_link_width: Fact<u64>,
     /// PCIe packets that had to be sent again since the GPU was last reset.
     pub pcie_replays: Fact<u64>,
+    /// Received over PCIe, bytes a second; `None` in the many samples that did not read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_received_bytes_per_second: Option<Fact<u64>>,
+    /// Sent over PCIe, bytes a second; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_sent_bytes_per_second: Option<Fact<u64>>,
 }
 
 impl GpuSample {
@@ -79,6 +85,8 @@ impl GpuSample {
             pcie_link_generation: Fact::Unknown(unknown.clone()),
             pcie_link_width: Fact::Unknown(unknown.clone()),
             pcie_replays: Fact::Unknown(unknown.clone()),
+            pcie_received_bytes_per_second: None,
+            pcie_sent_bytes_per_second: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Job "nvml-samples": the child that reads the counters again and again.
 
+use super::pcie;
 use super::sampler::{GpuSample, Sample, monotonic_ms};
 use super::utilization::{ProcessRing, Ring};
 use super::{LIBRARY, MOST_GPUS, error, health, read};
@@ -34,9 +35,14 @@ fn sample_until_stopped(argument: &Value, reporter: &mut Reporter) -> Result<(),
         (0..u64::from(count).min(MOST_GPUS)).map(|index| Watched::new(&nvml, index, reporter)).collect();
     let end = Instant::now() + LONGEST;
     let mut next = Instant::now();
+    let mut turns = pcie::Turns::default();
     while next < end {
         let at_ms = monotonic_ms();
-        let gpus = gpus.iter_mut().map(|gpu| gpu.sample(&nvml, &server_pids, reporter)).collect();
+        let mut samples: Vec<GpuSample> =
+            gpus.iter_mut().map(|gpu| gpu.sample(&nvml, &server_pids, reporter)).collect();
+        // Last, for it takes 20 ms.
+        turns.read(&mut samples, |index| gpus.get(index).and_then(Watched::device), reporter);
+        let gpus = samples;
         reporter.part(serde_json::to_value(Sample { at_ms, gpus }).unwrap_or_default());
         next = (next + period).max(Instant::now());
         if input_closes_before(next) {
@@ -95,6 +101,11 @@ impl<'a> Watched<'a> {
         Self { index, uuid, counters: Ok((device, ring, processes)) }
     }
 
+    /// The GPU's handle, if it can be asked.
+    fn device(&self) -> Option<&Device<'a>> {
+        self.counters.as_ref().ok().map(|(device, ..)| device)
+    }
+
     fn sample(&mut self, nvml: &Nvml, server_pids: &[u64], reporter: &mut Reporter) -> GpuSample {
         let index = self.index;
         // One stage a GPU, not one a call: at 20 Hz the report would be mostly stages.
@@ -135,6 +146,8 @@ impl<'a> Watched<'a> {
             pcie_link_generation: generation.map(u64::from).into(),
             pcie_link_width: width.map(u64::from).into(),
             pcie_replays: replays.map(u64::from).into(),
+            pcie_received_bytes_per_second: None,
+            pcie_sent_bytes_per_second: None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What `/proc` tells of each process of the server.
 
 use super::family::Member;
-use super::{command, libraries, maps, unknown};
+use super::{command, libraries, maps, unknown, weights};
 use crate::probe::environment::{DECIDING, TELLING};
-use crate::snapshot::{DeletedFile, Fact, ServerProcess, Unknown, Why};
+use crate::snapshot::{DeletedFile, Fact, ModelFile, ServerProcess, Unknown, Why};
 use procfs::process::{Process, Stat, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,6 +25,7 @@ pub struct Evidence {
     pub is_python: bool,
     libraries: Result<BTreeMap<String, String>, Unknown>,
     deleted: Result<Vec<DeletedFile>, Unknown>,
+    models: Result<Vec<ModelFile>, Unknown>,
     nodes: Result<BTreeSet<String>, Unknown>,
     environment: Result<BTreeMap<String, String>, Unknown>,
 }
@@ -85,6 +86,7 @@ pub fn of(member: &Member) -> Option<Evidence> {
         running_since,
         is_python: runs_python || maps_python,
         deleted: mapped.as_ref().map(|mapped| mapped.deleted.clone()).map_err(Unknown::clone),
+        models: mapped.as_ref().map_err(Unknown::clone).and_then(|mapped| maps::models(&process, mapped)),
         libraries: mapped.map(|mapped| mapped.libraries),
         nodes: maps::nodes(&process),
         environment: deciding(&process),
@@ -100,6 +102,12 @@ pub fn gpu_libraries(all: &[Evidence]) -> Result<BTreeMap<String, String>, Unkno
         }
     }
     Ok(union)
+}
+
+/// Files of models' weights that any of the processes has mapped or open.
+pub fn model_files(all: &[Evidence]) -> Result<Vec<ModelFile>, Unknown> {
+    let each: Vec<&Vec<ModelFile>> = readable(all, |one| &one.models).collect::<Result<_, _>>()?;
+    Ok(weights::union(each.into_iter().map(Vec::as_slice)))
 }
 
 /// Device nodes that any of the processes holds open.

@@ -1,7 +1,7 @@
 //! What the server's processes have loaded by a later moment: some load their runtime with the first request.
 
-use super::maps;
-use crate::snapshot::{Unknown, Why};
+use super::{maps, weights};
+use crate::snapshot::{ModelFile, Unknown, Why};
 use procfs::process::Process;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,15 @@ pub fn gpu_libraries(pids: &[u64]) -> Result<BTreeMap<String, String>, Unknown> 
         }
     }
     Ok(union)
+}
+
+/// Files of models' weights that any of the processes has mapped or open.
+///
+/// # Errors
+/// Why the maps or the descriptors could not be read.
+pub fn model_files(pids: &[u64]) -> Result<Vec<ModelFile>, Unknown> {
+    let all = of_each(pids, |process| maps::mapped(process).and_then(|mapped| maps::models(process, &mapped)))?;
+    Ok(weights::union(all.iter().map(Vec::as_slice)))
 }
 
 /// Device nodes of GPUs that any of the processes holds open.

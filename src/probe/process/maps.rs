@@ -1,14 +1,11 @@
 //! What a process has mapped: libraries of GPU runtimes, programs, and files that are no longer at their paths.
 
-use super::{libraries, sources, unknown};
-use crate::snapshot::{DeletedFile, Unknown};
+use super::{libraries, sources, unknown, weights};
+use crate::snapshot::{DeletedFile, ModelFile, Unknown};
 use procfs::process::{FDTarget, MMPermissions, MMapPath, Process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// Ends of names of models' files.
-const MODEL_ENDINGS: &[&str] =
-    &["onnx", "onnx_data", "safetensors", "gguf", "ggml", "engine", "plan", "pt", "pth", "tflite"];
 /// Folders where programs unlink on purpose what they have just mapped, as Java's bindings do.
 const TEMPORARY: &[&str] = &["/tmp/", "/var/tmp/", "/dev/shm/", "/run/"];
 /// Most removed files told of one process.
@@ -25,6 +22,8 @@ pub struct Mapped {
     pub newest_program: Option<f64>,
     /// Libraries of GPU runtimes and models' files that were removed or replaced.
     pub deleted: Vec<DeletedFile>,
+    /// Files of models' weights.
+    pub models: Vec<ModelFile>,
 }
 
 /// Reads the maps of a process.
@@ -41,8 +40,11 @@ pub fn mapped(process: &Process) -> Result<Mapped, Unknown> {
         if let Some(kind) = kind {
             mapped.libraries.entry(kind.to_owned()).or_insert_with(|| plain.to_owned());
         }
+        if kind.is_none() && weights::is_model(plain) {
+            weights::note(&mut mapped.models, plain, "mapped", process.pid, || process_path(process.pid, plain));
+        }
         if plain != shown {
-            let kind = kind.or_else(|| is_model(plain).then_some("model"));
+            let kind = kind.or_else(|| weights::is_model(plain).then_some("model"));
             if let Some(kind) = kind.filter(|_| mapped.deleted.len() < DELETED_MAX && seen.insert(path.clone())) {
                 mapped.deleted.extend(deleted(process.pid, plain, kind));
             }
@@ -56,6 +58,13 @@ pub fn mapped(process: &Process) -> Result<Mapped, Unknown> {
     Ok(mapped)
 }
 
+/// Files of models' weights that the process has mapped, as `mapped` tells, or open.
+pub fn models(process: &Process, mapped: &Mapped) -> Result<Vec<ModelFile>, Unknown> {
+    let mut files = mapped.models.clone();
+    weights::open(process, &mut files)?;
+    Ok(files)
+}
+
 /// The file behind a mapping marked as deleted; `None` if it was a temporary one.
 fn deleted(pid: i32, path: &str, kind: &str) -> Option<DeletedFile> {
     let replaced = std::fs::metadata(process_path(pid, path)).is_ok();
@@ -66,10 +75,6 @@ fn deleted(pid: i32, path: &str, kind: &str) -> Option<DeletedFile> {
         pid: pid.unsigned_abs().into(),
         replaced,
     })
-}
-
-fn is_model(path: &str) -> bool {
-    path.rsplit_once('.').is_some_and(|(_, ending)| MODEL_ENDINGS.contains(&ending))
 }
 
 /// A path as the process sees it, through its root.
@@ -90,12 +95,6 @@ pub fn nodes(process: &Process) -> Result<BTreeSet<String>, Unknown> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn models_are_told_by_their_endings() {
-        assert!(is_model("/srv/m/model.safetensors") && is_model("/m.gguf") && is_model("/x/vad.onnx"));
-        assert!(!is_model("/srv/m/data.arrow") && !is_model("/dev/zero") && !is_model("onnx"));
-    }
 
     #[test]
     fn what_was_unlinked_on_purpose_is_no_news() {

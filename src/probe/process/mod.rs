@@ -15,6 +15,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+mod weights;
 
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, ProcessFacts, Room, Stage, Unknown, Why};
@@ -115,6 +116,7 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
     process.forwarded_by = Fact::Known(forwarder.map_or(String::new(), |one| one.name.clone()));
     process.gpu_libraries = evidence::gpu_libraries(&evidence).into();
     process.deleted_libraries = evidence::deleted(&evidence).into();
+    process.model_files = evidence::model_files(&evidence).into();
     process.device_nodes_open = evidence::device_nodes(&evidence).into();
     process.environment = evidence::environment(&evidence).into();
     process.code_newer_than_start = code::newer_than_start(&evidence, context.deadline).into();

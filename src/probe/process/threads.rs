@@ -27,6 +27,23 @@ pub fn cpu_time(pids: &[u64]) -> Result<Threads, Unknown> {
     Ok(threads)
 }
 
+/// Resident memory of the largest of the processes, bytes (rss, proc_pid_stat(5)). Not their sum: what workers share would
+/// count several times.
+pub fn largest_resident_bytes(pids: &[u64]) -> Result<u64, Unknown> {
+    let mut largest = Err(Unknown::new(Why::Absent, "the server has no process"));
+    for pid in pids {
+        match process(*pid).and_then(|process| process.stat().map_err(|error| refusal(&error, *pid, "stat"))) {
+            Ok(stat) => {
+                let bytes = stat.rss.saturating_mul(procfs::page_size());
+                largest = Ok(largest.map_or(bytes, |other: u64| other.max(bytes)));
+            }
+            Err(unknown) if unknown.why == Why::Absent => {}
+            Err(unknown) => return Err(unknown),
+        }
+    }
+    largest
+}
+
 /// Number of threads of all the processes together (num_threads, proc_pid_stat(5)). A process that has ended since it was
 /// found counts no more, unless all of them have.
 pub fn number(pids: &[u64]) -> Result<u64, Unknown> {
@@ -80,6 +97,8 @@ mod tests {
         assert_eq!(number(&[pid]).unwrap_err().why, Why::Absent, "it has ended");
         assert_eq!(number(&[]).unwrap_err().why, Why::Absent);
         assert_eq!(number(&[u64::MAX]).unwrap_err().why, Why::Malformed);
+        assert!(largest_resident_bytes(&[std::process::id().into(), pid]).unwrap() > 1 << 20);
+        assert_eq!(largest_resident_bytes(&[pid]).unwrap_err().why, Why::Absent);
         std::thread::scope(|scope| {
             let (stop, stopped) = std::sync::mpsc::channel::<()>();
             scope.spawn(move || stopped.recv());

@@ -38,6 +38,13 @@ pub fn summarise(samples: &[Sample], opened: f64, closed: f64, ends: &[f64]) -> 
             pcie_link_width: phases(&|gpu| whole(&gpu.pcie_link_width)),
             pcie_replays: phases(&|gpu| whole(&gpu.pcie_replays)),
             memory_trace: trace::memory(&readings, opened, closed, ends),
+            utilization_trace: trace::utilization(&readings, opened, closed),
+            pcie_received_bytes_per_second: throughput(&readings, opened, closed, &|gpu| {
+                gpu.pcie_received_bytes_per_second.as_ref()
+            }),
+            pcie_sent_bytes_per_second: throughput(&readings, opened, closed, &|gpu| {
+                gpu.pcie_sent_bytes_per_second.as_ref()
+            }),
         }
     };
     by_gpu.into_iter().map(window).collect()
@@ -64,6 +71,18 @@ fn phases(
         return Fact::Unknown(reason);
     }
     Fact::Known(Phases { before: series(&before), during: series(&during), after: series(&after) })
+}
+
+/// A counter that few samples read.
+fn throughput(
+    readings: &[(f64, &GpuSample)],
+    opened: f64,
+    closed: f64,
+    read: &dyn Fn(&GpuSample) -> Option<&Fact<u64>>,
+) -> Fact<Phases> {
+    let taken: Vec<(f64, &GpuSample)> = readings.iter().filter(|(_, gpu)| read(gpu).is_some()).copied().collect();
+    let unread = || Fact::unknown(Why::Absent, "no sample was taken");
+    phases(&taken, opened, closed, &|gpu| read(gpu).map_or_else(unread, |fact| fact.clone().map(|value| value as f64)))
 }
 
 /// In what share of the window's samples each reason for lower clocks stood, percent.

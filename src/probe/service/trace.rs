@@ -1,7 +1,8 @@
-//! GPU memory in step with the requests, from the samples of the window.
+//! GPU memory and utilization in step with the requests, from the samples of the window.
 
+use super::window::round;
 use crate::probe::nvml::sampler::GpuSample;
-use crate::snapshot::{Fact, MemoryReading, MemoryTrace, Unknown, Why};
+use crate::snapshot::{Fact, MemoryReading, MemoryTrace, Unknown, UtilizationReading, Why};
 
 /// Readings kept of one GPU.
 const READINGS_MAX: usize = 256;
@@ -35,9 +36,47 @@ pub fn memory(readings: &[(f64, &GpuSample)], opened: f64, closed: f64, ends: &[
     Fact::Known(MemoryTrace { of: of.into(), readings: all.into_iter().step_by(step).collect() })
 }
 
+/// Traces one GPU's utilization from `opened` to `closed`. Of several readings that one of the trace stands for, the
+/// highest counts, so that no burst is lost.
+pub fn utilization(readings: &[(f64, &GpuSample)], opened: f64, closed: f64) -> Fact<Vec<UtilizationReading>> {
+    let during = readings.iter().filter(|(at, _)| (opened..=closed).contains(at));
+    let mut reason = Unknown::new(Why::Absent, "no sample was taken in the window");
+    let mut all = Vec::new();
+    for (at, sample) in during {
+        match &sample.utilization_percent {
+            Fact::Known(percent) => all.push(UtilizationReading { at_ms: round(at - opened), percent: *percent }),
+            Fact::Unknown(unknown) => reason = unknown.clone(),
+        }
+    }
+    if all.is_empty() {
+        return Fact::Unknown(reason);
+    }
+    let step = all.len().div_ceil(READINGS_MAX).max(1);
+    let highest = |group: &[UtilizationReading]| group.iter().max_by_key(|reading| reading.percent).cloned();
+    Fact::Known(all.chunks(step).filter_map(highest).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_burst_is_lost_from_a_long_trace() {
+        let unknown = Unknown::new(Why::Unsupported, "test");
+        let at = |n: u64| GpuSample {
+            utilization_percent: Fact::Known(if n == 301 { 90 } else { 0 }),
+            ..GpuSample::all_unknown(0, &unknown)
+        };
+        let samples: Vec<GpuSample> = (0..1000).map(at).collect();
+        let readings: Vec<(f64, &GpuSample)> = samples.iter().enumerate().map(|(n, one)| (n as f64, one)).collect();
+        let trace = utilization(&readings, 100.0, 899.0);
+        let trace = trace.known().unwrap();
+        assert_eq!(trace.len(), 200);
+        let busy: Vec<_> = trace.iter().filter(|reading| reading.percent > 0).collect();
+        assert_eq!((busy.len(), busy[0].at_ms, busy[0].percent), (1, 201.0, 90));
+        assert!(trace.windows(2).all(|pair| pair[0].at_ms < pair[1].at_ms));
+        assert_eq!(utilization(&readings, 2000.0, 2001.0).reason().unwrap().why, Why::Absent);
+    }
 
     fn sample(server: Option<u64>, whole: u64) -> GpuSample {
         let unknown = Unknown::new(Why::Unsupported, "test");

@@ -60,6 +60,8 @@ impl<'a> Usage<'a> {
             busiest_threads: self.threads.and_then(busiest).into(),
             read_bytes_least: self.read_bytes.and_then(|_| self.read_least.ok_or_else(none_sent)).into(),
             gpu_libraries_after: self.pids.clone().and_then(later::gpu_libraries).into(),
+            model_files_after: self.pids.clone().and_then(later::model_files).into(),
+            resident_bytes_after: self.pids.clone().and_then(threads::largest_resident_bytes).into(),
             device_nodes_open_after: self.pids.and_then(later::device_nodes).into(),
             ..ExecutionFacts::all_unknown(&Unknown::new(Why::Absent, "not measured"))
         }

@@ -3,11 +3,13 @@
 use super::beside::Light;
 use super::conversation::{Answered, Conversation, accepts};
 use super::http::Outgoing;
+use super::lengths;
 use super::phases::summarise;
+use super::pulse::Pulse;
 use super::usage::Usage;
 use crate::probe::Context;
 use crate::probe::nvml::sampler;
-use crate::snapshot::{ExecutionFacts, Fact, Facts, Room, Unknown, Why};
+use crate::snapshot::{ExecutionFacts, Fact, Facts, RequestTime, Room, Unknown, Why};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -25,6 +27,8 @@ const DISTANCE: Duration = Duration::from_millis(5);
 const UNSAMPLED_REQUESTS: u32 = 3;
 /// Room for a last request before the conversation's time ends.
 const LEAST_TIME: Duration = Duration::from_millis(700);
+/// Requests whose times are told, at most.
+const TIMES_MAX: usize = 256;
 /// Longest wait for an answer of the window.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,8 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// next to nothing.
 pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Context, facts: &Facts) -> ExecutionFacts {
     let http = talk.http;
-    let (good, expected) = (&good.message, good.exchange.duration_ms);
-    let Some(outgoing) = good.outgoing(talk.server, talk.everywhere) else {
+    let expected = good.exchange.duration_ms;
+    let Some(outgoing) = good.message.outgoing(talk.server, talk.everywhere) else {
         let unsent = Unknown::new(Why::Malformed, "the good request could not be formed again");
         return ExecutionFacts::all_unknown(&unsent);
     };
@@ -54,28 +58,37 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     let asked = context.ask.requests.max(1);
     let plan = Plan {
         outgoing: &outgoing,
-        limit: good.limit.unwrap_or(PATIENCE),
+        limit: good.message.limit.unwrap_or(PATIENCE),
         most: if sampled { asked } else { asked.min(UNSAMPLED_REQUESTS) },
         distance: if sampled { DISTANCE } else { Duration::ZERO },
         length: context.ask.window,
     };
     let mut usage = Usage::begin(pids.as_deref().map_err(Unknown::clone));
+    let pulse = pids.as_deref().map_err(Unknown::clone).and_then(Pulse::start);
     let opened = sampler::monotonic_ms();
     let mut sent = repeat(talk, &plan, expected, &mut light, &mut usage);
     let closed = sampler::monotonic_ms();
     let window_ms = round(closed - opened);
+    let server_cpu_trace = pulse.and_then(|pulse| pulse.finish(opened, closed));
     let usage = usage.end(window_ms, sent.count > 0);
     let gpus = sampler.and_then(|sampler| {
         std::thread::sleep(AFTER.min(http.time_left() / 2));
         Ok(summarise(&sampler.finish()?, opened, closed, &sent.ends))
     });
     let (during, left) = light.during_and_left_ms();
+    let request_times = sent.times(opened);
+    let median_ms = median(&mut sent.durations_ms);
+    // After the samples, which must not see these requests.
+    let other_lengths = lengths::measure(talk, good, median_ms, &usage, facts);
     ExecutionFacts {
+        request_times: if sent.count > 0 { Ok(request_times) } else { Err(none_sent()) }.into(),
+        other_lengths: other_lengths.into(),
+        server_cpu_trace: server_cpu_trace.into(),
         requests_sent: Fact::Known(sent.count),
         requests_ok: Fact::Known(sent.ok),
         baseline_ms: Fact::Known(round(opened - started)),
         window_ms: if sent.count > 0 { Ok(window_ms) } else { Err(none_sent()) }.into(),
-        request_ms_median: median(&mut sent.durations_ms).map(round).ok_or_else(none_sent).into(),
+        request_ms_median: median_ms.map(round).ok_or_else(none_sent).into(),
         answers_by_status: Fact::Known(sent.answers),
         light_request_url: light.url(),
         light_request_idle_ms: light.idle_ms(),
@@ -109,6 +122,21 @@ struct Sent {
     durations_ms: Vec<f64>,
     /// When each ended, on the sampler's clock, milliseconds.
     ends: Vec<f64>,
+    /// Whether each was accepted.
+    accepted: Vec<bool>,
+}
+
+impl Sent {
+    /// When the first of them ran, from the window's opening on.
+    fn times(&self, opened: f64) -> Vec<RequestTime> {
+        let all = self.ends.iter().zip(&self.durations_ms).zip(&self.accepted);
+        let time = |((end, duration), accepted): ((&f64, &f64), &bool)| RequestTime {
+            begun_ms: round((end - duration - opened).max(0.0)),
+            duration_ms: round(*duration),
+            accepted: *accepted,
+        };
+        all.take(TIMES_MAX).map(time).collect()
+    }
 }
 
 /// Sends the window's requests. Caches and lazy loading make the first request another one; the conversation was the
@@ -131,7 +159,9 @@ fn repeat(talk: &Conversation, plan: &Plan, mut expected: Duration, light: &mut 
         sent.ends.push(sampler::monotonic_ms());
         usage.after_request();
         sent.count += 1;
-        sent.ok += u64::from(result.as_ref().is_ok_and(accepts));
+        let accepted = result.as_ref().is_ok_and(accepts);
+        sent.accepted.push(accepted);
+        sent.ok += u64::from(accepted);
         let status =
             result.map_or_else(|failure| failure.partial.map(|reply| reply.status), |reply| Some(reply.status));
         *sent.answers.entry(status.map_or("none".to_owned(), |status| status.to_string())).or_insert(0) += 1;

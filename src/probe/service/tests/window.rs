@@ -21,6 +21,8 @@ fn sample(at_ms: f64, utilization: Option<u64>, memory: u64) -> Sample {
         pcie_link_generation: Fact::Known(4),
         pcie_link_width: Fact::Known(16),
         pcie_replays: Fact::Known(0),
+        pcie_received_bytes_per_second: (memory == 30).then_some(Fact::Known(5_000_000)),
+        pcie_sent_bytes_per_second: Some(unread()),
     };
     Sample { at_ms, gpus: vec![gpu] }
 }
@@ -44,6 +46,12 @@ fn samples_fall_into_their_phase_and_unread_ones_are_not_counted() {
     let reason = windows[0].process_utilization_percent.reason().unwrap();
     assert_eq!((reason.why, reason.detail.as_str()), (Why::Unsupported, "not on this card"));
     assert_eq!(windows[0].server_memory_bytes, Fact::Known(10), "the last sample inside the window");
+    let received = windows[0].pcie_received_bytes_per_second.known().unwrap();
+    assert_eq!((received.before.samples, received.during.samples, received.during.mean), (0, 1, 5e6));
+    assert_eq!(windows[0].pcie_sent_bytes_per_second.reason().unwrap().detail, "not on this card");
+    let trace = windows[0].utilization_trace.known().unwrap();
+    let told: Vec<(f64, u64)> = trace.iter().map(|reading| (reading.at_ms, reading.percent)).collect();
+    assert_eq!(told, [(0.0, 40), (50.0, 80), (100.0, 60)], "samples of the window, from its opening");
     let throttled = windows[0].throttle_reasons_percent.known().unwrap();
     let shares: Vec<(&str, f64)> = throttled.iter().map(|(name, share)| (name.as_str(), *share)).collect();
     assert_eq!(shares, [("gpu_idle", 33.333), ("hw_thermal_slowdown", 66.667)], "samples of the window only");

@@ -1,0 +1,237 @@
+//! What the GPU and the server did while requests ran, against what the model needs: the binary, real servers, the fake
+//! driver.
+
+#[path = "setup/plain_server.rs"]
+mod plain_server;
+mod setup;
+
+use gpu_doctor::check::View;
+use gpu_doctor::snapshot::{Fact, Snapshot};
+use plain_server::{PlainServer, start};
+use serde_json::Value;
+use setup::doctor::{Said, diagnosis, gpu_doctor, verdict};
+use std::path::{Path, PathBuf};
+
+/// Looks at the server with this request, and keeps the snapshot.
+fn run(server: &PlainServer, request: &Path, folder: &Path, variables: &[(&str, PathBuf)]) -> (Value, Snapshot) {
+    let file = folder.join("snapshot.json");
+    let arguments = ["run", "--format", "json", "--server", &server.url()];
+    let files = ["--client-request", request.to_str().unwrap(), "--save", file.to_str().unwrap()];
+    let report = gpu_doctor(&[&arguments[..], &files].concat(), variables).report();
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{error}: {report}"));
+    (report, serde_json::from_str(&text).unwrap())
+}
+
+/// The scenario of an idle GPU with further lines, some of its own replaced.
+fn scenario(folder: &Path, replaced: &[(&str, &str)], added: &str) -> [(&'static str, PathBuf); 2] {
+    let mut text = std::fs::read_to_string(setup::scenario("healthy-idle")).unwrap();
+    for (from, to) in replaced {
+        assert!(text.contains(from), "{from} is not in the scenario");
+        text = text.replace(from, to);
+    }
+    let file = folder.join("scenario.yaml");
+    std::fs::write(&file, text + added).unwrap();
+    setup::driver_variables(&file)
+}
+
+/// A file of so many bytes that takes no room on the disk.
+fn file(folder: &Path, name: &str, bytes: u64) -> String {
+    let path = folder.join(name);
+    std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+    path.display().to_string()
+}
+
+fn derived<T: serde::de::DeserializeOwned>(snapshot: &Snapshot, name: &str) -> T {
+    let view = View::of(snapshot);
+    let value = view.value(&format!("derived.{name}")).unwrap_or_else(|| panic!("{name}: {:?}", view.reason(name)));
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// Whether the server got half a core, which other tests on this machine may keep it from.
+fn computed(snapshot: &Snapshot) -> bool {
+    snapshot.facts.execution.cores_busy.known().is_some_and(|cores| *cores >= 0.5)
+}
+
+#[test]
+fn weights_that_stay_in_the_machines_memory_are_found_and_those_on_the_gpu_are_not() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let torch = file(folder.path(), "libtorch_cuda.so", 8192);
+    let weights = file(folder.path(), "model.safetensors", 150_000_000);
+    let server = start(folder.path(), &["--map", &torch, "--map", &weights, "--hold", "200", "--spin", "0.1"]);
+    let request = server.client_request(folder.path(), "/infer");
+    let judged = |held_mib: u64| {
+        let processes = format!("    processes: [{{pid: {}, used_mib: {held_mib}}}]\n", server.pid());
+        let used = format!("used_mib: {}", held_mib + 100);
+        let (report, snapshot) =
+            run(&server, &request, folder.path(), &scenario(folder.path(), &[("used_mib: 0", &used)], &processes));
+        (verdict(&report, "model-never-moved").to_owned(), report, snapshot)
+    };
+    let (found, report, snapshot) = judged(308);
+    let files = snapshot.facts.process.model_files.known().unwrap();
+    let told: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.bytes.known(), file.held.as_str())).collect();
+    assert_eq!(told, [(weights.as_str(), Some(&150_000_000), "mapped")]);
+    assert_eq!(snapshot.facts.execution.model_files_after.known(), Some(files));
+    assert!(snapshot.facts.execution.resident_bytes_after.known() > Some(&200_000_000));
+    assert_eq!(derived::<u64>(&snapshot, "weights_bytes"), 150_000_000);
+    if computed(&snapshot) {
+        assert_eq!(found, "holds", "{report}");
+        let because = diagnosis(&report, "model-never-moved")["because"].as_str().unwrap();
+        assert!(because.contains("308 MiB of GPU memory") && because.contains("weights need 144 MiB"), "{because}");
+        assert!(because.contains(&weights), "{because}");
+    }
+    assert_eq!(judged(460).0, "clear", "they are on the GPU");
+}
+
+#[test]
+fn what_pcie_carries_for_requests_is_told_from_what_it_carries_anyway() {
+    let folder = tempfile::tempdir().unwrap();
+    let activity = file(folder.path(), "activity", 0);
+    let provider = file(folder.path(), "libonnxruntime_providers_cuda.so", 8192);
+    let server = start(folder.path(), &["--map", &provider, "--spin", "0.05", "--touch", &activity]);
+    let request = server.client_request(folder.path(), "/infer");
+    let follows = |busy: u64, idle: u64| format!("{{follows: {{file: {activity}, busy: {busy}, idle: {idle}}}}}");
+    let utilization = format!("utilization_percent: {}", follows(25, 0));
+    let replaced = [("utilization_percent: 0", utilization.as_str())];
+    let bus =
+        |received: &str| format!("    health: {{pcie_received_kb_per_s: {received}, pcie_sent_kb_per_s: 500000}}\n");
+    let variables = scenario(folder.path(), &replaced, &bus(&follows(3_000_000, 1000)));
+    let (report, snapshot) = run(&server, &request, folder.path(), &variables);
+    let gpu = &snapshot.facts.execution.gpus.known().unwrap()[0];
+    let received = gpu.pcie_received_bytes_per_second.known().unwrap();
+    assert!(received.before.samples >= 3 && received.during.samples >= 5, "{received:?}");
+    assert_eq!((received.before.min, received.during.max), (1e6, 3e9));
+    let rate: f64 = derived(&snapshot, "pcie_bytes_per_second");
+    assert!((1.5e9..3.1e9).contains(&rate), "what it sent all the time does not count: {rate}");
+    let expected = if computed(&snapshot) { "holds" } else { "clear" };
+    assert_eq!(verdict(&report, "ort-host-copies-per-run"), expected, "{report}");
+
+    let variables = scenario(folder.path(), &replaced, &bus("null"));
+    let (report, snapshot) = run(&server, &request, folder.path(), &variables);
+    let gpu = &snapshot.facts.execution.gpus.known().unwrap()[0];
+    let unknown = gpu.pcie_received_bytes_per_second.reason().unwrap();
+    assert!(unknown.detail.contains("nvmlDeviceGetPcieThroughput"), "{unknown}");
+    assert!(gpu.pcie_sent_bytes_per_second.known().is_some());
+    assert_eq!(verdict(&report, "ort-host-copies-per-run"), "not_applicable");
+}
+
+/// A request that carries the doctor's own speech.
+fn speech(server: &PlainServer, folder: &Path) -> PathBuf {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/samples/speech.wav");
+    let request = folder.join("speech.txt");
+    let text = format!("curl {}/infer -F 'audio=@{};type=audio/wav'\n", server.url(), sample.display());
+    std::fs::write(&request, text).unwrap();
+    request
+}
+
+#[test]
+fn a_new_length_is_tried_where_onnxruntime_computes_on_the_gpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = file(folder.path(), "libonnxruntime_providers_cuda.so", 8192);
+    let judged = |arguments: &[&str]| {
+        let server = start(folder.path(), arguments);
+        let (report, snapshot) = run(&server, &speech(&server, folder.path()), folder.path(), &[]);
+        (verdict(&report, "ort-conv-search-dynamic-shape").to_owned(), snapshot.facts.execution)
+    };
+    let (found, execution) = judged(&["--map", &provider, "--new-length", "0.6", "--seconds", "0.02"]);
+    let lengths = execution.other_lengths.known().unwrap();
+    let whole = execution.request_body_bytes.known().unwrap();
+    assert_eq!(lengths.len(), 2);
+    assert!(
+        lengths.iter().all(|one| one.body_bytes < *whole && one.first_ms >= 600.0 && one.again_ms < 300.0),
+        "{lengths:?}"
+    );
+    assert!(lengths[0].body_bytes != lengths[1].body_bytes);
+    assert_eq!(found, "holds");
+    let (found, execution) = judged(&["--map", &provider, "--seconds", "0.02"]);
+    assert_eq!(execution.other_lengths.known().map(Vec::len), Some(2));
+    assert_eq!(found, "clear");
+    let (found, execution) = judged(&["--new-length", "0.6"]);
+    assert!(matches!(execution.other_lengths, Fact::Unknown(_)), "another server is left alone");
+    assert_eq!(found, "clear");
+}
+
+#[test]
+fn a_request_with_a_phase_on_the_cpu_alone_is_taken_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let activity = file(folder.path(), "activity", 0);
+    let arguments = ["--touch", &activity, "--gpu-seconds", "0.9", "--spin", "1.6"];
+    let server = start(folder.path(), &arguments);
+    let request = server.client_request(folder.path(), "/infer");
+    let utilization =
+        format!("utilization_percent: {{follows: {{file: {activity}, busy: 92, idle: 0, window_ms: 200}}}}");
+    let variables = scenario(folder.path(), &[("utilization_percent: 0", &utilization)], "");
+    let (_, snapshot) = run(&server, &request, folder.path(), &variables);
+    let execution = &snapshot.facts.execution;
+    let times = execution.request_times.known().unwrap();
+    assert!(!times.is_empty() && times.iter().all(|one| one.accepted && one.duration_ms >= 2400.0), "{times:?}");
+    let trace = execution.gpus.known().unwrap()[0].utilization_trace.known().unwrap();
+    assert!(trace.iter().any(|one| one.percent == 92) && trace.iter().any(|one| one.percent == 0), "{trace:?}");
+    let cpu = execution.server_cpu_trace.known().unwrap();
+    assert!(cpu.len() > 10 && cpu.windows(2).all(|pair| pair[0].at_ms < pair[1].at_ms), "{cpu:?}");
+    let gpu_percent: f64 = derived(&snapshot, "request_gpu_percent");
+    assert!((25.0..75.0).contains(&gpu_percent), "{gpu_percent}");
+    // A server that shares its cores with other tests does not get one for itself all the time.
+    if cpu.iter().filter(|one| one.cores >= 0.7).count() * 2 > cpu.len() {
+        let words: String = derived(&snapshot, "request_cpu_phase");
+        assert!(words.contains("then stood at 0 % while a CPU core computed"), "{words}");
+        let percent: f64 = derived(&snapshot, "request_cpu_only_percent");
+        assert!((20.0..75.0).contains(&percent), "{percent}");
+    }
+}
+
+/// An ONNX file with one initializer of so many float32 elements, whose data are not there; 2 GiB need none.
+fn model(folder: &Path, elements: u64) -> PathBuf {
+    let varint = |mut value: u64| {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    };
+    let field =
+        |number: u8, payload: &[u8]| [vec![number << 3 | 2], varint(payload.len() as u64), payload.to_vec()].concat();
+    let tensor = [vec![8], varint(elements), vec![16, 1], field(8, b"w")].concat();
+    let node = [field(1, b"x"), field(1, b"w"), field(2, b"y"), field(4, b"MatMul")].concat();
+    let port = |name: &[u8]| field(1, name);
+    let graph = [field(1, &node), field(5, &tensor), field(11, &port(b"x")), field(12, &port(b"y"))].concat();
+    let path = folder.join("model.onnx");
+    let bytes = [vec![8, 8], field(2, b"test"), field(7, &graph), field(8, &[10, 0, 16, 17])].concat();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn before_deployment(model: &Path, scenario: &str, format: &str) -> Said {
+    let variables = setup::driver_variables(&setup::scenario(scenario));
+    gpu_doctor(&["run", "--only", "process", "--format", format, "--model", model.to_str().unwrap()], &variables)
+}
+
+#[test]
+fn before_a_deployment_the_budget_is_told_and_who_holds_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let two_gigabytes = model(folder.path(), 500_000_000);
+    let said = before_deployment(&two_gigabytes, "vram-held", "text");
+    let text = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = "gpu memory the model needs an estimated 2,408 MiB (1,908 MiB of parameters, and 500 MiB for CUDA itself) \
+                before the first request; GPU 0 (NVIDIA H100 80GB HBM3) has";
+    assert!(text.contains(line), "{}", said.out);
+    assert!(text.contains("MiB free. Requests take more, in onnxruntime by steps of up to 1,024 MiB"), "{}", said.out);
+    let report = before_deployment(&two_gigabytes, "vram-held", "json").report();
+    let found = diagnosis(&report, "vram-held-by-other-process");
+    assert_eq!((&found["severity"], &found["explains"][0]), (&"warn".into(), &"cuda-oom".into()), "{found}");
+    assert!(found["because"].as_str().unwrap().contains("held by PID 4711"), "{found}");
+    assert!(report["device_budget"].as_str().unwrap().starts_with("the model needs"), "{report}");
+
+    let report = before_deployment(&two_gigabytes, "healthy-idle", "json").report();
+    assert_eq!(verdict(&report, "cuda-oom"), "not_applicable", "it fits");
+    assert_eq!(verdict(&report, "model-exceeds-gpu-memory"), "clear");
+    let report = before_deployment(&model(folder.path(), 40_000_000_000), "healthy-idle", "json").report();
+    let found = diagnosis(&report, "model-exceeds-gpu-memory");
+    assert_eq!(found["severity"], "fail");
+    let because = found["because"].as_str().unwrap();
+    assert!(because.contains("GPU 0 (NVIDIA H100 80GB HBM3) has 81,559 MiB in all"), "{because}");
+    let report = before_deployment(&two_gigabytes, "mig-two-instances", "json").report();
+    assert_eq!(verdict(&report, "model-exceeds-gpu-memory"), "not_applicable");
+    assert!(report["device_budget"].is_null(), "{report}");
+}
