@@ -126,5 +126,6 @@ pub const PROBES: &[&Probe] = &[
     &onnxruntime::PROVIDERS,
     &onnxruntime::PLACEMENT,
     &service::PROBE,
+    &service::ENGINE,
     &server_log::PROBE,
 ];

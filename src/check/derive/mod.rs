@@ -6,6 +6,7 @@ mod activity;
 mod container;
 mod docker_daemon;
 mod driver;
+mod engine;
 mod expectations;
 mod gpu;
 mod gpu_sharing;
@@ -81,6 +82,7 @@ subjects! {
     state: ServerState,
     memory: Memory,
     activity: Activity,
+    engine: Engine,
 }
 
 impl Derived {
@@ -102,6 +104,7 @@ impl Derived {
         "model",
         "request",
         "execution",
+        "engine",
         "server_log",
     ];
 

@@ -149,6 +149,15 @@ fn runtime(facts: &Facts) -> Words {
 }
 
 fn model(facts: &Facts) -> Words {
+    match (of_file(facts), super::engine::says(facts)) {
+        (Ok(file), Some(says)) => Ok(Sight { words: format!("{}; {says}", file.words), ..file }),
+        // No file was named, and the software tells all the same.
+        (Err(Unknown { why: Why::NotAsked, .. }), Some(says)) => Ok(says.into()),
+        (file, _) => file,
+    }
+}
+
+fn of_file(facts: &Facts) -> Words {
     let model = &facts.model;
     let nodes = model.nodes.read()?.saturating_add(*model.subgraph_nodes.read()?);
     let (parameters, bytes) = (*model.parameters.read()? as f64 / 1e6, megabytes(*model.parameter_bytes.read()?));
