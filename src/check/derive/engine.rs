@@ -98,7 +98,9 @@ fn is_python(model: &EngineModel) -> bool {
 /// Whether a process of the model was seen to hold a GPU open.
 fn stub_on_gpu(facts: &Facts, model: &EngineModel) -> bool {
     let stubs = facts.engine.python_stubs.known().into_iter().flatten();
-    stubs.filter(|stub| stub.model == model.name).any(|stub| stub.device_nodes_open.known().into_iter().flatten().any(|node| is_gpu(node)))
+    stubs
+        .filter(|stub| stub.model == model.name)
+        .any(|stub| stub.device_nodes_open.known().into_iter().flatten().any(|node| is_gpu(node)))
 }
 
 fn on_cpu(facts: &Facts, gpu_works: bool) -> Sayings {
@@ -116,7 +118,9 @@ fn on_cpu(facts: &Facts, gpu_works: bool) -> Sayings {
     match models.iter().find_map(|model| model.device.reason()) {
         Some(_) if gpu_works => Ok(Vec::new()),
         Some(unknown) => Err(unknown.clone()),
-        None => Ok(models.iter().map(|model| EngineSaying { model: model.name.clone(), says: placed(model) }).collect()),
+        None => {
+            Ok(models.iter().map(|model| EngineSaying { model: model.name.clone(), says: placed(model) }).collect())
+        }
     }
 }
 

@@ -74,7 +74,8 @@ mod tests {
         let mut model = EngineModel::all_unknown("asr", &unknown);
         let group = InstanceGroup { name: "asr_0".into(), kind: "KIND_CPU".into(), count: 1, gpus: Vec::new() };
         model.instance_groups = Fact::Known(vec![group]);
-        let failed = EngineModel { state: Fact::Known("UNAVAILABLE".into()), ..EngineModel::all_unknown("b", &unknown) };
+        let failed =
+            EngineModel { state: Fact::Known("UNAVAILABLE".into()), ..EngineModel::all_unknown("b", &unknown) };
         triton.engine.version = Fact::Known("2.51.0".into());
         triton.engine.models = Fact::Known(vec![model, failed]);
         triton.engine.gpu_metrics_present = Fact::Known(false);

@@ -114,7 +114,10 @@ impl Asker {
         }
         let limit = PATIENCE.min(self.end.saturating_duration_since(Instant::now()));
         if self.answers.len() >= MOST || limit < Duration::from_millis(50) {
-            return Err(Unknown::new(Why::TimedOut, format!("{url}: not asked, the time or the questions are used up")));
+            return Err(Unknown::new(
+                Why::TimedOut,
+                format!("{url}: not asked, the time or the questions are used up"),
+            ));
         }
         let headers = if beside { Vec::new() } else { self.headers.clone() };
         let outgoing = Outgoing { method: method.into(), url: url.clone(), headers, payload, follow: false };

@@ -6,6 +6,8 @@
 mod answers;
 mod asker;
 mod ollama;
+#[cfg(test)]
+mod parsing;
 mod ports;
 mod python;
 mod ray;

@@ -11,10 +11,13 @@ use serde_json::Value;
 /// What it says.
 pub fn told(asker: &mut Asker) -> Told {
     let version = asker.json("/api/version").map(|answer| asker.text_of(&answer, "version"));
-    let models = asker.json("/api/ps").and_then(|answer| {
-        Ok(list(&answer, "models")?.take(MODELS_MAX).filter_map(|one| model(asker, one)).collect())
-    });
+    let models = asker.json("/api/ps").and_then(|answer| listed(asker, &answer));
     Told { version: version.unwrap_or_else(Fact::Unknown), ..Told::models(models) }
+}
+
+/// The models in the answer.
+pub fn listed(asker: &Asker, answer: &Value) -> Result<Vec<EngineModel>, Unknown> {
+    Ok(list(answer, "models")?.take(MODELS_MAX).filter_map(|one| model(asker, one)).collect())
 }
 
 fn model(asker: &Asker, one: &Value) -> Option<EngineModel> {

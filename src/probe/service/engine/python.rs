@@ -3,9 +3,9 @@
 //! Triton hands the kind of an instance to `initialize(args)` and does no more: where a Python model computes is its own
 //! choice (triton-inference-server/server#5889).
 
+use super::ASKED_MAX;
 use super::ports::{is_program, values, words};
 use super::triton::is_name;
-use super::ASKED_MAX;
 use crate::probe::process::later;
 use crate::probe::tree::Tree;
 use crate::snapshot::{EngineModel, Fact, Facts, PythonSource, PythonStub, Unknown, Why};
@@ -16,9 +16,8 @@ const SOURCE_BYTES: usize = 1 << 20;
 /// Processes that are looked into.
 const STUBS_MAX: usize = 32;
 /// What takes or names the GPU, in lower case.
-const NAMES: &[&str] = &[
-    "model_instance_device_id", "cuda", "gpu", "nvidia", "tensorrt", "cupy", "jax", "tensorflow", "vllm", "paddle",
-];
+const NAMES: &[&str] =
+    &["model_instance_device_id", "cuda", "gpu", "nvidia", "tensorrt", "cupy", "jax", "tensorflow", "vllm", "paddle"];
 /// What picks a device. Beside the word "cpu" it picks that one.
 const PICKS: &[&str] = &[".to(", "device"];
 
@@ -57,9 +56,9 @@ pub fn read_sources(models: &mut [EngineModel], stubs: &Result<Vec<PythonStub>, 
 fn in_repository(model: &EngineModel, facts: &Facts) -> Result<PythonSource, Unknown> {
     let absent = |detail: &str| Unknown::new(Why::Absent, detail);
     let processes = facts.process.processes.read()?;
-    let server = processes.iter().find_map(|process| {
-        Some((process, words(process).filter(|words| is_program(words, "tritonserver"))?))
-    });
+    let server = processes
+        .iter()
+        .find_map(|process| Some((process, words(process).filter(|words| is_program(words, "tritonserver"))?)));
     let (process, words) = server.ok_or_else(|| absent("none of the server's processes is tritonserver"))?;
     let version = model.version.known().map_or("1", String::as_str);
     if !is_name(&model.name) || !is_name(version) {

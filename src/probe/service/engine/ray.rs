@@ -18,9 +18,13 @@ pub fn are_routes(routes: &Value) -> bool {
 
 /// The deployments of all applications.
 pub fn models(asker: &mut Asker, ports: &Ports) -> Result<Vec<EngineModel>, Unknown> {
-    let told = asker.json_beside(ports.ray_dashboard, "/api/serve/applications/")?;
+    asker.json_beside(ports.ray_dashboard, "/api/serve/applications/").and_then(|told| listed(asker, &told))
+}
+
+/// The deployments in the answer.
+pub fn listed(asker: &Asker, told: &Value) -> Result<Vec<EngineModel>, Unknown> {
     let mut models = Vec::new();
-    let applications = field(&told, "applications")?.as_object().ok_or_else(|| wrong("applications", "an object"))?;
+    let applications = field(told, "applications")?.as_object().ok_or_else(|| wrong("applications", "an object"))?;
     for (application, details) in applications.iter().take(ENTRIES_MAX) {
         let deployments = details.get("deployments").and_then(Value::as_object);
         for (name, deployment) in deployments.into_iter().flatten().take(ENTRIES_MAX) {

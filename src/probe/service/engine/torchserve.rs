@@ -21,8 +21,10 @@ pub fn is_health(answer: &str) -> bool {
 pub fn models(asker: &mut Asker, ports: &Ports) -> Result<Vec<EngineModel>, Unknown> {
     let port = ports.torchserve_management;
     let known = asker.json_beside(port, "/models")?;
-    let names: Vec<String> =
-        list(&known, "models")?.take(MODELS_MAX).filter_map(|one| Some(text(one, "modelName").ok()?.to_owned())).collect();
+    let names: Vec<String> = list(&known, "models")?
+        .take(MODELS_MAX)
+        .filter_map(|one| Some(text(one, "modelName").ok()?.to_owned()))
+        .collect();
     let mut models = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let described = match (super::triton::is_name(name), index < ASKED_MAX) {
@@ -39,7 +41,7 @@ pub fn models(asker: &mut Asker, ports: &Ports) -> Result<Vec<EngineModel>, Unkn
 }
 
 /// One model; the answer lists its default version.
-fn model(asker: &Asker, name: &str, described: &Value) -> EngineModel {
+pub fn model(asker: &Asker, name: &str, described: &Value) -> EngineModel {
     let untold = Unknown::new(Why::NotAsked, "TorchServe does not tell it");
     let mut model = EngineModel::all_unknown(asker.clean(name), &untold);
     let Some(version) = described.as_array().and_then(|versions| versions.first()) else {

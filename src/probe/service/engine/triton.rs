@@ -47,7 +47,8 @@ pub fn models(asker: &mut Asker, tried: Option<&str>) -> Result<Vec<EngineModel>
     Ok(models)
 }
 
-fn listed(asker: &Asker, index: &Value) -> Result<Vec<EngineModel>, Unknown> {
+/// The models of the index.
+pub fn listed(asker: &Asker, index: &Value) -> Result<Vec<EngineModel>, Unknown> {
     let index = index.as_array().ok_or_else(|| super::answers::wrong("the repository index", "a list"))?;
     let untold = Unknown::new(Why::NotAsked, "Triton does not tell it of a model that is not loaded");
     let mut models: Vec<EngineModel> = Vec::new();
@@ -68,7 +69,7 @@ fn listed(asker: &Asker, index: &Value) -> Result<Vec<EngineModel>, Unknown> {
 }
 
 /// Takes over what a model's configuration says.
-fn configured(asker: &Asker, model: &mut EngineModel, config: &Value) {
+pub fn configured(asker: &Asker, model: &mut EngineModel, config: &Value) {
     model.backend = asker.text_of(config, "backend");
     model.platform = asker.text_of(config, "platform");
     let parameters = config.get("parameters").and_then(Value::as_object);
