@@ -75,7 +75,18 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "probe",
         "tree",
-        &["container", "device_nodes", "docker", "host", "kernel_log", "linker", "onnxruntime", "packages", "process"],
+        &[
+            "container",
+            "device_nodes",
+            "docker",
+            "host",
+            "kernel_log",
+            "linker",
+            "onnxruntime",
+            "packages",
+            "process",
+            "service",
+        ],
         "every file of the examined tree is read through it",
     ),
     (
@@ -86,6 +97,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
             "cuda",
             "device_nodes",
             "docker",
+            "engine",
             "execution",
             "host",
             "imports",

@@ -6,65 +6,17 @@ mod setup;
 use gpu_doctor::check::View;
 use gpu_doctor::probe::{Ask, Context, service};
 use gpu_doctor::snapshot::{Exchange, Fact, Facts, MissingField, SCHEMA, Snapshot, Target, Unknown, Why};
+use setup::asr::free_port;
+use setup::real_server::{Server, start, triton};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 
-/// A server that is stopped when this is dropped.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Triton's backend processes end only if it may end by itself.
-        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
-        let end = Instant::now() + Duration::from_secs(8);
-        while Instant::now() < end {
-            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// The environment that the variable names, else `target/venv-NAME`; `None`, with a note, where it was not made.
 fn environment(variable: &str, name: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).or_else(|| setup::venv::venv(name))
-}
-
-fn start(mut command: Command, ready: &str, port: u16) -> Server {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut server = Server { child, url: format!("http://127.0.0.1:{port}") };
-    let end = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < end {
-        let status = server.child.try_wait().unwrap();
-        assert!(status.is_none(), "the server ended: {status:?}");
-        if answers(port, ready) {
-            return server;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("the server was not ready within a minute");
-}
-
-fn answers(port: u16, path: &str) -> bool {
-    use std::io::{Read, Write};
-    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-    let _ = write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    let mut head = [0; 12];
-    stream.read_exact(&mut head).is_ok() && &head == b"HTTP/1.1 200"
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn probe(url: &str, operation: Option<&str>, client: Option<String>) -> Facts {
@@ -122,10 +74,7 @@ fn the_fastapi_server_gets_its_lang_in_both_request_forms() {
 #[test]
 fn the_real_triton_names_the_input_that_the_client_lacks() {
     let Some(venv) = environment("GPU_DOCTOR_VENV_TRITON", "triton") else { return };
-    let port = free_port();
-    let mut command = Command::new("sh");
-    command.arg(format!("{FIXTURES}/servers/triton/start.sh")).arg(port.to_string()).arg(venv);
-    let server = start(command, "/v2/health/ready", port);
+    let server = triton(&venv, "/v2/health/ready", &[]);
     let client = format!(
         r#"curl {}/v2/models/echo/infer --json '{{"inputs":[{{"name":"TEXT","shape":[1],"datatype":"BYTES","data":["hi"]}}]}}'"#,
         server.url
@@ -145,11 +94,7 @@ fn the_real_triton_names_the_input_that_the_client_lacks() {
 #[test]
 fn the_real_triton_lives_without_its_model() {
     let Some(venv) = environment("GPU_DOCTOR_VENV_TRITON", "triton") else { return };
-    let port = free_port();
-    let mut command = Command::new("sh");
-    command.arg(format!("{FIXTURES}/servers/triton/start.sh")).arg(port.to_string()).arg(venv);
-    command.arg("--model-control-mode=explicit");
-    let server = start(command, "/v2/health/live", port);
+    let server = triton(&venv, "/v2/health/live", &["--model-control-mode=explicit"]);
     let client = format!(
         r#"curl {}/v2/models/echo/infer --json '{{"inputs":[{{"name":"TEXT","shape":[1],"datatype":"BYTES","data":["hi"]}}]}}'"#,
         server.url

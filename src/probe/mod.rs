@@ -130,5 +130,6 @@ pub const PROBES: &[&Probe] = &[
     &onnxruntime::PLACEMENT,
     &prediction::PROBE,
     &service::PROBE,
+    &service::ENGINE,
     &server_log::PROBE,
 ];

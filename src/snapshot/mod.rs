@@ -6,6 +6,7 @@ mod container;
 mod cuda;
 mod device_nodes;
 mod docker;
+mod engine;
 mod execution;
 mod expect;
 mod fact;
@@ -29,6 +30,7 @@ pub use container::*;
 pub use cuda::*;
 pub use device_nodes::*;
 pub use docker::*;
+pub use engine::*;
 pub use execution::*;
 pub use expect::*;
 pub(crate) use fact::room;
@@ -236,6 +238,8 @@ facts! {
     request: RequestFacts,
     /// Counters while requests ran.
     execution: ExecutionFacts,
+    /// What the serving software says of itself.
+    engine: EngineFacts,
     /// The server's log.
     server_log: ServerLogFacts,
 }

@@ -8,6 +8,7 @@ mod container;
 mod copies;
 mod docker_daemon;
 mod driver;
+mod engine;
 mod expectations;
 mod gpu;
 mod gpu_sharing;
@@ -91,6 +92,7 @@ subjects! {
     request_phases: RequestPhases,
     shapes: Shapes,
     activity: Activity,
+    engine: Engine,
 }
 
 impl Derived {
@@ -112,6 +114,7 @@ impl Derived {
         "model",
         "request",
         "execution",
+        "engine",
         "server_log",
     ];
 

@@ -89,12 +89,14 @@ fn cuda_provider_seen_to_load(facts: &Facts) -> bool {
 
 /// Whether one of the server's processes was seen to hold a GPU open. `/dev/nvidiactl` is none.
 pub fn device_node_seen_open(facts: &Facts) -> bool {
-    let gpu = |node: &String| {
-        let number = node.strip_prefix("/dev/nvidia");
-        node == "/dev/dxg" || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
-    };
     let open = [&facts.process.device_nodes_open, &facts.execution.device_nodes_open_after];
-    open.into_iter().filter_map(Fact::known).flatten().any(gpu)
+    open.into_iter().filter_map(Fact::known).flatten().any(|node| is_gpu(node))
+}
+
+/// Whether the device node is a GPU's own.
+pub fn is_gpu(node: &str) -> bool {
+    let number = node.strip_prefix("/dev/nvidia");
+    node == "/dev/dxg" || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Kinds of mapped libraries that compute on GPUs without onnxruntime.

@@ -1,12 +1,21 @@
 //! The model's stage in words: what it holds, where it runs, where its parameters live.
 
-use super::seen::Words;
+use super::seen::{Sight, Words};
 use crate::snapshot::{Fact, Facts, PlacementFacts, PredictionFacts, Unknown, Why};
 use crate::words::bytes;
 use std::collections::BTreeMap;
 
-/// What was seen of the model.
+/// What was seen of the model, and what the serving software says of it.
 pub fn words(facts: &Facts) -> Words {
+    match (of_file(facts), super::engine::says(facts)) {
+        (Ok(file), Some(says)) => Ok(Sight { words: format!("{}; {says}", file.words), ..file }),
+        // No file was named, and the software tells all the same.
+        (Err(Unknown { why: Why::NotAsked, .. }), Some(says)) => Ok(says.into()),
+        (file, _) => file,
+    }
+}
+
+fn of_file(facts: &Facts) -> Words {
     let model = &facts.model;
     let size = bytes(*model.parameter_bytes.read()? as f64);
     let parameters = format!("{:.2} M parameters, {size}", *model.parameters.read()? as f64 / 1e6);

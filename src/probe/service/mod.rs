@@ -7,6 +7,7 @@ mod conversation;
 mod counters;
 mod curl;
 mod discovery;
+mod engine;
 mod files;
 mod http;
 mod kserve;
@@ -39,6 +40,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use synthesis::Synthesis;
+
+pub use engine::PROBE as ENGINE;
 
 /// Fills the rooms `request` and `execution`.
 pub const PROBE: Probe = Probe {
