@@ -5,6 +5,16 @@ pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// A number of bytes for people: `2.3 MB`.
+pub fn bytes(number: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let step = units.iter().enumerate().rev().find(|(power, _)| number >= 1000f64.powi(*power as i32));
+    match step {
+        Some((power @ 1.., unit)) => format!("{:.1} {unit}", number / 1000f64.powi(power as i32)),
+        _ => format!("{number} B"),
+    }
+}
+
 /// Text from servers and libraries, made harmless to a terminal: every [`unprintable`] character is a space.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if unprintable(c) { ' ' } else { c }).collect()

@@ -41,14 +41,14 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "probe",
         "environment",
-        &["container", "cuda", "linker", "onnxruntime", "packages", "process", "smoke"],
+        &["container", "cuda", "linker", "loader", "onnxruntime", "packages", "process", "smoke"],
         "the server's variables",
     ),
     ("probe", "host", &["container"], "nodes and driver libraries are looked for in a container as on the host"),
     (
         "probe",
         "isolation",
-        &["cuda", "device_nodes", "jobs", "nvml", "onnxruntime", "packages", "smoke"],
+        &["cuda", "device_nodes", "jobs", "loader", "nvml", "onnxruntime", "packages", "smoke"],
         "foreign code runs in a child",
     ),
     ("probe", "json_record", &["docker", "kubernetes"], "what other tools wrote as JSON is read through it"),
@@ -57,6 +57,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "nvml", &["service"], "GPUs are sampled in step with the requests"),
     ("probe", "nvml", &["jobs"], "its jobs"),
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
+    ("probe", "packages", &["loader"], "one way to start the deployment's interpreter"),
     ("probe", "process", &["docker"], "one way to write a command line without its secrets"),
     ("probe", "process", &["container"], "its threads are counted in one place"),
     ("probe", "process", &["service"], "what the server has loaded once requests ran"),
@@ -66,6 +67,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["docker", "kubernetes", "process", "server_log", "service"],
         "command lines, logs, requests and orchestrators hold secrets alike",
     ),
+    ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),
     (
         "probe",
@@ -99,6 +101,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         "what every room is made of",
     ),
     ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
+    ("snapshot", "server_log", &["loaded"], "a saying is one wherever it is printed"),
     ("snapshot", "ort", &["linker"], "a missing library is told alike"),
 ];
 /// Items of the crate's root that every floor may use.

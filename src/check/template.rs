@@ -1,6 +1,6 @@
 //! Texts of checks: the only file that names the minijinja crate.
 
-use crate::words::count;
+use crate::words::{bytes, count};
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use std::sync::LazyLock;
@@ -47,16 +47,6 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_filter("count", |items: Vec<Value>, word: String| count(items.len(), &word));
     environment
 });
-
-/// A number of bytes for people: `2.3 MB`.
-fn bytes(number: f64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
-    let step = units.iter().enumerate().rev().find(|(power, _)| number >= 1000f64.powi(*power as i32));
-    match step {
-        Some((power @ 1.., unit)) => format!("{:.1} {unit}", number / 1000f64.powi(power as i32)),
-        _ => format!("{number} B"),
-    }
-}
 
 #[cfg(test)]
 mod tests {

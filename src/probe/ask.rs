@@ -39,6 +39,12 @@ pub struct Ask {
     pub smoke: bool,
     /// Python modules to import in a child, with `python`.
     pub imports: Vec<String>,
+    /// `module:callable` of the deployment that loads its model, with `python`.
+    pub loader: Option<String>,
+    /// `module:callable` that runs one inference with what the loader returned.
+    pub forward: Option<String>,
+    /// Longest time for both.
+    pub loader_timeout: Duration,
     /// What the user expects of the machine.
     pub expect: Expectations,
     /// Path of the operation to try, when the user named one.
@@ -71,6 +77,9 @@ impl Default for Ask {
             nvidia_smi: None,
             smoke: false,
             imports: Vec::new(),
+            loader: None,
+            forward: None,
+            loader_timeout: Duration::from_secs(120),
             expect: Expectations::default(),
             operation: None,
             fields: BTreeMap::new(),
@@ -102,6 +111,8 @@ impl Ask {
             nvidia_smi: text(&self.nvidia_smi),
             smoke: self.smoke,
             imports: self.imports.clone(),
+            loader: self.loader.clone(),
+            forward: self.forward.clone(),
             expect: self.expect.clone(),
         }
     }

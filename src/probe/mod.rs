@@ -19,6 +19,7 @@ pub mod host;
 pub mod kernel_log;
 pub mod kubernetes;
 pub mod linker;
+pub mod loader;
 pub mod model;
 pub mod nvml;
 pub mod onnxruntime;
@@ -127,4 +128,6 @@ pub const PROBES: &[&Probe] = &[
     &onnxruntime::PLACEMENT,
     &service::PROBE,
     &server_log::PROBE,
+    // Last: it may hold GPU memory while it runs, which none of the measurements above is to see.
+    &loader::PROBE,
 ];
