@@ -14,7 +14,9 @@ mod illness;
 mod image;
 mod image_requirement;
 mod linker;
+mod loaded;
 mod memory;
+mod model_devices;
 mod packages;
 mod pod;
 mod port;
@@ -23,6 +25,8 @@ mod sharing;
 mod start_failure;
 mod state;
 mod trouble;
+
+pub use loaded::loaded_in_words;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown};
 use schemars::JsonSchema;
@@ -81,6 +85,8 @@ subjects! {
     state: ServerState,
     memory: Memory,
     activity: Activity,
+    loaded: Loaded,
+    model_devices: ModelDevices,
 }
 
 impl Derived {
@@ -103,6 +109,7 @@ impl Derived {
         "request",
         "execution",
         "server_log",
+        "loaded",
     ];
 
     /// Derives everything from the facts.

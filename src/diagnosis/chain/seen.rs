@@ -1,5 +1,6 @@
 //! What was seen at each stage, in a few words.
 
+use super::loaded;
 use crate::snapshot::{Fact, Facts, Snapshot, Stage, Unknown, Why};
 use crate::words::count;
 
@@ -13,7 +14,7 @@ pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
         Stage::Cuda => cuda(facts),
         Stage::Packages => packages(facts),
         Stage::Runtime => runtime(facts),
-        Stage::Model => model(facts),
+        Stage::Model => loaded::beside(model(facts), facts),
         Stage::Process => process(facts),
         Stage::Request => request(facts),
         Stage::Execution => execution(facts),
@@ -41,7 +42,7 @@ impl From<&str> for Sight {
     }
 }
 
-fn broken(words: impl Into<String>) -> Sight {
+pub fn broken(words: impl Into<String>) -> Sight {
     Sight { words: words.into(), works: false }
 }
 

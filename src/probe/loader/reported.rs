@@ -13,6 +13,15 @@ const TEXT_MAX: usize = 2_000;
 
 /// The room, from the report of a child that was started.
 pub fn facts(loader: &str, forward: Option<&str>, report: &Report) -> LoadedFacts {
+    let mut room = without_sayings(loader, forward, report);
+    let raised = [&room.error, &room.forward_error].map(|error| error.known().map_or("", String::as_str));
+    let all = format!("{}\n{}", report.printed, raised.join("\n"));
+    room.said = Fact::Known(server_log::said_in_text(&all, &format!("output of {loader}")));
+    room
+}
+
+/// The room but for what was said.
+fn without_sayings(loader: &str, forward: Option<&str>, report: &Report) -> LoadedFacts {
     let parts: Vec<Value> = report.parts.iter().cloned().map(|part| clean(part, 0)).collect();
     let result = report.result().map(|result| clean(result.clone(), 0));
     let failed = match &result {
@@ -47,7 +56,6 @@ pub fn facts(loader: &str, forward: Option<&str>, report: &Report) -> LoadedFact
         search_complete: told.value("complete"),
         parameters_by_device: told.value("parameters_by_device"),
         buffers_by_device: told.value("buffers_by_device"),
-        said: Fact::Known(server_log::said_in_text(&report.printed, &format!("output of {loader}"))),
         printed: Fact::Known(server_log::masked(&shortened(&report.printed))),
         ..LoadedFacts::all_unknown(&untold)
     };
