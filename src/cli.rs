@@ -168,7 +168,7 @@ pub struct TargetOptions {
     /// The deployment's onnxruntime library (libonnxruntime.so...).
     #[arg(long, value_name = "LIB")]
     pub onnxruntime: Option<PathBuf>,
-    /// The deployment's Python interpreter; its packages are read, it is not run unless --import asks.
+    /// The deployment's Python interpreter; its packages are read, it is not run unless --import or --loader asks.
     #[arg(long, value_name = "EXE")]
     pub python: Option<PathBuf>,
     /// The client's own request: a file with its curl command line. It names the server, if --server does not.
@@ -195,13 +195,24 @@ pub struct TargetOptions {
     /// Import this Python module with --python's interpreter in a child, and report its words (may be repeated).
     #[arg(long = "import", value_name = "MODULE", requires = "python")]
     pub imports: Vec<String>,
+    /// Run this function of the deployment with --python's interpreter, in a child: it loads the model as the server does,
+    /// and where its parameters lie is counted. Written module:callable; module is imported from the server's working
+    /// directory. It needs the memory of a second model.
+    #[arg(long, value_name = "MODULE:CALLABLE", value_parser = callable)]
+    pub loader: Option<String>,
+    /// Then run this function with what the loader returned, for one inference, and watch on which devices it runs.
+    #[arg(long, value_name = "MODULE:CALLABLE", value_parser = callable)]
+    pub forward: Option<String>,
+    /// Longest time that --loader and --forward may take together [default: 2m].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub loader_timeout: Option<std::time::Duration>,
     /// A config file (YAML) with the same settings; unknown keys are errors.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Examine the file tree under this folder instead of / (a mounted disk, a container's root).
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Longest time the whole run may take, for instance 60s or 2m [default: 60s].
+    /// Longest time the whole run may take, for instance 60s or 2m [default: 60s, and with --loader its time more].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<std::time::Duration>,
     /// Requests of the measuring window, one after the other within 3 s, at most [default: 200].
@@ -282,5 +293,18 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     match std::time::Duration::try_from(span) {
         Ok(duration) if !duration.is_zero() && duration.as_secs() <= 3600 => Ok(duration),
         _ => Err("it must be more than zero and at most an hour".into()),
+    }
+}
+
+/// Accepts the name of a Python callable, `module:callable`; both may have dots.
+pub fn callable(text: &str) -> Result<String, String> {
+    let is_name = |part: &str| {
+        part.starts_with(|c: char| c == '_' || c.is_alphabetic())
+            && part.chars().all(|c| c == '_' || c.is_alphanumeric())
+    };
+    let are_names = |path: &str| path.split('.').all(is_name);
+    match text.split_once(':') {
+        Some((module, path)) if are_names(module) && are_names(path) => Ok(text.to_owned()),
+        _ => Err("write it as module:callable, for instance app.models:load".into()),
     }
 }

@@ -36,6 +36,12 @@ pub struct Config {
     pub kubectl: Vec<PathBuf>,
     /// The output of `nvidia-smi -q -x`.
     pub nvidia_smi: Option<PathBuf>,
+    /// `module:callable` that loads the model, run by `python`.
+    pub loader: Option<String>,
+    /// `module:callable` that runs one inference with what the loader returned.
+    pub forward: Option<String>,
+    /// Longest time for both: `2m`.
+    pub loader_timeout: Option<String>,
     /// What is expected of the machine.
     pub expect: Expectations,
     /// Root of the examined tree.
@@ -156,6 +162,14 @@ impl Config {
         }
         if let Some(Err(problem)) = self.timeout.as_deref().map(cli::duration) {
             return wrong("timeout", problem);
+        }
+        if let Some(Err(problem)) = self.loader_timeout.as_deref().map(cli::duration) {
+            return wrong("loader_timeout", problem);
+        }
+        for (key, name) in [("loader", &self.loader), ("forward", &self.forward)] {
+            if let Some(Err(problem)) = name.as_deref().map(cli::callable) {
+                return wrong(key, problem);
+            }
         }
         if let Some(Err(problem)) = self.expect.driver.as_deref().map(VersionBound::parse) {
             return wrong("expect.driver", problem);

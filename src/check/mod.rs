@@ -14,7 +14,7 @@ mod template;
 mod view;
 
 pub use catalogue::{Coverage, coverage};
-pub use derive::Derived;
+pub use derive::{Derived, loaded_in_words};
 pub use judge::{Evidence, Finding, Verdict, judge};
 pub use lint::lint;
 pub use load::{Check, Checks, LoadError};

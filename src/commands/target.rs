@@ -34,7 +34,11 @@ pub fn resolve(
         output.fail_on = output.fail_on.or(config.fail_on);
     }
     let standard = Ask::default();
-    let timeout = config.timeout.as_deref().and_then(|text| cli::duration(text).ok());
+    let time = |text: Option<String>| text.as_deref().and_then(|text| cli::duration(text).ok());
+    let timeout = target.timeout.or(time(config.timeout));
+    let loader = target.loader.or(config.loader);
+    let loader_timeout = target.loader_timeout.or(time(config.loader_timeout)).unwrap_or(standard.loader_timeout);
+    let usual_timeout = standard.timeout + if loader.is_some() { loader_timeout } else { Default::default() };
     let client_request = match target.client_request.or(config.client_request) {
         None => None,
         Some(path) => Some((path.display().to_string(), read_request(&path).map_err(Failure::Usage)?)),
@@ -59,16 +63,25 @@ pub fn resolve(
         smoke: target.smoke,
         imports: target.imports,
         placement: PlacementAsk::default(),
+        loader,
+        forward: target.forward.or(config.forward),
+        loader_timeout,
         expect: config.expect,
         operation: config.request.path,
         fields: config.request.fields,
         headers,
         requests: target.requests.or(config.request.count).unwrap_or(standard.requests),
         window: standard.window,
-        timeout: target.timeout.or(timeout).unwrap_or(standard.timeout),
+        timeout: timeout.unwrap_or(usual_timeout),
     };
     if !ask.root.is_dir() {
         return Err(Failure::Usage(anyhow!("--root {}: there is no such folder", ask.root.display())));
+    }
+    if ask.loader.is_some() && ask.python.is_none() {
+        return Err(Failure::Usage(anyhow!("--loader needs --python, the interpreter that is to run it")));
+    }
+    if ask.forward.is_some() && ask.loader.is_none() {
+        return Err(Failure::Usage(anyhow!("--forward needs --loader, which gives it the model")));
     }
     Ok(ask)
 }

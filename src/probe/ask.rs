@@ -41,6 +41,12 @@ pub struct Ask {
     pub imports: Vec<String>,
     /// How the model's placement is to be found out.
     pub placement: PlacementAsk,
+    /// `module:callable` of the deployment that loads its model, with `python`.
+    pub loader: Option<String>,
+    /// `module:callable` that runs one inference with what the loader returned.
+    pub forward: Option<String>,
+    /// Longest time for both.
+    pub loader_timeout: Duration,
     /// What the user expects of the machine.
     pub expect: Expectations,
     /// Path of the operation to try, when the user named one.
@@ -87,6 +93,9 @@ impl Default for Ask {
             smoke: false,
             imports: Vec::new(),
             placement: PlacementAsk::default(),
+            loader: None,
+            forward: None,
+            loader_timeout: Duration::from_secs(120),
             expect: Expectations::default(),
             operation: None,
             fields: BTreeMap::new(),
@@ -118,6 +127,8 @@ impl Ask {
             nvidia_smi: text(&self.nvidia_smi),
             smoke: self.smoke,
             imports: self.imports.clone(),
+            loader: self.loader.clone(),
+            forward: self.forward.clone(),
             expect: self.expect.clone(),
         }
     }

@@ -21,6 +21,7 @@ pub mod host;
 pub mod kernel_log;
 pub mod kubernetes;
 pub mod linker;
+pub mod loader;
 pub mod model;
 pub mod nvml;
 pub mod onnxruntime;
@@ -132,4 +133,6 @@ pub const PROBES: &[&Probe] = &[
     &service::PROBE,
     &service::ENGINE,
     &server_log::PROBE,
+    // Last: it may hold GPU memory while it runs, which none of the measurements above is to see.
+    &loader::PROBE,
 ];

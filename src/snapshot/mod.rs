@@ -15,6 +15,7 @@ mod imports;
 mod kernel_log;
 mod kubernetes;
 mod linker;
+mod loaded;
 mod model;
 mod nvml;
 mod ort;
@@ -40,6 +41,7 @@ pub use imports::*;
 pub use kernel_log::*;
 pub use kubernetes::*;
 pub use linker::*;
+pub use loaded::*;
 pub use model::*;
 pub use nvml::*;
 pub use ort::*;
@@ -111,6 +113,10 @@ pub struct Target {
     /// Python modules that were asked to be imported.
     #[serde(default)]
     pub imports: Vec<String>,
+    /// Callable of the deployment that loads its model, `module:callable`; null if none was named.
+    pub loader: Option<String>,
+    /// Callable that runs one inference with what the loader returned; null if none was named.
+    pub forward: Option<String>,
     /// What the user expects of the machine.
     #[serde(default)]
     pub expect: Expectations,
@@ -242,6 +248,8 @@ facts! {
     engine: EngineFacts,
     /// The server's log.
     server_log: ServerLogFacts,
+    /// The model as the deployment's own code loads it.
+    loaded: LoadedFacts,
 }
 
 /// The JSON Schema of a snapshot.

@@ -12,6 +12,7 @@ mod host_trees;
 mod hostile;
 mod hostile_root;
 mod linker;
+mod loader;
 mod logs;
 mod replay;
 mod rig;

@@ -17,7 +17,9 @@ mod illness;
 mod image;
 mod image_requirement;
 mod linker;
+mod loaded;
 mod memory;
+mod model_devices;
 mod packages;
 mod pod;
 mod port;
@@ -29,6 +31,8 @@ mod sharing;
 mod start_failure;
 mod state;
 mod trouble;
+
+pub use loaded::loaded_in_words;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown};
 use schemars::JsonSchema;
@@ -93,6 +97,8 @@ subjects! {
     shapes: Shapes,
     activity: Activity,
     engine: Engine,
+    loaded: Loaded,
+    model_devices: ModelDevices,
 }
 
 impl Derived {
@@ -116,6 +122,7 @@ impl Derived {
         "execution",
         "engine",
         "server_log",
+        "loaded",
     ];
 
     /// Derives everything from the facts.

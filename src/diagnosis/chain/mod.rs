@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 mod engine;
 mod model;
+mod loaded;
 mod seen;
 use seen::Sight;
 

@@ -13,7 +13,7 @@ pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
         Stage::Cuda => cuda(facts),
         Stage::Packages => packages(facts),
         Stage::Runtime => runtime(facts),
-        Stage::Model => super::model::words(facts),
+        Stage::Model => super::loaded::beside(super::model::words(facts), facts),
         Stage::Process => process(facts),
         Stage::Request => request(facts),
         Stage::Execution => execution(facts),
@@ -41,7 +41,7 @@ impl From<&str> for Sight {
     }
 }
 
-fn broken(words: impl Into<String>) -> Sight {
+pub fn broken(words: impl Into<String>) -> Sight {
     Sight { words: words.into(), works: false }
 }
 

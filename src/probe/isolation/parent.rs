@@ -3,6 +3,7 @@
 use super::SUBCOMMAND;
 use crate::snapshot::{Unknown, Why};
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Most that is kept of a child's report, bytes. A run of the sampler stays far below.
 const REPORT_LIMIT_BYTES: usize = 16 << 20;
-/// Most that is kept of what foreign code prints, bytes.
+/// Most that is kept of what foreign code prints first, and as much again of what it prints last, bytes.
 const PRINTED_LIMIT_BYTES: usize = 16 << 10;
 /// Printing more than this is a flood, bytes.
 const FLOOD_BYTES: u64 = 64 << 20;
@@ -59,7 +60,7 @@ pub struct Report {
     pub last_stage: String,
     /// The parts that it reported, in order.
     pub parts: Vec<Value>,
-    /// What foreign code printed, at most 16 KiB.
+    /// What foreign code printed: at most the first 16 KiB and the last 16.
     pub printed: String,
     /// How long it took.
     pub took: Duration,
@@ -75,8 +76,20 @@ struct Pipe {
 #[derive(Default)]
 struct Gathered {
     bytes: Vec<u8>,
+    /// The newest bytes behind those.
+    newest: VecDeque<u8>,
     total: u64,
     ended: bool,
+}
+
+impl Gathered {
+    /// All that is kept, with a gap where something was left out.
+    fn text(&self) -> String {
+        let newest: Vec<u8> = self.newest.iter().copied().collect();
+        let kept = self.bytes.len() + newest.len();
+        let gap = if self.total > kept as u64 { "\n...\n" } else { "" };
+        format!("{}{gap}{}", String::from_utf8_lossy(&self.bytes), String::from_utf8_lossy(&newest))
+    }
 }
 
 impl Pipe {
@@ -139,8 +152,8 @@ fn spawn(job: &str, mut command: Command, environment: &[(&str, Option<String>)]
         };
     }
     let mut process = command.spawn().map_err(not_started)?;
-    let report = gather(process.stdout.take(), REPORT_LIMIT_BYTES);
-    let printed = gather(process.stderr.take(), PRINTED_LIMIT_BYTES);
+    let report = gather(process.stdout.take(), REPORT_LIMIT_BYTES, 0);
+    let printed = gather(process.stderr.take(), PRINTED_LIMIT_BYTES, PRINTED_LIMIT_BYTES);
     Ok(Child { process, job: job.into(), started, report, printed })
 }
 
@@ -152,8 +165,8 @@ pub fn run(job: &str, argument: &Value, environment: &[(&str, Option<String>)], 
     }
 }
 
-/// Keeps reading a pipe so that the child never blocks on it, and keeps the first `limit` bytes.
-fn gather(pipe: Option<impl Read + Send + 'static>, limit: usize) -> Arc<Pipe> {
+/// Keeps reading a pipe so that the child never blocks on it, and keeps the first `limit` bytes and the newest behind them.
+fn gather(pipe: Option<impl Read + Send + 'static>, limit: usize, newest: usize) -> Arc<Pipe> {
     let gathered = Arc::new(Pipe::default());
     let shared = gathered.clone();
     std::thread::spawn(move || {
@@ -163,6 +176,9 @@ fn gather(pipe: Option<impl Read + Send + 'static>, limit: usize) -> Arc<Pipe> {
                 let mut gathered = shared.lock();
                 let room = limit.saturating_sub(gathered.bytes.len()).min(count);
                 gathered.bytes.extend_from_slice(&buffer[..room]);
+                gathered.newest.extend(&buffer[count - (count - room).min(newest)..count]);
+                let excess = gathered.newest.len().saturating_sub(newest);
+                gathered.newest.drain(..excess);
                 gathered.total += count as u64;
             }
         }
@@ -214,7 +230,7 @@ impl Child {
             end,
             last_stage: stages.last().and_then(Value::as_str).unwrap_or_default().to_string(),
             parts,
-            printed: self.printed.look(|gathered| String::from_utf8_lossy(&gathered.bytes).into_owned()),
+            printed: self.printed.look(Gathered::text),
             took: self.started.elapsed(),
         }
     }

@@ -30,6 +30,8 @@ const WANTED: &[&str] = &[
     "vllm",
     "sglang",
     "llama-cpp-python*",
+    "pyannote*",
+    "sentence-transformers",
     "silero-vad",
     "sherpa-onnx*",
     "openvino*",

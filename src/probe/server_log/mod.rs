@@ -15,6 +15,8 @@ use source::Log;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+pub(super) use text::masked;
+
 /// Reads what is known of the sayings in the server's log, and in its answers where requests were sent.
 pub const PROBE: Probe = Probe {
     id: "server_log",
@@ -140,6 +142,16 @@ fn said<'a>(
         line: text::told(line, said.at),
         values: said.values.into_iter().map(|(name, value)| (name, text::masked(&value))).collect(),
     })
+}
+
+/// What a text says that is no log: what a program printed. The newest few of each kind.
+pub(super) fn said_in_text(printed: &str, name: &str) -> Vec<Saying> {
+    let mut all = Vec::new();
+    for (index, line) in printed.lines().enumerate() {
+        let line = text::plain(line);
+        all.extend(said(&line, name, index as u64 + 1, 0));
+    }
+    newest(all)
 }
 
 /// The newest few of each kind and file, in the order of the log.

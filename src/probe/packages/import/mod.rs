@@ -60,7 +60,7 @@ fn imported(context: &Context, facts: &Facts) -> Result<ImportsFacts, Unknown> {
         let detail = format!("--root {}: programs of another file tree are not run", ask.root.display());
         return Err(Unknown::new(Why::Unsupported, detail));
     }
-    let python = interpreter(python);
+    let python = interpreter_program(python);
     let environment = environment::of_server(facts);
     let deadline = context.deadline.checked_sub(MARGIN).unwrap_or(context.deadline);
     let (mut modules, mut own_name) = (Vec::new(), None);
@@ -83,12 +83,12 @@ fn imported(context: &Context, facts: &Facts) -> Result<ImportsFacts, Unknown> {
 }
 
 /// The program: a prefix such as `/venv` stands for its own interpreter.
-fn interpreter(python: &Path) -> PathBuf {
+pub(in crate::probe) fn interpreter_program(python: &Path) -> PathBuf {
     if python.is_dir() { python.join("bin/python") } else { python.to_owned() }
 }
 
 /// Why the program is no Python interpreter, if it could not be started or ended before it said anything.
-fn no_interpreter(python: &Path, report: &Report) -> Option<Unknown> {
+pub(in crate::probe) fn no_interpreter(python: &Path, report: &Report) -> Option<Unknown> {
     let python = python.display();
     match &report.end {
         End::NotStarted(error) => Some(Unknown::new(Why::Absent, format!("{python} could not be started: {error}"))),
@@ -141,7 +141,7 @@ fn told(module: &str, report: &Report) -> ImportedModule {
 }
 
 /// A text without control characters, of limited length.
-fn shortened(text: &str) -> String {
+pub(in crate::probe) fn shortened(text: &str) -> String {
     let text = plain(text.trim());
     match text.char_indices().nth(TEXT_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
