@@ -161,6 +161,29 @@ fn graphs_nested_without_end_are_refused() {
 }
 
 #[test]
+fn a_graph_that_makes_no_sense_is_described_as_it_is() {
+    // A cycle; the same name and output twice; no names; a domain and an operator that nobody knows; bytes that are no text.
+    let mut unknown = node("Frob", &["x"], "f", &field(7, b"com.nobody"));
+    unknown.extend(field(3, b"\xff\xfe"));
+    let graph = [
+        field(1, &node("Add", &["b", "b"], "a", &[])),
+        field(1, &node("Add", &["a", "a"], "b", &[])),
+        field(1, &node("Add", &["a", "a"], "b", &field(3, b"twin"))),
+        field(1, &node("Add", &["a", "a"], "b", &field(3, b"twin"))),
+        field(1, &unknown),
+        field(1, &[]),
+        field(5, &tensor("w", 2)),
+        field(5, &tensor("w", 2)),
+    ]
+    .concat();
+    let bytes = [vec![8, 8], field(7, &graph), field(8, &[16, 17]), field(8, &[10, 2, 0xff, 0xfe, 16, 99])].concat();
+    let (facts, ran) = run_on_bytes(&bytes);
+    assert_eq!((ran, facts.nodes, facts.tensors), (Ran::ok(), Fact::Known(6), Fact::Known(2)));
+    assert_eq!(facts.operators, Fact::Known([("".into(), 1), ("Add".into(), 4), ("Frob".into(), 1)].into()));
+    assert_eq!(facts.opsets.known().unwrap()["\u{fffd}\u{fffd}"], 99);
+}
+
+#[test]
 fn a_million_nodes_are_counted() {
     let one = field(1, &node("Add", &["a", "b"], "c", &[]));
     let graph = one.repeat(1_000_000);
