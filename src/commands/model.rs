@@ -27,7 +27,9 @@ pub fn run(options: Model) -> Result<u8, Failure> {
         ..Ask::default()
     };
     let snapshot = probe::collect(&ask, &BTreeSet::from(ROOMS), progress::observer().as_mut());
-    if let Err(unreadable) = snapshot.facts.model.parameters.read() {
+    // Of a model whose other files are missing the rest is told, and what is wrong with them.
+    let model = &snapshot.facts.model;
+    if let (Err(unreadable), false) = (model.parameters.read(), model.external_files.known().is_some()) {
         return Err(Failure::Usage(anyhow!("{}", unreadable.detail)));
     }
     let audit = Audit::of(&snapshot);

@@ -8,12 +8,20 @@ use std::collections::BTreeMap;
 room! {
     /// The structure of a model: all of it for ONNX, tensors and sizes only for safetensors and GGUF.
     pub struct ModelFacts {
-        /// The file.
+        /// The file; where a folder was named, the model's in it.
         pub path: String,
         /// Size of the file, without external data, bytes.
         pub file_bytes: u64,
-        /// `onnx`, `safetensors` or `gguf`.
+        /// `onnx`, `safetensors` or `gguf`, which are read; or a format that is only told apart: `pytorch`, `torchscript`,
+        /// `tensorrt`, `tensorflow`, `tflite`, `openvino`, `coreml`, `nemo`, `ctranslate2`, ...
         pub format: String,
+        /// Version of the format as the file states it: ONNX's IR version, or GGUF's with `, big-endian` where it is.
+        pub format_version: String,
+        /// Architecture by GGUF's `general.architecture`, or by the `model_type` of a config.json beside the file: `llama`.
+        pub architecture: String,
+        /// What the file says of itself beside its tensors: ONNX's metadata, safetensors' `__metadata__`, GGUF's single
+        /// values without the tokenizer's; the first 256, texts cut at 256 bytes.
+        pub metadata: BTreeMap<String, String>,
         /// ONNX IR version.
         pub ir_version: i64,
         /// Tool that wrote the model, with its version; empty if it did not say.
@@ -36,11 +44,12 @@ room! {
         pub tensors: u64,
         /// Elements of all those tensors.
         pub parameters: u64,
-        /// Bytes of all those tensors, from their shapes and types.
+        /// Bytes of all those tensors, from their shapes and types; of all parts, where a model has several.
         pub parameter_bytes: u64,
-        /// The same bytes by element type.
+        /// The same bytes by element type: `float32`, `bfloat16`, `int8`, or GGUF's quantized ones: `q4_K`.
         pub parameter_bytes_by_type: BTreeMap<String, u64>,
-        /// Files with external tensor data that the model refers to.
+        /// Other files in which the model keeps tensors: ONNX's external data, the shards of safetensors, the other parts
+        /// of a split GGUF.
         pub external_files: Vec<ExternalFile>,
     }
 }
@@ -63,7 +72,8 @@ pub struct ModelPort {
 pub struct ExternalFile {
     /// Location as the model writes it, relative to the model's folder.
     pub location: String,
-    /// Whether a regular file is there, inside the model's folder, and long enough for every tensor that points into it.
+    /// Whether a regular file is there, inside the model's folder, and long enough for every tensor that points into it;
+    /// a shard or part must also be sound by itself and hold the tensors that it should.
     pub sound: bool,
     /// What is wrong with it; empty if sound.
     pub fault: String,

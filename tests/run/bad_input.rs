@@ -32,7 +32,7 @@ fn is_said(said: &Said, words: &[&str]) {
 #[test]
 fn a_model_that_is_not_onnx() {
     let (_folder, file) = write("model.onnx", b"<!doctype html><html><body>404</body></html>");
-    is_said(&run(&["--model", file.to_str().unwrap()]), &["model.onnx", "not an ONNX model"]);
+    is_said(&run(&["--model", file.to_str().unwrap()]), &["model.onnx", "is not a model: it looks like an HTML page"]);
 }
 
 #[test]

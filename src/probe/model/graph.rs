@@ -3,6 +3,7 @@
 //! Field numbers are those of onnx.proto (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
 
 use super::external::ExternalUses;
+use super::metadata::{self, Metadata};
 use super::port;
 use super::structure::{NamedTensor, Node, Scope, Structure};
 use super::tensor::{self, Tensor};
@@ -60,6 +61,8 @@ pub struct Contents {
     pub unsized_type: Option<(u64, String)>,
     /// Uses of other files.
     pub external: ExternalUses,
+    /// What the model says of itself.
+    pub metadata: Metadata,
     /// The graphs, if they were asked for.
     pub structure: Option<Structure>,
     names_bytes: usize,
@@ -80,6 +83,7 @@ pub fn model<S: ReadAt>(reader: &mut Reader<S>, keep_structure: bool) -> Result<
                 walk.graph(graph, None, 0)?;
             }
             (8, Value::Span(opset)) => walk.opset(opset)?,
+            (14, Value::Span(entry)) => metadata::entry(walk.reader, entry, &mut walk.found.metadata)?,
             (25, Value::Span(function)) => walk.function(function)?,
             _ => {}
         }

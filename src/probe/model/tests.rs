@@ -45,7 +45,7 @@ fn model() -> Vec<u8> {
     [vec![8, 8], field(2, b"test"), field(3, b"1.0"), field(7, &graph), field(8, &[10, 0, 16, 17])].concat()
 }
 
-fn run_on(path: &Path) -> (ModelFacts, Ran) {
+pub fn run_on(path: &Path) -> (ModelFacts, Ran) {
     let ask = Ask { model: Some(path.to_path_buf()), ..Ask::default() };
     let context = Context { ask, deadline: Instant::now() + Duration::from_secs(10) };
     let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, ""));
@@ -96,14 +96,35 @@ fn what_is_not_a_model_is_told_by_name() {
         assert_eq!(facts.file_bytes.known().copied(), (!bytes.is_empty()).then_some(bytes.len() as u64));
         unknown.detail
     };
-    assert!(detail(b"").ends_with("m.onnx is not an ONNX model: it is empty"));
-    assert!(detail(b"<!DOCTYPE html><html><body>404").contains("looks like an HTML page"));
-    assert!(detail(b"\x08\x08").ends_with("it holds no graph"));
+    assert!(detail(b"").ends_with("m.onnx is not a model: it is empty"));
+    assert!(detail(b"<!DOCTYPE html><html><body>404").contains("is not a model: it looks like an HTML page"));
+    assert!(detail(b"\x08\x08").ends_with("m.onnx is not an ONNX model: it holds no graph"));
+    assert!(detail(b"\x08\x08\x3a\x00").contains("it imports no operator set, so it may be cut short"));
     assert!(detail(b"just some words, nothing else").contains("is not an ONNX model: it does not start with"));
     assert!(detail(b"\x08\x08\x0b\x00").contains("is not an ONNX model: at byte 2, wire type 3"));
     let whole = model();
     let cut = detail(&whole[..100]);
     assert!(cut.contains("is cut short: it ends at byte 100 inside the model, which reaches to byte"), "{cut}");
+}
+
+#[test]
+fn a_model_of_another_program_is_named_and_no_file_of_it_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, format, word) in [
+        ("m.pt", &b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."[..], "pytorch", "never unpickled"),
+        ("m.bin", b"PK\x03\x04\0\0m/data.pkl", "pytorch", "never unpickled"),
+        ("m.plan", b"\x01\x02\x03\x04 no magic that is known", "tensorrt", "TensorRT"),
+        ("m.mlmodel", b"\x08\x05\x12\x02\x0a\x00", "coreml", "Core ML"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let (facts, ran) = run_on(&path);
+        assert_eq!(facts.format, Fact::Known(format.into()), "{name}");
+        assert_eq!(facts.external_files.reason().unwrap().why, Why::NotAsked);
+        let unknown = facts.parameters.reason().unwrap();
+        assert!(unknown.why == Why::Unsupported && unknown.detail.contains(word), "{unknown}");
+        assert_eq!(ran.outcome, crate::snapshot::Outcome::Failed);
+    }
 }
 
 #[test]
@@ -115,7 +136,7 @@ fn what_is_not_a_file_is_told_without_blocking() {
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let detail = |path: &Path| run_on(path).0.nodes.reason().unwrap().clone();
     assert!(detail(&fifo).detail.ends_with("is a FIFO, not a file"));
-    assert!(detail(folder.path()).detail.ends_with("is a folder, not a file"));
+    assert!(detail(folder.path()).detail.contains("the folder "));
     assert_eq!(detail(&folder.path().join("absent")).why, Why::Absent);
     assert!(detail(Path::new("/dev/null")).detail.ends_with("is a device or socket, not a file"));
 }
@@ -140,10 +161,33 @@ fn graphs_nested_without_end_are_refused() {
 }
 
 #[test]
+fn a_graph_that_makes_no_sense_is_described_as_it_is() {
+    // A cycle; the same name and output twice; no names; a domain and an operator that nobody knows; bytes that are no text.
+    let mut unknown = node("Frob", &["x"], "f", &field(7, b"com.nobody"));
+    unknown.extend(field(3, b"\xff\xfe"));
+    let graph = [
+        field(1, &node("Add", &["b", "b"], "a", &[])),
+        field(1, &node("Add", &["a", "a"], "b", &[])),
+        field(1, &node("Add", &["a", "a"], "b", &field(3, b"twin"))),
+        field(1, &node("Add", &["a", "a"], "b", &field(3, b"twin"))),
+        field(1, &unknown),
+        field(1, &[]),
+        field(5, &tensor("w", 2)),
+        field(5, &tensor("w", 2)),
+    ]
+    .concat();
+    let bytes = [vec![8, 8], field(7, &graph), field(8, &[16, 17]), field(8, &[10, 2, 0xff, 0xfe, 16, 99])].concat();
+    let (facts, ran) = run_on_bytes(&bytes);
+    assert_eq!((ran, facts.nodes, facts.tensors), (Ran::ok(), Fact::Known(6), Fact::Known(2)));
+    assert_eq!(facts.operators, Fact::Known([("".into(), 1), ("Add".into(), 4), ("Frob".into(), 1)].into()));
+    assert_eq!(facts.opsets.known().unwrap()["\u{fffd}\u{fffd}"], 99);
+}
+
+#[test]
 fn a_million_nodes_are_counted() {
     let one = field(1, &node("Add", &["a", "b"], "c", &[]));
     let graph = one.repeat(1_000_000);
-    let (facts, ran) = run_on_bytes(&[vec![8, 8], field(7, &graph)].concat());
+    let (facts, ran) = run_on_bytes(&[vec![8, 8], field(7, &graph), field(8, &[16, 17])].concat());
     assert_eq!((ran, facts.nodes), (Ran::ok(), Fact::Known(1_000_000)));
 }
 

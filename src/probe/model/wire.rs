@@ -3,6 +3,7 @@
 //! Source: <https://protobuf.dev/programming-guides/encoding/>. Reads go through pread rather than a mapping: a file
 //! that shrinks meanwhile gives an error instead of a SIGBUS.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,10 @@ use std::os::unix::fs::FileExt;
 const BUFFER_BYTES: usize = 16 << 10;
 /// Longest text that is kept, bytes; the rest of a longer one is dropped.
 const TEXT_LIMIT_BYTES: u64 = 4096;
+/// Most fields and packed numbers that are walked: a few seconds of work, far beyond any real model.
+const STEP_LIMIT: u64 = 256 << 20;
+/// Ends beyond this are nonsense rather than a file cut short: no file is so long.
+const PLAUSIBLE_BYTES: u64 = 1 << 50;
 
 /// What can be read at a position.
 pub trait ReadAt {
@@ -24,11 +29,22 @@ impl ReadAt for File {
     }
 }
 
-/// Why a file could not be read as ONNX.
+impl ReadAt for &[u8] {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        for (to, from) in buffer.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Ok(count)
+    }
+}
+
+/// Why a file could not be read as the format that it is taken for.
 #[derive(Debug)]
 pub enum Fault {
     /// The file ends at `at` inside `inside`, which would reach to `wants`, where that is known.
-    CutShort { at: u64, inside: &'static str, wants: Option<u64> },
+    CutShort { at: u64, inside: Cow<'static, str>, wants: Option<u64> },
     /// The bytes at `at` are not what the format allows.
     Malformed { at: u64, what: String },
     /// The model is beyond the limits of this reader.
@@ -70,12 +86,18 @@ pub struct Reader<S> {
     file_bytes: u64,
     buffer: Vec<u8>,
     buffer_start: u64,
+    steps: u64,
 }
 
 impl<S: ReadAt> Reader<S> {
     /// A reader of `file_bytes` bytes of `source`.
     pub fn new(source: S, file_bytes: u64) -> Self {
-        Self { source, file_bytes, buffer: Vec::new(), buffer_start: 0 }
+        Self { source, file_bytes, buffer: Vec::new(), buffer_start: 0, steps: 0 }
+    }
+
+    /// Length of the file, bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
     }
 
     /// The whole file.
@@ -97,7 +119,39 @@ impl<S: ReadAt> Reader<S> {
         };
         self.buffer.truncate(count);
         self.buffer_start = at;
-        self.buffered(at).ok_or(Fault::CutShort { at, inside, wants: None })
+        self.buffered(at).ok_or(Fault::CutShort { at, inside: inside.into(), wants: None })
+    }
+
+    /// The `N` bytes from `at` on.
+    pub fn array<const N: usize>(&mut self, at: u64, inside: &'static str) -> Result<[u8; N], Fault> {
+        self.within(at, N as u64, inside)?;
+        let mut array = [0; N];
+        for (byte, at) in array.iter_mut().zip(at..) {
+            *byte = self.byte(at, inside)?;
+        }
+        Ok(array)
+    }
+
+    /// The stretch of `bytes` bytes from `at` on, which must lie in the file.
+    pub fn within(&self, at: u64, bytes: u64, inside: &'static str) -> Result<Span, Fault> {
+        let end = at.saturating_add(bytes);
+        if end <= self.file_bytes {
+            return Ok(Span { start: at, end });
+        }
+        Err(if end < PLAUSIBLE_BYTES {
+            Fault::CutShort { at: self.file_bytes, inside: inside.into(), wants: Some(end) }
+        } else {
+            Fault::Malformed { at, what: format!("{inside} of {bytes} bytes, more than any file has") }
+        })
+    }
+
+    /// Counts one step of the walk, so that the work has an end whatever the file says.
+    pub fn step(&mut self) -> Result<(), Fault> {
+        self.steps += 1;
+        match self.steps > STEP_LIMIT {
+            true => Err(Fault::TooLarge(format!("it has more than {STEP_LIMIT} fields"))),
+            false => Ok(()),
+        }
     }
 
     fn buffered(&self, at: u64) -> Option<u8> {
@@ -112,7 +166,7 @@ impl<S: ReadAt> Reader<S> {
         for shift in (0..70).step_by(7) {
             if *at >= end {
                 return Err(if end >= self.file_bytes {
-                    Fault::CutShort { at: end, inside, wants: None }
+                    Fault::CutShort { at: end, inside: inside.into(), wants: None }
                 } else {
                     Fault::Malformed { at: start, what: format!("a number runs past the end of {inside}") }
                 });
@@ -142,6 +196,7 @@ impl<S: ReadAt> Reader<S> {
     pub fn packed(&mut self, span: Span, mut each: impl FnMut(u64)) -> Result<(), Fault> {
         let mut at = span.start;
         while at < span.end {
+            self.step()?;
             each(self.varint(&mut at, span.end, "packed numbers")?);
         }
         Ok(())
@@ -170,6 +225,7 @@ impl Fields {
         if self.at >= self.end {
             return Ok(None);
         }
+        reader.step()?;
         let start = self.at;
         let key = reader.varint(&mut self.at, self.end, self.inside)?;
         let number = key >> 3;
@@ -196,26 +252,15 @@ impl Fields {
     fn take<S: ReadAt>(&mut self, reader: &Reader<S>, start: u64, bytes: u64) -> Result<Span, Fault> {
         let span = Span { start: self.at, end: self.at.saturating_add(bytes) };
         if span.end > self.end {
-            // A length that no file has is nonsense rather than a file cut short.
-            let plausible = span.end < 1 << 50;
-            if self.end >= reader.file_bytes && plausible {
-                return Err(Fault::CutShort { at: reader.file_bytes, inside: self.inside, wants: Some(span.end) });
+            if self.end >= reader.file_bytes && span.end < PLAUSIBLE_BYTES {
+                let inside = self.inside.into();
+                return Err(Fault::CutShort { at: reader.file_bytes, inside, wants: Some(span.end) });
             }
             let what = format!("a field of {bytes} bytes runs past the end of {}", self.inside);
             return Err(Fault::Malformed { at: start, what });
         }
         self.at = span.end;
         Ok(span)
-    }
-}
-
-#[cfg(test)]
-impl ReadAt for &[u8] {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = self.get(offset.min(self.len() as u64) as usize..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
     }
 }
 

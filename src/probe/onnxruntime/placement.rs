@@ -3,7 +3,7 @@
 use super::attribution;
 use super::placement_log::PlacementLog;
 use super::providers::{CUDA, obstacle};
-use crate::probe::model::{NOT_NAMED, structure};
+use crate::probe::model::{onnx_file, structure};
 use crate::probe::{Context, Ran, environment, isolation};
 use crate::snapshot::{Fact, Facts, PlacementFacts, Room, Unknown, Why};
 use serde_json::json;
@@ -29,7 +29,7 @@ pub fn run(context: &Context, facts: &mut Facts) -> Ran {
 }
 
 fn place(context: &Context, facts: &Facts) -> Result<PlacementFacts, Unknown> {
-    let Some(model) = &context.ask.model else { return Err(Unknown::new(Why::NotAsked, NOT_NAMED)) };
+    let model = &onnx_file(context, facts)?;
     let not_text = || Unknown::new(Why::Unsupported, format!("the path {} is not UTF-8", model.display()));
     let model_text = model.to_str().ok_or_else(not_text)?;
     // Without a version the library did not even load.

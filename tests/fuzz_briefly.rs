@@ -1,0 +1,124 @@
+//! The fuzz targets (`fuzz/`) on mutations of real models, with a fixed seed: seconds instead of hours, on stable Rust.
+
+mod setup;
+
+use gpu_doctor::probe::model::fuzzing;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Inputs for each target.
+const INPUTS: u32 = 40_000;
+/// Longest time for one input. A reader whose work has no bound takes far longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest input, bytes.
+const LONGEST: usize = 64 << 10;
+
+/// xorshift64*: the same numbers on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        if end == 0 { 0 } else { (self.next() % end as u64) as usize }
+    }
+}
+
+/// Changes `bytes` in one of the ways in which files are broken or made to harm.
+fn mutate(bytes: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Random) {
+    const NUMBERS: [u64; 12] =
+        [0, 1, 4, 9, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX];
+    let at = random.below(bytes.len() + 1);
+    let end = (at + 1 + random.below(32)).min(bytes.len()).max(at);
+    let number = match random.below(4) {
+        0 => bytes.len() as u64,
+        _ => NUMBERS[random.below(NUMBERS.len())],
+    };
+    let overwrite = |bytes: &mut Vec<u8>, with: &[u8]| {
+        for (to, from) in bytes.iter_mut().skip(at).zip(with) {
+            *to = *from;
+        }
+    };
+    match random.below(12) {
+        0 | 1 => overwrite(bytes, &[random.next() as u8]),
+        2 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << (number % 8)),
+        3 => overwrite(bytes, &number.to_le_bytes()),
+        4 => overwrite(bytes, &number.to_be_bytes()),
+        5 => overwrite(bytes, &(number as u32).to_le_bytes()),
+        6 => drop(bytes.drain(at..end)),
+        7 => bytes.truncate(at),
+        8 => {
+            let again = bytes[at..end].to_vec();
+            let times = 1 + random.below(8);
+            bytes.splice(at..at, again.repeat(times));
+        }
+        9 => {
+            // A protocol buffer's length that reaches far.
+            let varint = [0xff; 9].into_iter().take(random.below(10)).chain([0x01]);
+            bytes.splice(at..end, varint);
+        }
+        10 => {
+            let digits = number.to_string();
+            bytes.splice(at..end, digits.into_bytes());
+        }
+        _ => {
+            let other = &others[random.below(others.len())];
+            let from = random.below(other.len());
+            bytes.splice(at..end, other[from..].iter().copied());
+        }
+    }
+    bytes.truncate(LONGEST);
+}
+
+/// Models of the formats' own writers, and those that onnxruntime brings along.
+fn corpus(extensions: &[&str]) -> Vec<Vec<u8>> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models")];
+    if let Some(venv) = setup::venv::venv("cpu") {
+        folders.push(setup::venv::site_packages(&venv).join("onnxruntime/datasets"));
+    }
+    let mut paths: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
+        .collect();
+    paths.retain(|path| path.extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension)));
+    paths.sort();
+    let corpus: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    assert!(!corpus.is_empty());
+    corpus
+}
+
+fn fuzz(target: fn(&[u8]), extensions: &[&str]) {
+    let corpus = corpus(extensions);
+    let mut random = Random(0x67b7_5eed_0000_0001);
+    for number in 0..INPUTS {
+        let mut input = corpus[random.below(corpus.len())].clone();
+        for _ in 0..random.below(6) {
+            mutate(&mut input, &corpus, &mut random);
+        }
+        let began = Instant::now();
+        let outcome = catch_unwind(|| target(&input));
+        assert!(outcome.is_ok(), "input {number} makes the reader panic: {input:02x?}");
+        assert!(began.elapsed() < PATIENCE, "input {number} takes {:?}: {input:02x?}", began.elapsed());
+    }
+}
+
+#[test]
+fn onnx() {
+    fuzz(fuzzing::onnx, &["onnx"]);
+}
+
+#[test]
+fn safetensors() {
+    fuzz(fuzzing::safetensors, &["safetensors"]);
+}
+
+#[test]
+fn gguf() {
+    fuzz(fuzzing::gguf, &["gguf"]);
+}
