@@ -5,8 +5,8 @@ use crate::snapshot::{Outcome, Snapshot, Stage, Unknown, Why};
 use serde::{Deserialize, Serialize};
 
 mod engine;
-mod model;
 mod loaded;
+mod model;
 mod seen;
 use seen::Sight;
 
