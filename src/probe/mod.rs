@@ -27,6 +27,7 @@ pub mod process;
 pub mod server_log;
 pub mod service;
 pub mod smoke;
+pub mod source;
 
 pub use ask::Ask;
 pub use jobs::run_child;
@@ -117,6 +118,7 @@ pub const PROBES: &[&Probe] = &[
     &docker::PROBE,
     &kubernetes::PROBE,
     &packages::PROBE,
+    &source::PROBE,
     &packages::IMPORTS,
     &nvml::PROBE,
     &cuda::PROBE,

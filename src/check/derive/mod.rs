@@ -20,6 +20,8 @@ mod pod;
 mod port;
 mod server;
 mod sharing;
+mod sources;
+mod sources_text;
 mod start_failure;
 mod state;
 mod trouble;
@@ -81,6 +83,7 @@ subjects! {
     state: ServerState,
     memory: Memory,
     activity: Activity,
+    sources: Sources,
 }
 
 impl Derived {
@@ -97,6 +100,7 @@ impl Derived {
         "smoke",
         "process",
         "packages",
+        "source",
         "linker",
         "ort",
         "model",
