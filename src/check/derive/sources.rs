@@ -25,6 +25,8 @@ room! {
         pub wrapper_claims_gpu: String,
         /// What shows that the model's own code or the server's makes onnxruntime sessions; empty if nothing was seen to.
         pub onnxruntime_in_code: String,
+        /// Whether onnxruntime's CUDA provider was seen mapped by the server.
+        pub cuda_provider_seen_mapped: bool,
         /// The last line of a log by which insightface took the CPU alone; empty if there is none.
         pub insightface_on_cpu: String,
         /// The calls of insightface in the server's code.
@@ -43,6 +45,8 @@ room! {
         pub ct2_calls_without_gpu: Vec<SourceCall>,
         /// The line of the log by which llama.cpp kept all layers on the CPU; empty if the newest says otherwise.
         pub llama_said_no_layers: String,
+        /// Whether the newest such line of a log says that layers are on the GPU.
+        pub llama_said_layers: bool,
         /// What starts llama.cpp without layers for the GPU: a call or the command line; empty if nothing was seen to.
         pub llama_asks_no_layers: String,
         /// Words for devices that the server's runtime does not take, or that name a GPU which is not there.
@@ -107,7 +111,10 @@ impl Sources {
                 facts.source.cpu_fallback_disabled.known().is_some_and(|calls| !calls.is_empty()),
             ),
             wrapper_claims_gpu: Fact::Known(wrapper_claims_gpu(facts, models)),
-            onnx_wrappers_seen: Fact::Known(wrappers),
+            onnx_wrappers_seen: Fact::Known(
+                wrappers.into_iter().filter(|name| !MEANT_FOR_CPU.contains(&name.as_str())).collect(),
+            ),
+            cuda_provider_seen_mapped: Fact::Known(cuda_provider_seen_mapped(facts)),
             onnxruntime_in_code: Fact::Known(onnxruntime_in_code(facts, sessions)),
             insightface_on_cpu: Fact::Known(insightface_on_cpu(facts)),
             insightface_calls: Fact::Known(kind(&["face_analysis"], &[])),
@@ -119,12 +126,18 @@ impl Sources {
             ct2_calls_without_gpu: Fact::Known(kind(&["whisper_model"], &["default", "auto", "cpu"]))
                 .map(|calls| [calls, kind(&["ctranslate2_model"], &["default", "auto", "cpu"])].concat()),
             llama_said_no_layers: Fact::Known(llama_said_no_layers(facts)),
+            llama_said_layers: Fact::Known(
+                !llama_last_said(facts).is_empty() && llama_said_no_layers(facts).is_empty(),
+            ),
             llama_asks_no_layers: Fact::Known(layers_kept(facts, models)),
             device_typos: Fact::Known(typos(facts)),
             gpu_seen_idle: Fact::Known(matches!(activity, Some("idle" | "loaded_not_computing"))),
         }
     }
 }
+
+/// Packages that keep onnxruntime on the CPU on purpose: a small model beside a large one, such as a voice detector.
+const MEANT_FOR_CPU: &[&str] = &["faster_whisper", "magika", "silero_vad", "whisperx"];
 
 /// The last of these sayings in each file of the log.
 pub fn last_said(facts: &Facts, fits: impl Fn(&Saying) -> bool) -> Vec<&Saying> {
@@ -183,6 +196,10 @@ fn wrapper_claims_gpu(facts: &Facts, models: &[SourceCall]) -> String {
     if let Some(saying) = said.iter().find(on_gpu) {
         return format!("the log says {}", quoted(saying));
     }
+    let fell_back = last_said(facts, |saying| saying.id == "ort-wrapper-drops-provider");
+    if let Some(saying) = fell_back.first() {
+        return format!("the log says {}", quoted(saying));
+    }
     let call = models.iter().find(|call| call.kind == "onnx_wrapper" && call.device == "gpu");
     call.map_or(String::new(), |call| format!("{}, line {}, asks for it: {}", call.file, call.line, call.text))
 }
@@ -210,8 +227,17 @@ fn insightface_on_cpu(facts: &Facts) -> String {
     }
 }
 
+fn cuda_provider_seen_mapped(facts: &Facts) -> bool {
+    let mapped = [&facts.process.gpu_libraries, &facts.execution.gpu_libraries_after];
+    mapped.into_iter().filter_map(Fact::known).any(|libraries| libraries.contains_key("onnxruntime_cuda_provider"))
+}
+
+fn llama_last_said(facts: &Facts) -> Vec<&Saying> {
+    last_said(facts, |saying| saying.id == "layers-offloaded")
+}
+
 fn llama_said_no_layers(facts: &Facts) -> String {
-    let last = last_said(facts, |saying| saying.id == "layers-offloaded");
+    let last = llama_last_said(facts);
     let none = |saying: &&&Saying| saying.values.get("offloaded").is_some_and(|number| number == "0");
     match last.iter().all(|saying| none(&saying)) {
         true => last.first().map_or(String::new(), |saying| quoted(saying)),

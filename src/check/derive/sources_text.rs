@@ -97,7 +97,8 @@ pub fn layers_kept(facts: &Facts, models: &[SourceCall]) -> String {
         });
         let command = || format!("the command line of process {}", process.pid);
         if value == Some("0") {
-            return format!("{} says {}", command(), words.get(given.unwrap_or(0)).map_or("", String::as_str));
+            let flag = given.and_then(|at| words.get(at)).and_then(|word| word.split('=').next()).unwrap_or_default();
+            return format!("{} says {flag} 0", command());
         }
         let is_server = words.iter().any(|word| word == "llama_cpp.server");
         let set = facts.process.environment.known().map(|all| all.contains_key("N_GPU_LAYERS"));
