@@ -21,5 +21,6 @@ mod servers;
 #[path = "../setup/mod.rs"]
 mod setup;
 mod smoke;
+mod sources;
 mod unprivileged;
 mod wheels;

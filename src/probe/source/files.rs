@@ -1,5 +1,6 @@
 //! Which Python files are read: the server's own, the code that came with its model, and packages that wrap a runtime.
 
+use super::syntax::Source;
 use crate::probe::process::imports::{is_source, module_to_import, words};
 use crate::probe::process::own_code::OwnCode;
 use crate::probe::tree::Tree;
@@ -10,8 +11,10 @@ use std::time::Instant;
 
 /// Most bytes of one file.
 const FILE_MAX: usize = 512 * 1024;
+/// Most bytes of a console script.
+const SCRIPT_MAX: usize = 16 * 1024;
 /// Most bytes of all files together.
-const BYTES_MAX: usize = 16 << 20;
+const BYTES_MAX: usize = 8 << 20;
 /// Most files read.
 const FILES_MAX: usize = 1000;
 /// Most folder entries looked at below one folder, and the deepest folder looked into.
@@ -123,6 +126,31 @@ impl Reader {
             }
         }
     }
+}
+
+/// First names of the modules that the command line starts: by `-m`, or by a console script's import.
+pub fn entry_modules(own: &OwnCode) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut arguments = own.arguments.iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "-m" {
+            found.extend(arguments.next().and_then(|name| name.split('.').next()).map(str::to_owned));
+            break;
+        }
+        if !argument.starts_with('-') {
+            // Python's own options end here; pip writes such scripts into PREFIX/bin.
+            let path = Path::new(argument);
+            let in_bin = path.parent().and_then(Path::file_name).is_some_and(|name| name == "bin");
+            if in_bin
+                && path.extension().is_none()
+                && let Ok(text) = own.tree.read(path, SCRIPT_MAX)
+            {
+                found.extend(Source::of(&text).imported.iter().map(|name| (*name).to_owned()));
+            }
+            break;
+        }
+    }
+    found
 }
 
 /// Where the code of models from the hub is kept, by what the process's environment and home folder say.

@@ -52,6 +52,43 @@ const WRAPPERS: &[(&str, &[&str])] = &[
 ];
 /// What a file of a package must hold to be of interest.
 const IN_PACKAGES: &[&str] = &["InferenceSession"];
+/// What a file of the package that was started must name to be of interest.
+const RUNTIMES: &[&str] = &["onnxruntime", "ctranslate2", "faster_whisper", "llama_cpp", "insightface", "torch"];
+/// Modules that start a server whose code is elsewhere, or engines that are too large to be read.
+const FRAMEWORKS: &[&str] = &[
+    "bentoml",
+    "daphne",
+    "fastapi",
+    "fastapi_cli",
+    "flask",
+    "gevent",
+    "gradio",
+    "granian",
+    "gunicorn",
+    "hypercorn",
+    "importlib",
+    "litserve",
+    "llama_cpp",
+    "mlserver",
+    "multiprocessing",
+    "os",
+    "pip",
+    "ray",
+    "re",
+    "sanic",
+    "sglang",
+    "streamlit",
+    "sys",
+    "text_generation_server",
+    "torch",
+    "torchserve",
+    "transformers",
+    "ts",
+    "typer",
+    "uvicorn",
+    "vllm",
+    "waitress",
+];
 /// Most calls told of one list, and most files and modules named.
 const CALLS_MAX: usize = 100;
 const NAMES_MAX: usize = 300;
@@ -74,16 +111,14 @@ fn read(facts: &Facts, deadline: Instant) -> Result<SourceFacts, Unknown> {
     let deadline = deadline.checked_sub(Duration::from_millis(500)).unwrap_or(deadline);
     let own = own_code::of(facts.process.processes.read()?, deadline)?;
     let mut reader = Reader::new(deadline);
-    let server: Vec<Text> = own.iter().flat_map(|one| reader.own(one)).collect();
+    let mut server: Vec<Text> = own.iter().flat_map(|one| reader.own(one)).collect();
+    server.extend(entry_package(&mut reader, &own, facts));
     let remote: Vec<Text> = own.iter().flat_map(|one| remote(&mut reader, one, &server, facts)).collect();
-    let sources = parsed(&server, "server").chain(parsed(&remote, "remote_code")).collect::<Vec<_>>();
-    let imports: BTreeSet<&str> = sources.iter().flat_map(|(_, _, source)| source.imported.iter().copied()).collect();
-    let wrappers = wrappers(&imports);
-    let (installed, packages) = packages(&mut reader, &wrappers, facts);
     let mut gathered = Gathered::default();
-    for (path, origin, source) in sources.iter().chain(&parsed(&packages, "package").collect::<Vec<_>>()) {
-        gathered.take(path, origin, source);
-    }
+    server.iter().for_each(|text| gathered.take(text, "server"));
+    remote.iter().for_each(|text| gathered.take(text, "remote_code"));
+    let (installed, packages) = packages(&mut reader, &wrappers(&gathered.imports), facts);
+    packages.iter().for_each(|text| gathered.take(text, "package"));
     let mut device_words = words::outside_code(facts);
     device_words.append(&mut gathered.words);
     words::settle(&mut device_words, &gathered.seen);
@@ -94,12 +129,11 @@ fn read(facts: &Facts, deadline: Instant) -> Result<SourceFacts, Unknown> {
         Some(unknown) if calls.is_empty() => Fact::Unknown(unknown.clone()),
         _ => Fact::Known(calls),
     };
-    let names = |names: BTreeSet<&str>| names.into_iter().take(NAMES_MAX).map(str::to_owned).collect::<Vec<_>>();
     Ok(SourceFacts {
         files: Fact::Known(all.take(NAMES_MAX).map(|text| text.path.display().to_string()).collect()),
         imports: match &missing {
-            Some(unknown) if imports.is_empty() => Fact::Unknown(unknown.clone()),
-            _ => Fact::Known(names(imports)),
+            Some(unknown) if gathered.imports.is_empty() => Fact::Unknown(unknown.clone()),
+            _ => Fact::Known(gathered.imports.into_iter().take(NAMES_MAX).collect()),
         },
         wrappers: Fact::Known(installed),
         remote_onnxruntime_files: Fact::Known(gathered.remote_onnxruntime),
@@ -126,11 +160,19 @@ impl Reader {
     }
 }
 
-fn parsed<'a>(
-    texts: &'a [Text],
-    origin: &'static str,
-) -> impl Iterator<Item = (&'a Path, &'static str, Source<'a>)> + use<'a> {
-    texts.iter().map(move |text| (text.path.as_path(), origin, Source::of(&text.text)))
+/// The package that a console script or `-m` starts: then that is the server's own code, and lies with the others.
+fn entry_package(reader: &mut Reader, own: &[OwnCode], facts: &Facts) -> Vec<Text> {
+    let mut found = Vec::new();
+    for name in own.iter().flat_map(files::entry_modules).filter(|name| !FRAMEWORKS.contains(&name.as_str())) {
+        for site in facts.packages.site_packages.known().into_iter().flatten() {
+            let (tree, site): (Tree, PathBuf) = Tree::holding(Path::new(site));
+            let folder = site.join(&name);
+            if tree.stat(&folder).is_ok_and(|metadata| metadata.is_dir()) {
+                found.extend(reader.below(&tree, &folder, RUNTIMES));
+            }
+        }
+    }
+    found
 }
 
 /// The model's own code, of the repositories that the server names; of all of them if it names none and loads such code.
@@ -157,8 +199,8 @@ fn remote(reader: &mut Reader, own: &OwnCode, server: &[Text], facts: &Facts) ->
 }
 
 /// The wrapping packages among the imports, with what they bring along.
-fn wrappers<'a>(imports: &BTreeSet<&'a str>) -> Vec<&'a str> {
-    let known = WRAPPERS.iter().filter(|(name, _)| imports.contains(name));
+fn wrappers(imports: &BTreeSet<String>) -> Vec<&'static str> {
+    let known = WRAPPERS.iter().filter(|(name, _)| imports.contains(*name));
     let mut found: Vec<&str> =
         known.flat_map(|(name, along)| [*name].into_iter().chain(along.iter().copied())).collect();
     found.sort_unstable();
@@ -192,13 +234,15 @@ struct Gathered {
     no_fallback: Vec<SourceCall>,
     words: Vec<crate::snapshot::DeviceWord>,
     seen: BTreeSet<String>,
+    imports: BTreeSet<String>,
     remote_onnxruntime: Vec<String>,
     mentions_cuda: bool,
 }
 
 impl Gathered {
-    fn take(&mut self, path: &Path, origin: &'static str, source: &Source) {
-        let file = path.display().to_string();
+    fn take(&mut self, text: &Text, origin: &'static str) {
+        let source = &Source::of(&text.text);
+        let file = text.path.display().to_string();
         let mut told = calls::read(source, &Place { file: &file, origin });
         let keep = |list: &mut Vec<SourceCall>, more: &mut Vec<SourceCall>| {
             list.append(more);
@@ -211,6 +255,7 @@ impl Gathered {
             return;
         }
         keep(&mut self.models, &mut told.models);
+        self.imports.extend(source.imported.iter().map(|name| (*name).to_owned()));
         if origin == "remote_code" && source.imported.contains("onnxruntime") {
             self.remote_onnxruntime.push(file);
             return;

@@ -270,6 +270,28 @@ fn all_unknown() -> crate::snapshot::Facts {
 }
 
 #[test]
+fn the_package_that_a_console_script_starts_is_the_servers_code() {
+    let script = "#!/venv/bin/python\nimport re\nimport sys\nfrom whisperserver.main import main\nsys.exit(main())\n";
+    let (dir, own) =
+        server(&[("venv/bin/whisperserver", script)], &["/venv/bin/python", "/venv/bin/whisperserver", "--port", "1"]);
+    let names = files::entry_modules(&own);
+    assert_eq!(names, ["re", "sys", "whisperserver"]);
+    assert_eq!(files::entry_modules(&server(&[], &["python", "-u", "-m", "pkg.sub"]).1), ["pkg"]);
+    assert!(files::entry_modules(&server(&[], &["python", "app.py"]).1).is_empty());
+    let site = dir.path().join("site-packages");
+    std::fs::create_dir_all(site.join("whisperserver/tests")).unwrap();
+    std::fs::write(site.join("whisperserver/core.py"), "from faster_whisper import WhisperModel\nWhisperModel('x')")
+        .unwrap();
+    std::fs::write(site.join("whisperserver/web.py"), "import fastapi").unwrap();
+    std::fs::write(site.join("whisperserver/tests/x.py"), "import faster_whisper").unwrap();
+    let mut facts = all_unknown();
+    facts.packages.site_packages = crate::snapshot::Fact::Known(vec![site.display().to_string()]);
+    let read = super::entry_package(&mut reader(), &[own], &facts);
+    let names: Vec<_> = read.iter().map(|text| text.path.clone()).collect();
+    assert_eq!(names, [site.join("whisperserver/core.py")]);
+}
+
+#[test]
 fn brackets_without_end_take_no_time() {
     let began = Instant::now();
     for text in
