@@ -2,7 +2,7 @@
 
 use super::expr::{Expression, Open, Truth, Values};
 use super::load::{Check, Checks};
-use super::spec::{Severity, Step};
+use super::spec::{Confidence, Severity, Step};
 use super::template::{self, render};
 use super::view::View;
 use crate::snapshot::{Snapshot, Unknown, Why};
@@ -31,6 +31,8 @@ pub struct Finding<'a> {
     pub verdict: Verdict,
     /// How bad it is, or would be, given the facts.
     pub severity: Severity,
+    /// How sure it is when it holds, given the facts.
+    pub confidence: Confidence,
     /// The clause for the headline; empty unless it holds.
     pub brief: String,
     /// The proof in words; empty unless it holds.
@@ -52,6 +54,7 @@ impl<'a> Finding<'a> {
             check,
             verdict,
             severity,
+            confidence: check.spec.confidence,
             brief: String::new(),
             because: String::new(),
             subjects: Vec::new(),
@@ -99,6 +102,9 @@ fn judge_one<'a, 'v>(
     }
     if finding.verdict != Verdict::Holds {
         return Ok(finding);
+    }
+    if check.proven_if.as_ref().is_some_and(|condition| condition.evaluate(values) == Truth::True) {
+        finding.confidence = Confidence::Proven;
     }
     let told = told();
     let text = |source: &String| render(source, told).map_err(|error| format!("{}: {error}", check.file));

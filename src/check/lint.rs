@@ -78,7 +78,8 @@ fn names(check: &Check, found: &mut Vec<String>) {
 }
 
 fn conditions(check: &Check, paths: &Paths, found: &mut Vec<String>) {
-    let conditions = [("when", Some(&check.when)), ("warn_if", check.warn_if.as_ref())];
+    let conditions =
+        [("when", Some(&check.when)), ("warn_if", check.warn_if.as_ref()), ("proven_if", check.proven_if.as_ref())];
     for (key, condition) in conditions.into_iter().filter_map(|(key, condition)| Some((key, condition?))) {
         for path in condition.paths.iter().filter(|path| !paths.exists(path)) {
             found.push(format!("{key}: no fact is called \"{path}\""));
@@ -89,7 +90,9 @@ fn conditions(check: &Check, paths: &Paths, found: &mut Vec<String>) {
     }
     // `[].all(..)` is true, so an empty list would make such a check hold.
     let all = Regex::new(r"([\w.]+)\.all\(").expect("a fixed pattern");
-    for source in [Some(&check.spec.when), check.spec.warn_if.as_ref()].into_iter().flatten() {
+    for source in
+        [Some(&check.spec.when), check.spec.warn_if.as_ref(), check.spec.proven_if.as_ref()].into_iter().flatten()
+    {
         for list in all.captures_iter(source).map(|capture| capture[1].to_string()) {
             if !source.contains(&format!("size({list})")) {
                 found.push(format!("when: {list}.all(..) is true of an empty list; add size({list}) > 0"));

@@ -23,6 +23,7 @@ pub struct Check {
     pub file: String,
     pub(super) when: Expression,
     pub(super) warn_if: Option<Expression>,
+    pub(super) proven_if: Option<Expression>,
 }
 
 /// Checks in the order of their stages, then their ids.
@@ -154,9 +155,13 @@ impl Check {
         let wrong = |problem: String| LoadError::Spec { path: file.into(), problem };
         let spec: Spec = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let when = Expression::compile(&spec.when).map_err(|problem| wrong(format!("when: {problem}")))?;
-        let warn_if = spec.warn_if.as_deref().map(Expression::compile).transpose();
-        let warn_if = warn_if.map_err(|problem| wrong(format!("warn_if: {problem}")))?;
-        Ok(Check { spec, file: file.into(), when, warn_if })
+        let further = |name: &str, condition: &Option<String>| {
+            let compiled = condition.as_deref().map(Expression::compile).transpose();
+            compiled.map_err(|problem| wrong(format!("{name}: {problem}")))
+        };
+        let warn_if = further("warn_if", &spec.warn_if)?;
+        let proven_if = further("proven_if", &spec.proven_if)?;
+        Ok(Check { spec, file: file.into(), when, warn_if, proven_if })
     }
 
     /// Whether a selector (a stage, or the beginning of an id) means this check. The name of a stage means the stage alone:
@@ -177,7 +182,7 @@ impl Check {
 
     /// Every path that the check reads, in conditions, evidence and texts.
     pub(super) fn paths(&self) -> Vec<String> {
-        let conditions = [Some(&self.when), self.warn_if.as_ref()].into_iter().flatten();
+        let conditions = [Some(&self.when), self.warn_if.as_ref(), self.proven_if.as_ref()].into_iter().flatten();
         let mut paths: Vec<String> = conditions.flat_map(|condition| condition.paths.iter().cloned()).collect();
         paths.extend(self.spec.evidence.iter().cloned());
         paths.extend(self.templates().filter_map(|text| template::paths(text).ok()).flatten());

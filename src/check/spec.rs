@@ -32,6 +32,8 @@ pub struct Spec {
     pub when: String,
     /// CEL: true when it holds but only deserves a warning.
     pub warn_if: Option<String>,
+    /// CEL: true when the facts at hand prove what is otherwise only as sure as `confidence` says.
+    pub proven_if: Option<String>,
     /// Ids of checks that need no explanation of their own while this one holds.
     #[serde(default)]
     pub explains: Vec<String>,

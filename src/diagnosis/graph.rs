@@ -58,7 +58,7 @@ fn diagnosis(finding: &Finding, explains: Vec<String>) -> Diagnosis {
         cause: spec.id.clone(),
         stage: spec.stage,
         severity: finding.severity,
-        confidence: spec.confidence,
+        confidence: finding.confidence,
         brief: finding.brief.clone(),
         because: finding.because.clone(),
         subjects: finding.subjects.clone(),

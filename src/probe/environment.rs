@@ -18,8 +18,23 @@ pub const DECIDING: &[&str] = &[
     "VIRTUAL_ENV",
 ];
 
-/// Variables that tell where a process runs. They are read like the deciding ones, and not passed on.
-pub const TELLING: &[&str] = &["KUBERNETES_SERVICE_HOST"];
+/// Variables that tell where a process runs, where its model's own code is kept, and how much of the model goes to the
+/// GPU. They are read like the deciding ones, and not passed on. So are those of [`names_device`].
+pub const TELLING: &[&str] = &[
+    "HF_HOME",
+    "HF_MODULES_CACHE",
+    "KUBERNETES_SERVICE_HOST",
+    "LLAMA_ARG_N_GPU_LAYERS",
+    "N_GPU_LAYERS",
+    "XDG_CACHE_HOME",
+];
+
+/// Whether a variable tells which device a program uses: it is called `DEVICE` or `.._DEVICE`, and its value is a word
+/// such as `cuda:0`. One that holds anything else is not read.
+pub fn names_device(name: &str, value: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == ':';
+    (name == "DEVICE" || name.ends_with("_DEVICE")) && (1..=10).contains(&value.len()) && value.chars().all(word)
+}
 
 /// Changes that turn the doctor's environment into the server's, for the deciding variables.
 /// Empty when the server's environment is not known: then the doctor's own stands in.

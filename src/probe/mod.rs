@@ -31,6 +31,7 @@ pub mod process;
 pub mod server_log;
 pub mod service;
 pub mod smoke;
+pub mod source;
 
 pub use ask::{Ask, PlacementAsk};
 pub use jobs::run_child;
@@ -121,6 +122,7 @@ pub const PROBES: &[&Probe] = &[
     &docker::PROBE,
     &kubernetes::PROBE,
     &packages::PROBE,
+    &source::PROBE,
     &packages::IMPORTS,
     &nvml::PROBE,
     &cuda::PROBE,

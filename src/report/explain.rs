@@ -14,6 +14,9 @@ pub fn explain(spec: &Spec, out: &mut dyn Write) -> std::io::Result<()> {
     if let Some(warn_if) = &spec.warn_if {
         section(out, "It is only a warning when", warn_if)?;
     }
+    if let Some(proven_if) = &spec.proven_if {
+        section(out, "It is proven when", proven_if)?;
+    }
     writeln!(out, "\nIts proof: {}", spec.evidence.join(", "))?;
     if !spec.explains.is_empty() {
         writeln!(out, "It explains: {}", spec.explains.join(", "))?;

@@ -25,6 +25,7 @@ mod process;
 mod request;
 mod server_log;
 mod smoke;
+mod source;
 mod stage;
 
 pub use container::*;
@@ -51,6 +52,7 @@ pub use process::*;
 pub use request::*;
 pub use server_log::*;
 pub use smoke::*;
+pub use source::*;
 pub use stage::Stage;
 
 use schemars::JsonSchema;
@@ -228,6 +230,8 @@ facts! {
     process: ProcessFacts,
     /// The deployment's Python packages.
     packages: PackagesFacts,
+    /// The server's own Python sources.
+    source: SourceFacts,
     /// Python modules, imported.
     imports: ImportsFacts,
     /// The dynamic linker's view of the runtimes.

@@ -22,5 +22,6 @@ mod servers;
 #[path = "../setup/mod.rs"]
 mod setup;
 mod smoke;
+mod sources;
 mod unprivileged;
 mod wheels;

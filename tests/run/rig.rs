@@ -90,6 +90,17 @@ fn a_server_that_names_no_provider_runs_on_the_cpu() {
         "{}",
         cause["because"]
     );
+    // The server's own line is quoted, with the same line as it should be.
+    let code = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/servers/asr/app.py")).unwrap();
+    let call = "ort.InferenceSession(model_path(), options)";
+    let line = 1 + code.lines().position(|line| line.trim() == format!("return {call}")).unwrap();
+    let quoted = format!("/app.py, line {line}, names no provider: \"return {call}\"");
+    assert!(cause["because"].as_str().unwrap().contains(&quoted), "{}", cause["because"]);
+    assert!(cause["fix"][0]["say"].as_str().unwrap().contains(&format!("/app.py, line {line}")), "{}", cause["fix"]);
+    let open = call.strip_suffix(')').unwrap();
+    let mended = format!("{open}, providers=[\"CUDAExecutionProvider\", \"CPUExecutionProvider\"])");
+    assert_eq!(cause["fix"][0]["run"], mended);
+    assert_eq!(cause["confidence"], "likely", "the same file has a call that may ask for CUDA");
 }
 
 #[test]

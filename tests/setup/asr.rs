@@ -18,9 +18,14 @@ pub struct Asr {
 /// Starts the server in the environment `venv-NAME` with further variables, and waits until it answers.
 /// `None` where the environment was not made.
 pub fn start(name: &str, variables: &[(&str, PathBuf)]) -> Option<Asr> {
+    start_code(name, "asr", variables)
+}
+
+/// The same with the code of another folder of `fixtures/servers`, of the same service.
+pub fn start_code(name: &str, folder: &str, variables: &[(&str, PathBuf)]) -> Option<Asr> {
     let venv = venv(name)?;
     let code = tempfile::tempdir().expect("a temporary folder");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/servers/asr/app.py");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/servers").join(folder).join("app.py");
     std::fs::copy(source, code.path().join("app.py")).expect("the server's code is there");
     let port = free_port();
     let process = uvicorn(&venv, port)

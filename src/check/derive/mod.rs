@@ -28,6 +28,8 @@ mod residence;
 mod server;
 mod shapes;
 mod sharing;
+mod sources;
+mod sources_text;
 mod start_failure;
 mod state;
 mod trouble;
@@ -99,6 +101,7 @@ subjects! {
     engine: Engine,
     loaded: Loaded,
     model_devices: ModelDevices,
+    sources: Sources,
 }
 
 impl Derived {
@@ -115,6 +118,7 @@ impl Derived {
         "smoke",
         "process",
         "packages",
+        "source",
         "linker",
         "ort",
         "model",

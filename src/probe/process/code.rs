@@ -1,10 +1,9 @@
 //! Whether the server still runs the code that is on disk.
 
 use super::evidence::Evidence;
-use super::{imports, libraries, sources};
-use crate::probe::tree::Tree;
+use super::{imports, libraries, own_code};
 use crate::snapshot::{NewerFile, Unknown, Why};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// A change counts only this long after the start, seconds: boot time has a granularity of one second.
@@ -19,22 +18,14 @@ const FILES_MAX: usize = 50;
 pub fn newer_than_start(all: &[Evidence], deadline: Instant) -> Result<Vec<NewerFile>, Unknown> {
     let mut newer = Vec::new();
     let mut cut_short = None;
-    for server in all.iter().filter(|one| one.member.owner && !has_owning_parent(one, all)) {
-        if all.iter().any(|one| one.process.reloads.known() == Some(&true) && descends(one, server, all)) {
+    for server in own_code::servers(all) {
+        if all.iter().any(|one| one.process.reloads.known() == Some(&true) && own_code::descends(one, server, all)) {
             continue;
         }
-        let folder = server.working_directory.clone()?;
         let runner = runner(server, all);
         let running_since = runner.running_since.clone()?;
-        let tree = Tree::new(format!("/proc/{}/root", server.member.pid));
-        let home = home(&tree, server);
-        let start = sources::Start {
-            arguments: &server.arguments,
-            working_directory: &folder,
-            home: home.as_deref(),
-            is_python: server.is_python,
-        };
-        let mut files = sources::find(&tree, &start, deadline);
+        let tree = own_code::tree(server);
+        let mut files = own_code::files(server, &tree, deadline)?;
         // A program that runs cannot be written to, only replaced; then the kernel marks it.
         if !server.is_python
             && let Ok(executable) = &server.executable
@@ -71,7 +62,7 @@ fn runner<'a>(server: &'a Evidence, all: &'a [Evidence]) -> &'a Evidence {
     if server.arguments.iter().any(|argument| argument == "--preload") {
         return server;
     }
-    let workers = all.iter().filter(|one| is_worker(one, server) && descends(one, server, all));
+    let workers = all.iter().filter(|one| is_worker(one, server) && own_code::descends(one, server, all));
     workers.max_by_key(|one| one.member.start_ticks).unwrap_or(server)
 }
 
@@ -81,32 +72,4 @@ fn is_worker(one: &Evidence, server: &Evidence) -> bool {
     let same_program = matches!((&one.executable, &server.executable), (Ok(a), Ok(b)) if a == b);
     let spawned = has("multiprocessing") && !has("resource_tracker");
     same_program && (one.member.owner || one.arguments == server.arguments || spawned)
-}
-
-fn has_owning_parent(one: &Evidence, all: &[Evidence]) -> bool {
-    all.iter().any(|other| other.member.owner && other.member.pid != one.member.pid && descends(one, other, all))
-}
-
-/// Whether `one` is `ancestor` or descends from it.
-fn descends(one: &Evidence, ancestor: &Evidence, all: &[Evidence]) -> bool {
-    let mut pid = one.member.pid;
-    for _ in 0..all.len() {
-        if pid == ancestor.member.pid {
-            return true;
-        }
-        match all.iter().find(|other| other.member.pid == pid) {
-            Some(found) => pid = found.member.parent,
-            None => return false,
-        }
-    }
-    false
-}
-
-/// Home folder of the process's user, from the passwd file that the process sees.
-fn home(tree: &Tree, server: &Evidence) -> Option<PathBuf> {
-    let uid = server.process.uid.known()?.to_string();
-    let text = tree.read("etc/passwd", 1024 * 1024).ok()?;
-    let fields =
-        text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&&*uid))?;
-    fields.get(5).map(PathBuf::from)
 }

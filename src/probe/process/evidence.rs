@@ -2,7 +2,7 @@
 
 use super::family::Member;
 use super::{command, libraries, maps, unknown, weights};
-use crate::probe::environment::{DECIDING, TELLING};
+use crate::probe::environment::{DECIDING, TELLING, names_device};
 use crate::snapshot::{DeletedFile, Fact, ModelFile, ServerProcess, Unknown, Why};
 use procfs::process::{Process, Stat, Status};
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,12 +201,13 @@ fn reloads(arguments: &[String]) -> bool {
 
 /// The deciding variables of the environment that the process was started with.
 fn deciding(process: &Process) -> Result<BTreeMap<String, String>, Unknown> {
-    let mut all = process.environ().map_err(|error| unknown(&error, process.pid, "environ"))?;
-    let names = DECIDING.iter().chain(TELLING);
-    let one = |name: &&str| {
-        all.remove(std::ffi::OsStr::new(name)).map(|value| ((*name).to_owned(), value.to_string_lossy().into_owned()))
-    };
-    Ok(names.filter_map(one).collect())
+    let all = process.environ().map_err(|error| unknown(&error, process.pid, "environ"))?;
+    let all = all
+        .into_iter()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    let fits =
+        |name: &str, value: &str| DECIDING.contains(&name) || TELLING.contains(&name) || names_device(name, value);
+    Ok(all.filter(|(name, value)| fits(name, value)).collect())
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ mod code;
 pub(super) mod command;
 mod evidence;
 mod family;
-mod imports;
+pub(super) mod imports;
 mod instances;
 pub mod later;
 mod libraries;
 mod maps;
+pub(super) mod own_code;
 mod port;
 mod proxy;
-mod sources;
+pub(super) mod sources;
 #[cfg(test)]
 mod tests;
 pub mod threads;

@@ -5,7 +5,7 @@ mod source;
 mod start;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 
 use super::{Context, Probe, Ran};
 use crate::regular_file::{self, Ends};
