@@ -59,7 +59,7 @@ pub struct Model {
     /// The deployment's onnxruntime library (libonnxruntime.so...), which then places the model for real.
     #[arg(long, value_name = "LIB")]
     pub onnxruntime: Option<PathBuf>,
-    /// The deployment's Python interpreter, whose onnxruntime is used.
+    /// The deployment's Python interpreter, whose onnxruntime is used; it is run where that one (before 1.19) needs it.
     #[arg(long, value_name = "EXE", conflicts_with = "onnxruntime")]
     pub python: Option<PathBuf>,
     /// How the placement is found out.
@@ -192,7 +192,8 @@ pub struct TargetOptions {
     /// Run a small kernel of the doctor's own on every device that CUDA shows, and verify its result.
     #[arg(long)]
     pub smoke: bool,
-    /// Import this Python module with --python's interpreter in a child, and report its words (may be repeated).
+    /// Import this Python module with --python's interpreter in a child, and report its words (may be repeated). Of an
+    /// onnxruntime before 1.19, which no other program can load, the providers and the placement are told then too.
     #[arg(long = "import", value_name = "MODULE", requires = "python")]
     pub imports: Vec<String>,
     /// Run this function of the deployment with --python's interpreter, in a child: it loads the model as the server does,

@@ -22,6 +22,7 @@ pub fn run(options: Model) -> Result<u8, Failure> {
             whole_session: options.placement.whole_session || options.placement.profile,
             profile: options.placement.profile,
             every_node: true,
+            run_python: true,
         },
         timeout: options.timeout,
         ..Ask::default()

@@ -74,6 +74,8 @@ pub struct PlacementAsk {
     pub profile: bool,
     /// List every node, not only those on the CPU.
     pub every_node: bool,
+    /// Run the deployment's Python where its onnxruntime cannot be loaded otherwise.
+    pub run_python: bool,
 }
 
 impl Default for Ask {

@@ -15,7 +15,7 @@ const JOBS: &[(&str, Job)] = &[
     ("cuda", cuda::child::job),
     ("smoke", smoke::child::job),
     ("onnxruntime", onnxruntime::child::onnxruntime),
-    ("placement", onnxruntime::child::placement),
+    ("placement", onnxruntime::session::placement),
 ];
 
 /// Runs the job that the parent named, on the arguments after the hidden subcommand, and ends the process with it.

@@ -14,7 +14,8 @@ room! {
         pub session_providers: Vec<String>,
         /// Where the placement was read: `verbose log`, or `optimized model` where that was written too.
         pub method: String,
-        /// `dry` if the session was given up after the placement, before parameters were copied to the GPU; else `whole`.
+        /// `dry` if the GPU was not given the parameters: the session was created on one block of GPU memory in which they
+        /// overwrite each other, or given up after the placement; else `whole`.
         pub session: String,
         /// Execution graph nodes, after onnxruntime's optimizations, copies between devices among them.
         pub nodes: u64,
@@ -24,7 +25,9 @@ room! {
         pub memcpy_nodes: u64,
         /// Those copies one by one, the first 1,000.
         pub copies: Vec<DeviceCopy>,
-        /// Tensors of parameters whose every consumer runs on a GPU provider.
+        /// Tensors of parameters whose every consumer runs on a GPU provider. Of a session with a GPU provider those of the
+        /// execution graph are counted, where `method` says that it was written: onnxruntime computes some parameters
+        /// beforehand and keeps others twice. Else those of the model's file.
         pub gpu_parameters: u64,
         /// Tensors of parameters that a node on the CPU reads.
         pub cpu_parameters: u64,
@@ -41,8 +44,7 @@ room! {
         pub listed_nodes: Vec<PlacedNode>,
         /// The groups of connected nodes on the CPU that stand between nodes on a GPU provider, the costliest first.
         pub cpu_islands: Vec<CpuIsland>,
-        /// Time to create the session, milliseconds. Unknown when the session was given up after the placement, before the
-        /// parameters were copied to the GPU.
+        /// Time to create the session, milliseconds. Unknown for a dry one.
         pub session_ms: f64,
         /// Time of one run of the model by execution provider, milliseconds, where a profile was asked for.
         pub run_ms_by_provider: BTreeMap<String, f64>,
@@ -129,4 +131,10 @@ pub struct DeviceCopy {
     pub tensor: String,
     /// `to host` or `to device`.
     pub direction: String,
+    /// Node that makes it; empty for an input of the model or a parameter, and where the execution graph was not written.
+    #[serde(default)]
+    pub made_by: String,
+    /// Nodes that need it on the other side, the first five; empty where the model's outputs do.
+    #[serde(default)]
+    pub needed_by: Vec<String>,
 }

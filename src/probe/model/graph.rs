@@ -163,6 +163,7 @@ impl<S: ReadAt> Walk<'_, S> {
                 (3, Value::Span(name)) if keep => node.name = self.reader.text(name)?,
                 (4, Value::Span(op_type)) => node.op_type = self.reader.text(op_type)?,
                 (5, Value::Span(attribute)) => self.attribute(attribute, &mut tensors, scope, depth)?,
+                (7, Value::Span(domain)) if keep => node.domain = self.reader.text(domain)?,
                 _ => {}
             }
         }
@@ -186,7 +187,7 @@ impl<S: ReadAt> Walk<'_, S> {
                 self.tensor(tensor, scope, depth.max(1))?;
             }
         } else if keep {
-            self.keep(node.name.len() + node.op_type.len())?;
+            self.keep(node.name.len() + node.op_type.len() + node.domain.len())?;
             if let Some(scope) = self.found.structure.as_mut().and_then(|found| found.scopes.get_mut(scope)) {
                 scope.nodes.push(node);
             }

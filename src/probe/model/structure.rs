@@ -23,6 +23,8 @@ pub struct Scope {
 pub struct Node {
     /// Operator: `Conv`.
     pub op_type: String,
+    /// Operator set: `com.microsoft`; empty for ONNX's own.
+    pub domain: String,
     /// Name; may be empty.
     pub name: String,
     /// Names that it reads, in its own graph; an omitted input is empty.

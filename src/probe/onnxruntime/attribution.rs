@@ -1,7 +1,9 @@
 //! Which device reads which parameter: the model's structure joined with a placement.
 
+use super::host_inputs::on_host;
 use super::placement_log::PlacementLog;
 use crate::probe::model::{Node, Structure};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
 /// The provider whose nodes run on the host.
@@ -11,15 +13,32 @@ const CHAIN_LIMIT: usize = 16;
 /// Most nodes that are visited for one parameter.
 const VISIT_LIMIT: usize = 10_000;
 
-/// Parameter bytes by place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bytes {
+/// Parameters by place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
     /// Every reader is on a GPU provider.
-    pub gpu: u64,
+    pub gpu: Sum,
     /// A reader is on the CPU.
-    pub cpu: u64,
+    pub cpu: Sum,
     /// No reader was found in the execution graph.
-    pub unplaced: u64,
+    pub unplaced: Sum,
+}
+
+/// Tensors and what they hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    /// Tensors.
+    pub tensors: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Sum {
+    /// Counts one tensor more.
+    pub fn add(&mut self, bytes: u64) {
+        self.tensors = self.tensors.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
 }
 
 /// Where nodes run: a set of two.
@@ -44,8 +63,8 @@ impl Sides {
 /// A parameter belongs to its readers, found in the execution graph by operator and name, or by name where an
 /// optimization changed the operator. Nodes that onnxruntime computed beforehand, because all their inputs are
 /// parameters, are followed to the readers of what they made.
-pub fn attribute(structure: &Structure, log: &PlacementLog) -> Bytes {
-    let mut bytes = Bytes::default();
+pub fn attribute(structure: &Structure, log: &PlacementLog) -> Parameters {
+    let mut parameters = Parameters::default();
     let mut providers = log.nodes_by_provider.iter().filter(|(_, count)| **count > 0);
     let only = match (providers.next(), providers.next()) {
         (Some((provider, _)), None) => Some(Sides::of(provider)),
@@ -55,15 +74,14 @@ pub fn attribute(structure: &Structure, log: &PlacementLog) -> Bytes {
     for (scope, graph) in structure.scopes.iter().enumerate() {
         for tensor in &graph.tensors {
             let sides = only.unwrap_or_else(|| join.readers(scope, &tensor.name));
-            let sum = match sides {
-                Sides { cpu: true, .. } => &mut bytes.cpu,
-                Sides { gpu: true, .. } => &mut bytes.gpu,
-                _ => &mut bytes.unplaced,
-            };
-            *sum = sum.saturating_add(tensor.bytes);
+            match sides {
+                Sides { cpu: true, .. } => parameters.cpu.add(tensor.bytes),
+                Sides { gpu: true, .. } => parameters.gpu.add(tensor.bytes),
+                _ => parameters.unplaced.add(tensor.bytes),
+            }
         }
     }
-    bytes
+    parameters
 }
 
 /// A name in the scope that defines it.
@@ -71,8 +89,8 @@ type Name<'a> = (usize, &'a str);
 
 struct Join<'a> {
     structure: &'a Structure,
-    /// Scope and index of the nodes that read a name.
-    readers: HashMap<Name<'a>, Vec<(usize, usize)>>,
+    /// Scope and index of the nodes that read a name, and as which input.
+    readers: HashMap<Name<'a>, Vec<(usize, usize, usize)>>,
     /// Names whose value is known before the model runs.
     constant: HashSet<Name<'a>>,
     by_operator_and_name: HashMap<(&'a str, &'a str), Option<Sides>>,
@@ -113,17 +131,18 @@ impl<'a> Join<'a> {
         for (scope, graph) in self.structure.scopes.iter().enumerate() {
             self.constant.extend(graph.tensors.iter().map(|tensor| (scope, tensor.name.as_str())));
             for (index, node) in graph.nodes.iter().enumerate() {
-                let inputs: Vec<Name<'a>> = node
+                let inputs: Vec<(usize, Name<'a>)> = node
                     .inputs
                     .iter()
-                    .filter(|input| !input.is_empty())
-                    .map(|input| (self.home(&defined, scope, input).unwrap_or(scope), input.as_str()))
+                    .enumerate()
+                    .filter(|(_, input)| !input.is_empty())
+                    .map(|(at, input)| (at, (self.home(&defined, scope, input).unwrap_or(scope), input.as_str())))
                     .collect();
-                if !inputs.is_empty() && inputs.iter().all(|input| self.constant.contains(input)) {
+                if !inputs.is_empty() && inputs.iter().all(|(_, input)| self.constant.contains(input)) {
                     self.constant.extend(node.outputs.iter().map(|output| (scope, output.as_str())));
                 }
-                for input in inputs {
-                    self.readers.entry(input).or_default().push((scope, index));
+                for (at, input) in inputs {
+                    self.readers.entry(input).or_default().push((scope, index, at));
                 }
             }
         }
@@ -148,7 +167,7 @@ impl<'a> Join<'a> {
         let mut visits = 0;
         let mut queue = vec![(scope, name, 0)];
         while let Some((scope, name, depth)) = queue.pop() {
-            for (scope, index) in self.readers.get(&(scope, name)).into_iter().flatten() {
+            for (scope, index, at) in self.readers.get(&(scope, name)).into_iter().flatten() {
                 visits += 1;
                 if visits > VISIT_LIMIT {
                     return sides;
@@ -157,7 +176,8 @@ impl<'a> Join<'a> {
                     continue;
                 };
                 if let Some(placed) = self.placed(node) {
-                    sides = sides.with(placed);
+                    let host = placed.gpu && on_host(&node.op_type, *at);
+                    sides = sides.with(if host { Sides::of(CPU) } else { placed });
                 } else if depth < CHAIN_LIMIT {
                     let made = node.outputs.iter().filter(|output| self.constant.contains(&(*scope, output.as_str())));
                     queue.extend(made.map(|output| (*scope, output.as_str(), depth + 1)));
@@ -182,7 +202,7 @@ fn note<K: std::hash::Hash + Eq>(index: &mut HashMap<K, Option<Sides>>, key: K, 
 }
 
 /// The name before an optimization: `fused conv1` and `mm/MatMulAddFusion_token_3` come from `conv1` and `mm`.
-fn original_name(name: &str) -> &str {
+pub fn original_name(name: &str) -> &str {
     let name = name.strip_prefix("fused ").unwrap_or(name);
     let name = match name.rsplit_once("_token_") {
         Some((before, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => before,
@@ -204,7 +224,13 @@ mod tests {
 
     fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
         let texts = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-        Node { op_type: op_type.into(), name: name.into(), inputs: texts(inputs), outputs: texts(outputs) }
+        Node {
+            op_type: op_type.into(),
+            name: name.into(),
+            inputs: texts(inputs),
+            outputs: texts(outputs),
+            ..Node::default()
+        }
     }
 
     fn log(nodes: &[(&str, &str, &str)]) -> PlacementLog {
@@ -253,20 +279,22 @@ mod tests {
         ]);
         // w1 through the folded Transpose, w2 by the fused name, w3 read on both sides, w4's reader is gone,
         // w5 and k read in the branch.
-        assert_eq!(attribute(&structure(), &log), Bytes { gpu: 110_011, cpu: 100, unplaced: 1000 });
+        let sum = |tensors, bytes| Sum { tensors, bytes };
+        let expected = Parameters { gpu: sum(4, 110_011), cpu: sum(1, 100), unplaced: sum(1, 1000) };
+        assert_eq!(attribute(&structure(), &log), expected);
     }
 
     #[test]
     fn one_provider_takes_all() {
-        let total = 111_111;
+        let total = Sum { tensors: 6, bytes: 111_111 };
         let all = |provider: &str| {
             let mut log = log(&[]);
             log.nodes_by_provider.insert(provider.into(), 7);
             attribute(&structure(), &log)
         };
-        assert_eq!(all(CPU), Bytes { cpu: total, ..Bytes::default() });
-        assert_eq!(all(CUDA), Bytes { gpu: total, ..Bytes::default() });
-        assert_eq!(attribute(&structure(), &log(&[])), Bytes { unplaced: total, ..Bytes::default() });
+        assert_eq!(all(CPU), Parameters { cpu: total, ..Parameters::default() });
+        assert_eq!(all(CUDA), Parameters { gpu: total, ..Parameters::default() });
+        assert_eq!(attribute(&structure(), &log(&[])), Parameters { unplaced: total, ..Parameters::default() });
     }
 
     #[test]
@@ -275,9 +303,9 @@ mod tests {
         let scope = Scope { parent: None, nodes: vec![node("Add", "", &["w"], &["y"])], tensors: vec![tensor] };
         let structure = Structure { scopes: vec![scope] };
         let both = log(&[(CUDA, "Add", ""), (CPU, "Add", "")]);
-        assert_eq!(attribute(&structure, &both).unplaced, 4);
+        assert_eq!(attribute(&structure, &both).unplaced.bytes, 4);
         let one = log(&[(CUDA, "Add", ""), (CPU, "Det", "det")]);
-        assert_eq!(attribute(&structure, &one).gpu, 4);
+        assert_eq!(attribute(&structure, &one).gpu.bytes, 4);
     }
 
     #[test]

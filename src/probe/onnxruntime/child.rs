@@ -1,30 +1,31 @@
-//! The jobs that load onnxruntime. They run in a child; one library a process, since `ort` keeps the first.
+//! The job that loads onnxruntime and has CUDA registered. It runs in a child; one library a process, since `ort` keeps the
+//! first.
 
 use super::error_text::cause;
-use super::placement_log::PlacementLog;
+use super::session::DRY_LIMIT_BYTES;
 use crate::probe::isolation::Reporter;
 use crate::snapshot::{Unknown, Why};
 use ort::environment::Environment;
 use ort::ep;
-use ort::logging::LogLevel;
 use ort::session::Session;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::ffi::{CStr, c_char};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 /// Most execution providers that are listed.
 const PROVIDER_LIMIT: i32 = 256;
-/// GPU memory that a session may take for tensors: enough to place nodes, not to copy parameters.
-const DRY_LIMIT_BYTES: usize = 1 << 20;
+
+/// Longest text about the build that is kept, bytes.
+const BUILD_LIMIT_BYTES: usize = 1000;
 
 /// An ONNX model (IR 8, operator set 13) of one node, `y = Relu(x)` on float32 of one element.
-const ONE_NODE: &[u8] = b"\x08\x08\x3a5\x0a\x0c\x0a\x01x\x12\x01y\x22\x04Relu\x12\x03oneZ\x0f\x0a\x01x\x12\x0a\x0a\x08\
+pub const ONE_NODE: &[u8] =
+    b"\x08\x08\x3a5\x0a\x0c\x0a\x01x\x12\x01y\x22\x04Relu\x12\x03oneZ\x0f\x0a\x01x\x12\x0a\x0a\x08\
 \x08\x01\x12\x04\x0a\x02\x08\x01b\x0f\x0a\x01y\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01B\x04\x0a\x00\x10\x0d";
 
-/// Job `onnxruntime`, argument `{"library": path}`. Parts: `{"version"}`, `{"providers"}`, then
+/// Job `onnxruntime`, argument `{"library": path}`. Parts: `{"version"}`, `{"build"}`, `{"providers"}`, then
 /// `{"cuda": {"registers", "error"}}`. The result is `{}`, or `{"obstacle": Unknown}` where a part could not be had.
 pub fn onnxruntime(argument: &Value, reporter: &mut Reporter) -> Value {
     let Some(library) = argument["library"].as_str() else { return obstacle(no_library()) };
@@ -34,25 +35,14 @@ pub fn onnxruntime(argument: &Value, reporter: &mut Reporter) -> Value {
     }
 }
 
-/// Job `placement`, argument `{"library": path, "model": path, "cuda": bool}`. The result is
-/// `{"placement": PlacementLog, "session_ms": number or null, "error": text or null}`, or `{"obstacle": Unknown}`.
-pub fn placement(argument: &Value, reporter: &mut Reporter) -> Value {
-    let (Some(library), Some(model)) = (argument["library"].as_str(), argument["model"].as_str()) else {
-        return obstacle(no_library());
-    };
-    // A model larger than memory must cost this process its life and no other's.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    let cuda = argument["cuda"].as_bool().unwrap_or(false);
-    match place(Path::new(library), Path::new(model), cuda, reporter) {
-        Ok(result) => result,
-        Err(unknown) => obstacle(unknown),
-    }
-}
-
 fn ask(library: &Path, reporter: &mut Reporter) -> Result<(), Unknown> {
     let version = version(library, reporter)?;
     reporter.part(json!({ "version": version }));
     let environment = environment(library, reporter, Arc::new(|_, _, _, _, _| {}))?;
+    reporter.stage("GetBuildInfoString");
+    if let Some(build) = build_info() {
+        reporter.part(json!({ "build": build }));
+    }
     reporter.stage("GetAvailableProviders");
     let providers = providers()?;
     reporter.part(json!({ "providers": providers }));
@@ -89,9 +79,14 @@ fn version(library: &Path, reporter: &mut Reporter) -> Result<String, Unknown> {
     Ok(version)
 }
 
-type Logger = ort::logging::LoggerFunction;
+/// What hears onnxruntime's log.
+pub type Logger = ort::logging::LoggerFunction;
 
-fn environment(library: &Path, reporter: &mut Reporter, logger: Logger) -> Result<Environment, Unknown> {
+/// Loads the library and makes its one environment.
+///
+/// # Errors
+/// The innermost cause, in the words of the dynamic linker or of onnxruntime.
+pub fn environment(library: &Path, reporter: &mut Reporter, logger: Logger) -> Result<Environment, Unknown> {
     reporter.stage("CreateEnv");
     let builder = ort::init_from(library).map_err(|error| {
         let why = match error {
@@ -106,6 +101,17 @@ fn environment(library: &Path, reporter: &mut Reporter, logger: Logger) -> Resul
     })?;
     let built = builder.with_name("gpu-doctor").with_telemetry(false).with_logger(logger).build();
     built.map_err(|error| Unknown::new(Why::Unsupported, format!("CreateEnv: {}", error.message())))
+}
+
+/// What the library says of its build: `ORT Build Info: git-branch=.., git-commit-id=.., build type=Release, cmake cxx flags: ..`.
+fn build_info() -> Option<String> {
+    // SAFETY: a static text of the library, in every one that `ort` accepts (since 1.15).
+    let text = unsafe {
+        let text = (ort::api().GetBuildInfoString)();
+        if text.is_null() { return None } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+    };
+    let text = text.trim();
+    Some(text[..text.floor_char_boundary(BUILD_LIMIT_BYTES)].to_string())
 }
 
 /// What `GetAvailableProviders` lists: what was compiled in, whether it works or not.
@@ -136,43 +142,12 @@ fn cuda_error(environment: &Environment, reporter: &mut Reporter) -> Result<(), 
     builder.commit_from_memory(ONE_NODE).map(drop).map_err(|error| error.message().to_string())
 }
 
-fn place(library: &Path, model: &Path, cuda: bool, reporter: &mut Reporter) -> Result<Value, Unknown> {
-    let log = Arc::new(Mutex::new(PlacementLog::default()));
-    let heard = log.clone();
-    let logger: Logger = Arc::new(move |_, _, _, _, message: &str| {
-        heard.lock().unwrap_or_else(PoisonError::into_inner).hear(message);
-    });
-    reporter.stage(&format!("dlopen of {}", library.display()));
-    let environment = environment(library, reporter, logger)?;
-    reporter.stage("session options");
-    let say = |what: &str, error: &str| Unknown::new(Why::Unsupported, format!("{what}: {}", cause(error)));
-    let mut builder = Session::builder(&environment).map_err(|error| say("CreateSessionOptions", error.message()))?;
-    if cuda {
-        reporter.stage("registration of the CUDA execution provider");
-        let provider = ep::CUDA::default().with_memory_limit(DRY_LIMIT_BYTES).build().error_on_failure();
-        builder = builder
-            .with_execution_providers([provider])
-            .map_err(|error| say("registration of the CUDA execution provider", error.message()))?;
-    }
-    builder = builder.with_intra_threads(1).map_err(|error| say("SetIntraOpNumThreads", error.message()))?;
-    builder = builder.with_log_level(LogLevel::Verbose).map_err(|error| say("log level", error.message()))?;
-    reporter.stage("creation of the session");
-    let started = Instant::now();
-    let session = builder.commit_from_file(model);
-    let session_ms = started.elapsed().as_secs_f64() * 1e3;
-    let error = session.as_ref().err().map(|error| cause(error.message()));
-    let log = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
-    // The session is left to the process's end: destructors of providers can hang.
-    std::mem::forget((session, environment));
-    let session_ms = error.is_none().then_some(session_ms);
-    Ok(json!({ "placement": log.finish(), "session_ms": session_ms, "error": error }))
-}
-
 fn no_library() -> Unknown {
-    Unknown::new(Why::Malformed, "the job's argument names no library or no model")
+    Unknown::new(Why::Malformed, "the job's argument names no library")
 }
 
-fn obstacle(unknown: Unknown) -> Value {
+/// A result that is an obstacle.
+pub fn obstacle(unknown: Unknown) -> Value {
     json!({ "obstacle": unknown })
 }
 

@@ -2,11 +2,19 @@
 
 mod attribution;
 pub mod child;
+mod device_block;
 mod error_text;
+mod execution;
+mod failure;
 mod find;
+mod host_inputs;
+mod maps;
 mod placement;
 mod placement_log;
+mod profile;
 mod providers;
+mod python;
+pub mod session;
 
 use super::Probe;
 use crate::snapshot::Stage;

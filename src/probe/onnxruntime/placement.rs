@@ -1,13 +1,18 @@
 //! Probe `placement`: a session of the user's model, created to hear where onnxruntime puts its nodes.
 
-use super::attribution;
-use super::placement_log::PlacementLog;
+use super::attribution::{self, Parameters};
+use super::execution::Execution;
 use super::providers::{CUDA, obstacle};
+use super::python;
+use super::session::{Answer, Order};
+use crate::probe::isolation::End;
 use crate::probe::model::{onnx_file, structure};
-use crate::probe::{Context, Ran, environment, isolation};
+use crate::probe::{Context, PlacementAsk, Ran, environment, isolation};
 use crate::snapshot::{Fact, Facts, PlacementFacts, Room, Unknown, Why};
 use serde_json::json;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A session holds the parameters about twice while it is created: as read and as laid out for its kernels.
 const COPIES: u64 = 2;
@@ -48,52 +53,136 @@ fn place(context: &Context, facts: &Facts) -> Result<PlacementFacts, Unknown> {
         return Err(Unknown::new(Why::Unsupported, detail));
     }
     let cuda = facts.ort.cuda_registers.known() == Some(&true);
-    let argument = json!({ "library": library, "model": model_text, "cuda": cuda });
-    let report = isolation::run("placement", &argument, &environment::of_server(facts), context.deadline);
-    if let Some(unknown) = obstacle(&report) {
-        return Err(unknown);
-    }
-    let result = report.result()?;
-    let error = result.get("error").and_then(|error| error.as_str()).map(str::trim);
-    let log: PlacementLog = result
-        .get("placement")
-        .and_then(|log| serde_json::from_value(log.clone()).ok())
-        .ok_or_else(|| Unknown::new(Why::Crashed, "the child's answer makes no sense"))?;
-    if !log.seen {
+    let answer = match python::permitted(&context.ask).filter(|_| python::only_here(library)) {
+        Some(interpreter) => python::place(&interpreter, model_text, cuda, context, facts)?,
+        None => asked(library, model_text, cuda, context, facts)?,
+    };
+    let error = answer.error.as_deref();
+    if !answer.placement.seen {
         return Err(match error {
             Some(error) => Unknown::new(Why::Unsupported, format!("onnxruntime created no session: {error}")),
             None => Unknown::new(Why::Unsupported, "this onnxruntime's log tells no node placement"),
         });
     }
-    // The copy of parameters to the GPU is meant to fail, after the placement was told; on the CPU nothing should.
-    if let (false, Some(error)) = (cuda, error) {
+    // A dry session may fail after the placement was told; any other should not.
+    if let (false, Some(error)) = (answer.dry, error) {
         return Err(Unknown::new(Why::Unsupported, format!("onnxruntime created no session: {error}")));
     }
-    let session_ms = match result.get("session_ms").and_then(|value| value.as_f64()) {
-        Some(session_ms) => Fact::Known((session_ms * 1e3).round() / 1e3),
-        None => Fact::unknown(Why::Unsupported, "no parameters were copied to the GPU, so no whole session was made"),
-    };
-    Ok(filled(model, log, cuda, session_ms))
+    let runtime = facts.ort.version.as_ref().map(|version| format!("onnxruntime {version}"));
+    Ok(PlacementFacts { runtime, ..filled(model, answer, cuda, &context.ask.placement) })
 }
 
-fn filled(model: &Path, log: PlacementLog, cuda: bool, session_ms: Fact<f64>) -> PlacementFacts {
-    let bytes = match log.nodes_left_out {
-        true => Err(Unknown::new(Why::Unsupported, "the model has more nodes than are followed one by one")),
-        false => structure(model).map(|structure| attribution::attribute(&structure, &log)),
+/// Has a child create the session.
+fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Facts) -> Result<Answer, Unknown> {
+    let ask = &context.ask.placement;
+    let folder = if ask.profile { Some(PrivateFolder::new()?) } else { None };
+    let order = Order {
+        library: library.to_string(),
+        model: model.to_string(),
+        cuda,
+        whole: ask.whole_session,
+        // On the CPU alone the log says all, but for the names of nodes.
+        execution_graph: cuda || ask.every_node,
+        every_node: ask.every_node,
+        profile: folder.as_ref().map(|folder| folder.0.clone()),
     };
+    let run =
+        |order: &Order| isolation::run("placement", &json!(order), &environment::of_server(facts), context.deadline);
+    let mut report = run(&order);
+    // A way of creating it that kills the process leaves the plain one.
+    if order.execution_graph && !order.whole && matches!(report.end, End::Signal(_)) {
+        report = run(&Order { execution_graph: false, ..order });
+    }
+    if let Some(unknown) = obstacle(&report) {
+        return Err(unknown);
+    }
+    serde_json::from_value(report.result()?.clone())
+        .map_err(|_| Unknown::new(Why::Crashed, "the child's answer makes no sense"))
+}
+
+/// A folder of this user alone, with all that is in it gone at the end.
+struct PrivateFolder(PathBuf);
+
+impl PrivateFolder {
+    fn new() -> Result<Self, Unknown> {
+        let stamp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let path = std::env::temp_dir().join(format!("gpu-doctor-{}-{stamp}", std::process::id()));
+        // Fails if anything is there already, a link included.
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| Unknown::from_io(&error, path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn filled(model: &Path, answer: Answer, cuda: bool, ask: &PlacementAsk) -> PlacementFacts {
+    let Answer { placement: log, execution, listed, dry, .. } = answer;
+    let (written, execution) = match execution {
+        Some(execution) => (Ok(()), execution),
+        None => (Err(Unknown::new(Why::Unsupported, graph_not_written(&answer.no_execution))), Execution::default()),
+    };
+    let parameters = match (&written, log.nodes_left_out) {
+        (Ok(()), _) if cuda => Ok(execution.parameters),
+        (_, true) => Err(Unknown::new(Why::Unsupported, "the model has more nodes than are followed one by one")),
+        _ => structure(model).map(|structure| attribution::attribute(&structure, &log)),
+    };
+    let part = |of: fn(&Parameters) -> u64| Fact::from(parameters.as_ref().map(of).map_err(Clone::clone));
     let providers = if cuda { vec![CUDA, attribution::CPU] } else { vec![attribution::CPU] };
+    let nodes = log.nodes_by_provider.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+    let not_asked = |what: &str| Fact::unknown(Why::NotAsked, what);
     PlacementFacts {
         session_providers: Fact::Known(providers.into_iter().map(str::to_string).collect()),
-        method: Fact::Known("verbose log".into()),
-        nodes: Fact::Known(log.nodes_by_provider.values().fold(0, |sum: u64, count| sum.saturating_add(*count))),
+        method: Fact::Known(if written.is_ok() { "optimized model" } else { "verbose log" }.into()),
+        session: Fact::Known(if dry { "dry" } else { "whole" }.into()),
+        nodes: Fact::Known(nodes),
+        // A graph on one provider has no copies and no islands, whether it was written or not.
+        copies: match &written {
+            Err(unknown) if log.memcpy_nodes > 0 => Fact::Unknown(unknown.clone()),
+            _ => Fact::Known(execution.copies),
+        },
+        cpu_islands: match &written {
+            Err(unknown) if log.nodes_by_provider.len() > 1 => Fact::Unknown(unknown.clone()),
+            _ => Fact::Known(execution.islands),
+        },
+        listed_nodes: match &written {
+            // The log lists no node where all are on one provider.
+            Err(unknown) if listed.is_empty() && nodes > 0 && ask.every_node => Fact::Unknown(unknown.clone()),
+            Err(_) => Fact::Known(if cuda || ask.every_node { listed } else { Vec::new() }),
+            Ok(()) => Fact::Known(execution.nodes),
+        },
         nodes_by_provider: Fact::Known(log.nodes_by_provider),
         memcpy_nodes: Fact::Known(log.memcpy_nodes),
-        gpu_parameter_bytes: bytes.clone().map(|bytes| bytes.gpu).into(),
-        cpu_parameter_bytes: bytes.clone().map(|bytes| bytes.cpu).into(),
-        unplaced_parameter_bytes: bytes.map(|bytes| bytes.unplaced).into(),
+        gpu_parameters: part(|all| all.gpu.tensors),
+        cpu_parameters: part(|all| all.cpu.tensors),
+        gpu_parameter_bytes: part(|all| all.gpu.bytes),
+        cpu_parameter_bytes: part(|all| all.cpu.bytes),
+        unplaced_parameter_bytes: part(|all| all.unplaced.bytes),
         cpu_reasons: Fact::Known(log.reasons),
-        session_ms,
+        session_ms: match answer.session_ms {
+            Some(session_ms) if !dry => Fact::Known((session_ms * 1e3).round() / 1e3),
+            _ => Fact::unknown(Why::Unsupported, "no parameters were copied to the GPU, so no whole session was made"),
+        },
+        run_ms_by_provider: match (answer.run_ms, answer.run_error.as_str()) {
+            _ if !ask.profile => not_asked("no profile of a run was asked for (gpu-doctor model --profile)"),
+            (Some(run_ms), _) => Fact::Known(run_ms),
+            (None, "") => Fact::unknown(Why::Unsupported, "no session was created that could run"),
+            (None, error) => {
+                Fact::unknown(Why::Unsupported, format!("the model did not run on made-up inputs: {error}"))
+            }
+        },
         ..PlacementFacts::default()
+    }
+}
+
+fn graph_not_written(why: &str) -> String {
+    match why {
+        "" => "the execution graph was not asked for".into(),
+        why => format!("the execution graph is not known: {why}"),
     }
 }
 

@@ -21,8 +21,12 @@ static SOME_PLACED: LazyLock<Regex> =
     LazyLock::new(|| regex(r"^\s*Node\(s\) placed on \[(\w+)\]\. Number of nodes: (\d+)"));
 static NODE: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+(\S+) \((.*)\)\s*$"));
 static MEMCPY: LazyLock<Regex> = LazyLock::new(|| regex(r"(\d+) Memcpy nodes are added to the graph"));
-static REASON: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"kernel not found in registries for Op type|Force fallback to CPU execution for node"));
+/// Of `CUDAExecutionProvider::GetCapability` (cuda_execution_provider.cc) and `GetCpuPreferredNodes` (fallback_cpu_capability.cc).
+static NO_KERNEL: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"kernel (not found in registries|not supported)[^:]* for Op type: ?(\S+) node name: ?(.*?)\s*$")
+});
+static PREFERRED: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"Force fallback to CPU execution for node: ?(.*?) because (.*?)\s*$"));
 
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a constant pattern")
@@ -43,11 +47,16 @@ pub struct PlacementLog {
     pub memcpy_nodes: u64,
     /// Why nodes went to the CPU, without repetition.
     pub reasons: Vec<String>,
+    /// Why single nodes did: (operator, where it is told; name; reason in plain words).
+    #[serde(skip)]
+    pub why: Vec<(String, String, String)>,
     /// Provider whose nodes are being listed.
     #[serde(skip)]
     listing: Option<(String, u64)>,
     #[serde(skip)]
     names_bytes: usize,
+    #[serde(skip)]
+    why_bytes: usize,
 }
 
 impl PlacementLog {
@@ -86,7 +95,21 @@ impl PlacementLog {
             self.listing = Some((provider, count));
         } else if let Some(found) = MEMCPY.captures(line) {
             self.memcpy_nodes = self.memcpy_nodes.saturating_add(found[1].parse().unwrap_or(0));
-        } else if REASON.is_match(line) {
+        } else if let Some(found) = NO_KERNEL.captures(line) {
+            let why = match &found[1] {
+                "not supported" => "the CUDA kernel of this operator does not support its attributes",
+                _ => "no CUDA kernel for this operator, its version and its types",
+            };
+            self.because(&found[2], &found[3], why);
+            self.reason(line.trim());
+        } else if let Some(found) = PREFERRED.captures(line) {
+            let why = match &found[2] {
+                because if because.contains("deemed faster") => {
+                    "onnxruntime prefers the CPU for it: a small computation, such as of a shape".to_string()
+                }
+                because => format!("kept on the CPU because {because}"),
+            };
+            self.because("", &found[1], &why);
             self.reason(line.trim());
         } else if self.listing.is_some() {
             self.node(line);
@@ -114,6 +137,14 @@ impl PlacementLog {
         *left = left.saturating_sub(1);
         if *left == 0 {
             self.listing = None;
+        }
+    }
+
+    fn because(&mut self, op_type: &str, name: &str, why: &str) {
+        let why = &why[..why.floor_char_boundary(REASON_LIMIT_BYTES)];
+        self.why_bytes = self.why_bytes.saturating_add(op_type.len() + name.len() + why.len());
+        if self.why.len() < NODE_LIMIT && self.why_bytes < NAMES_LIMIT_BYTES {
+            self.why.push((op_type.to_string(), name.to_string(), why.to_string()));
         }
     }
 
@@ -163,6 +194,11 @@ mod tests {
         ]);
         assert_eq!(log.nodes_by_provider["CUDAExecutionProvider"], 3);
         assert_eq!((log.memcpy_nodes, log.reasons.len()), (2, 2));
+        assert_eq!(
+            log.why[0],
+            ("Det".into(), "det".into(), "no CUDA kernel for this operator, its version and its types".into())
+        );
+        assert_eq!(log.why[2].2, "onnxruntime prefers the CPU for it: a small computation, such as of a shape");
         let node = |provider: &str, op: &str, name: &str| (provider.into(), op.into(), name.into());
         let cuda = "CUDAExecutionProvider";
         assert_eq!(

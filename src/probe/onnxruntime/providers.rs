@@ -1,16 +1,19 @@
 //! Probe `onnxruntime`: the library, its version, its providers, and whether CUDA works in it.
 
+use super::failure::{self, Around, CUDA_LIBRARY};
 use super::find::{self, Found};
-use crate::probe::isolation::{self, Report};
+use super::python;
+use crate::probe::isolation::{self, End, Report};
 use crate::probe::linker::{Deployment, needed, search};
+use crate::probe::packages::build_info;
 use crate::probe::tree::Tree;
 use crate::probe::{Context, Ran, environment};
-use crate::snapshot::{Fact, Facts, MissingLibrary, OrtFacts, Room, Unknown, Why};
+use crate::snapshot::{CudaFailure, Fact, Facts, MissingLibrary, OrtFacts, Room, Unknown, Why};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Name of the provider library, beside onnxruntime's own.
-const CUDA_LIBRARY: &str = "libonnxruntime_providers_cuda.so";
+/// Most names of CUDA's libraries that are kept.
+const CUDA_FILES_MAX: usize = 4096;
 /// Name of the provider in `GetAvailableProviders`.
 pub const CUDA: &str = "CUDAExecutionProvider";
 
@@ -25,7 +28,10 @@ pub fn run(context: &Context, facts: &mut Facts) -> Ran {
         Ok(found) => found,
         Err(unknown) => {
             facts.ort = unloadable(context, facts, &unknown);
-            return Ran::from(&unknown);
+            return match python::permitted(&context.ask).filter(|_| unknown.why == Why::Unsupported) {
+                Some(interpreter) => through_python(&interpreter, context, facts),
+                None => Ran::from(&unknown),
+            };
         }
     };
     let cuda_library = beside(&library);
@@ -37,20 +43,89 @@ pub fn run(context: &Context, facts: &mut Facts) -> Ran {
     let report = isolation::run("onnxruntime", &argument, &environment::of_server(facts), context.deadline);
     let obstacle = obstacle(&report);
     let heard = heard(&report, obstacle.as_ref());
+    let (missing, other_majors) = match missing {
+        Ok((missing, other_majors)) => (Ok(missing), other_majors),
+        Err(unknown) => (Err(unknown), Vec::new()),
+    };
     let missing = match (missing, heard.cuda_compiled_in.known()) {
         (Err(unknown), Some(false)) if unknown.why == Why::Absent => {
             Err(Unknown::new(Why::Unsupported, "CUDA is not compiled in, so there is no provider library to need any"))
         }
         (missing, _) => missing,
     };
+    let cuda_failure = cuda_failure(&report, &heard, missing.as_deref().unwrap_or_default(), &other_majors, facts);
+    let (package, cuda_version) = build(&library);
     facts.ort = OrtFacts {
         library: Fact::Known(library.display().to_string()),
         found_by: Fact::Known(found_by),
+        cuda_failure,
+        package,
+        cuda_version,
         cuda_provider_library: cuda_library.map(|path| path.display().to_string()).into(),
         missing_libraries: missing.into(),
         ..heard
     };
     obstacle.as_ref().map_or_else(Ran::ok, Ran::from)
+}
+
+/// The failure of CUDA, parsed from what the child reported before it ended.
+fn cuda_failure(
+    report: &Report,
+    heard: &OrtFacts,
+    missing: &[MissingLibrary],
+    other_majors: &[String],
+    facts: &Facts,
+) -> Fact<CudaFailure> {
+    let cuda_driver = facts.linker.cuda_driver.known().map_or("", |driver| driver.kind.as_str());
+    match (&heard.cuda_error, &report.end) {
+        (Fact::Known(error), _) => Fact::Known(failure::of(error, Around { missing, other_majors, cuda_driver })),
+        (Fact::Unknown(unknown), End::Signal(_)) if report.last_stage.contains("CUDA") => {
+            Fact::Known(failure::crash(&unknown.detail))
+        }
+        (Fact::Unknown(unknown), _) => Fact::Unknown(unknown.clone()),
+    }
+}
+
+/// Package and CUDA version of the build, by what lies beside the library: site-packages/onnxruntime/capi/LIBRARY.
+fn build(library: &Path) -> (Fact<String>, Fact<String>) {
+    let (tree, inside) = Tree::holding(library);
+    let Some(site) = inside.ancestors().nth(3).map(Path::to_path_buf) else {
+        let unknown = Unknown::new(Why::Absent, format!("{} lies in no package", library.display()));
+        return (Fact::Unknown(unknown.clone()), Fact::Unknown(unknown));
+    };
+    match build_info::read(&tree, &[site]) {
+        Ok(build) if !build.package_name.contains("gpu") && build.cuda_version.known().is_none() => {
+            let none = Fact::unknown(Why::Unsupported, format!("{} was built without CUDA", build.package_name));
+            (Fact::Known(build.package_name), none)
+        }
+        Ok(build) => (Fact::Known(build.package_name), build.cuda_version),
+        Err(unknown) => (Fact::Unknown(unknown.clone()), Fact::Unknown(unknown)),
+    }
+}
+
+/// What an onnxruntime says that only the deployment's own Python can load. What the files tell stands already.
+fn through_python(interpreter: &Path, context: &Context, facts: &mut Facts) -> Ran {
+    let report = python::providers(interpreter, context, facts);
+    let obstacle = obstacle(&report).map(|unknown| python::no_interpreter(interpreter, &report).unwrap_or(unknown));
+    let heard = heard(&report, obstacle.as_ref());
+    let missing = facts.ort.missing_libraries.known().cloned().unwrap_or_default();
+    let library = report.parts.iter().find_map(|part| part.get("library")?.as_str());
+    facts.ort = OrtFacts {
+        cuda_failure: cuda_failure(&report, &heard, &missing, &[], facts),
+        library: library.map(str::to_string).ok_or_else(|| heard_reason(&obstacle)).into(),
+        found_by: Fact::Known("--python, which was run".into()),
+        cuda_provider_library: facts.ort.cuda_provider_library.clone(),
+        missing_libraries: facts.ort.missing_libraries.clone(),
+        ..heard
+    };
+    if let Some(library) = library {
+        (facts.ort.package, facts.ort.cuda_version) = build(Path::new(library));
+    }
+    obstacle.as_ref().map_or_else(Ran::ok, Ran::from)
+}
+
+fn heard_reason(obstacle: &Option<Unknown>) -> Unknown {
+    obstacle.clone().unwrap_or_else(|| Unknown::new(Why::Crashed, "the child did not report it"))
 }
 
 /// What kept the child from its end, if anything: it died, or it met an error.
@@ -67,11 +142,12 @@ pub fn obstacle(report: &Report) -> Option<Unknown> {
 
 /// The facts that the child reported before it ended, however it ended.
 fn heard(report: &Report, obstacle: Option<&Unknown>) -> OrtFacts {
-    let reason = obstacle.cloned().unwrap_or_else(|| Unknown::new(Why::Crashed, "the child did not report it"));
+    let reason = heard_reason(&obstacle.cloned());
     let part = |name: &str| report.parts.iter().find_map(|part| part.get(name));
     let or_reason = |value: Option<Value>| value.ok_or_else(|| reason.clone());
     let mut facts = OrtFacts::all_unknown(&reason);
     facts.version = or_reason(part("version").cloned()).map(|version| text(&version)).into();
+    facts.build_info = or_reason(part("build").cloned()).map(|build| text(&build)).into();
     if let Some(Value::Array(providers)) = part("providers") {
         let providers: Vec<String> = providers.iter().map(text).collect();
         facts.cuda_compiled_in = Fact::Known(providers.iter().any(|name| name == CUDA));
@@ -100,8 +176,11 @@ fn beside(library: &Path) -> Result<PathBuf, Unknown> {
     }
 }
 
-/// Every library that the provider needs and the deployment's dynamic linker would not find.
-fn missing(cuda_library: &Path, context: &Context, facts: &Facts) -> Result<Vec<MissingLibrary>, Unknown> {
+/// Every library that the provider needs and the deployment's dynamic linker would not find; and the names of CUDA's
+/// libraries that are there, of whatever version.
+type Missing = (Vec<MissingLibrary>, Vec<String>);
+
+fn missing(cuda_library: &Path, context: &Context, facts: &Facts) -> Result<Missing, Unknown> {
     let deployment = Deployment::of(context, facts);
     // The folder of NVIDIA's packages lies beside onnxruntime's: site-packages/onnxruntime/capi/PROVIDER.
     let site = |provider: &Path| {
@@ -110,12 +189,21 @@ fn missing(cuda_library: &Path, context: &Context, facts: &Facts) -> Result<Vec<
     if let Some(inside) = deployment.inside(cuda_library) {
         let mut elsewhere = deployment.elsewhere.clone();
         elsewhere.extend(search::nvidia_folders(&deployment.search.tree, site(&inside).as_slice()));
-        return needed::missing(&inside, &deployment.search, &elsewhere);
+        let missing = needed::missing(&inside, &deployment.search, &elsewhere)?;
+        return Ok((missing, cuda_files(&deployment.search, &elsewhere)));
     }
     // A library of the doctor's own file system, which the server does not see.
     let search = search::Search::new(Tree::new("/"), environment::value(facts, "LD_LIBRARY_PATH").as_deref());
     let elsewhere = search::usual_folders(&search.tree, site(cuda_library).as_slice(), Path::new("/usr/local"));
-    needed::missing(cuda_library, &search, &elsewhere)
+    let missing = needed::missing(cuda_library, &search, &elsewhere)?;
+    Ok((missing, cuda_files(&search, &elsewhere)))
+}
+
+/// Names of CUDA's libraries in the folders where they may lie.
+fn cuda_files(search: &search::Search, elsewhere: &[PathBuf]) -> Vec<String> {
+    let folders = search.library_path.iter().chain(elsewhere);
+    let names = folders.flat_map(|folder| search.tree.list(folder).unwrap_or_default());
+    names.filter(|name| name.starts_with("libcu")).take(CUDA_FILES_MAX).collect()
 }
 
 /// What the files tell of an onnxruntime that no other program can load (Python packages before 1.19): its CUDA provider
@@ -131,7 +219,7 @@ fn unloadable(context: &Context, facts: &Facts, unknown: &Unknown) -> OrtFacts {
     let installed =
         runtime.filter(|_| context.ask.onnxruntime.is_none()).map(|runtime| PathBuf::from(&runtime.library));
     let (Why::Unsupported, Some(provider)) = (unknown.why, places.next().or(installed)) else { return ort };
-    ort.missing_libraries = missing(&provider, context, facts).into();
+    ort.missing_libraries = missing(&provider, context, facts).map(|(missing, _)| missing).into();
     ort.cuda_provider_library = Fact::Known(provider.display().to_string());
     if let Some(runtime) = runtime.filter(|runtime| Path::new(&runtime.library) == provider) {
         ort.version = runtime.version.clone();
@@ -149,7 +237,6 @@ fn unloadable(context: &Context, facts: &Facts, unknown: &Unknown) -> OrtFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::isolation::End;
     use std::time::Duration;
 
     fn report(end: End, parts: Vec<Value>) -> Report {
@@ -175,6 +262,9 @@ mod tests {
         assert_eq!(reason.why, Why::Crashed);
         assert_eq!(reason.detail, "segmentation fault in registration of the CUDA execution provider");
         assert_eq!(facts.cuda_error.reason(), Some(reason));
+        let nothing = Facts::all_unknown(&Unknown::new(Why::NotAsked, ""));
+        let failure = cuda_failure(&report, &facts, &[], &[], &nothing);
+        assert_eq!(failure.known().map(|failure| failure.kind.as_str()), Some("crash_at_load"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The deployment's Python packages, from the files on disk. Python is run only to import what the user names.
 
-mod build_info;
+pub mod build_info;
 mod builds;
 mod distributions;
 mod import;

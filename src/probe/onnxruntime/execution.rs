@@ -1,0 +1,384 @@
+//! The execution graph as onnxruntime wrote it (its "optimized model"), joined with where the log says each node went.
+
+use super::attribution::{CPU, Parameters, original_name};
+use super::host_inputs::on_host;
+use super::placement_log::PlacementLog;
+use crate::probe::islands::{self, Placed};
+use crate::probe::model::{Node, Structure};
+use crate::snapshot::{CpuIsland, DeviceCopy, PlacedNode};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Most nodes that are told when all are asked for, and when only those on the CPU are.
+const ALL_NODES_MAX: usize = 100_000;
+const CPU_NODES_MAX: usize = 1000;
+/// Most copies that are told, and most of the nodes that need one.
+const COPIES_MAX: usize = 1000;
+const READERS_MAX: usize = 5;
+/// Most bytes of the texts of nodes that are told: a report must stay below what a parent accepts.
+const TEXTS_MAX_BYTES: usize = 8 << 20;
+/// Most rounds in which nodes that share a name are told apart by their neighbours.
+const ROUNDS_MAX: usize = 16;
+/// What onnxruntime appends to the name of a tensor that it copies for the provider.
+const COPY_SUFFIX: &str = "_CUDAExecutionProvider";
+
+/// What the execution graph tells beyond the log.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// Nodes that are told.
+    pub nodes: Vec<PlacedNode>,
+    /// Islands on the CPU.
+    pub islands: Vec<CpuIsland>,
+    /// Copies between host and device.
+    pub copies: Vec<DeviceCopy>,
+    /// Parameters by device, as the execution graph holds them.
+    pub parameters: Parameters,
+}
+
+/// Where a node runs, as far as its name tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Side<'a> {
+    Known(&'a str),
+    /// Nodes of this operator and name are at different places.
+    Ambiguous,
+    /// The log does not list it.
+    Unlisted,
+}
+
+/// Joins the graph with the log. With `every_node` all nodes are told, else those on the CPU of a graph that has others.
+pub fn join(structure: &Structure, log: &PlacementLog, every_node: bool) -> Execution {
+    let graph = Graph::of(structure);
+    let sides = sides(&graph, log);
+    Execution {
+        nodes: told(&graph, &sides, log, every_node),
+        islands: islands::of(&contracted(&graph, &sides)),
+        copies: copies(&graph),
+        parameters: parameters(structure, &graph, &sides),
+    }
+}
+
+/// A tensor's maker: the node, and which of its outputs.
+type Maker = (usize, usize);
+
+/// Nodes of all scopes in one row, with who makes what they read.
+struct Graph<'a> {
+    nodes: Vec<(usize, &'a Node)>,
+    /// For each node and input, the scope that defines it and its maker.
+    inputs: Vec<Vec<Option<Input>>>,
+    /// For each node, who reads its outputs, and as which input.
+    readers: Vec<Vec<(usize, usize)>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Input {
+    /// Made by a node.
+    Made(Maker),
+    /// A tensor of a scope: its scope and its index there.
+    Tensor(usize, usize),
+}
+
+impl<'a> Graph<'a> {
+    fn of(structure: &'a Structure) -> Self {
+        let mut defined: HashMap<(usize, &str), Input> = HashMap::new();
+        let mut nodes = Vec::new();
+        for (scope, graph) in structure.scopes.iter().enumerate() {
+            for (index, tensor) in graph.tensors.iter().enumerate() {
+                defined.insert((scope, tensor.name.as_str()), Input::Tensor(scope, index));
+            }
+            for node in &graph.nodes {
+                for (output, name) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+                    defined.insert((scope, name.as_str()), Input::Made((nodes.len(), output)));
+                }
+                nodes.push((scope, node));
+            }
+        }
+        let find = |scope: usize, name: &str| {
+            let mut at = Some(scope);
+            while let Some(scope) = at {
+                if let Some(input) = defined.get(&(scope, name)) {
+                    return Some(*input);
+                }
+                // A parent always precedes its child, so this ends.
+                at = structure.scopes.get(scope)?.parent.filter(|parent| *parent < scope);
+            }
+            None
+        };
+        let mut readers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); nodes.len()];
+        let mut inputs = Vec::with_capacity(nodes.len());
+        for (reader, (scope, node)) in nodes.iter().enumerate() {
+            let found: Vec<Option<Input>> = node.inputs.iter().map(|name| find(*scope, name)).collect();
+            for (at, input) in found.iter().enumerate() {
+                if let Some(Input::Made((maker, _))) = input
+                    && let Some(readers) = readers.get_mut(*maker)
+                {
+                    readers.push((reader, at));
+                }
+            }
+            inputs.push(found);
+        }
+        Self { nodes, inputs, readers }
+    }
+
+    fn op(&self, node: usize) -> &'a str {
+        self.nodes.get(node).map_or("", |(_, node)| node.op_type.as_str())
+    }
+
+    fn inputs(&self, node: usize) -> impl Iterator<Item = (usize, Input)> {
+        let inputs = self.inputs.get(node).map(Vec::as_slice).unwrap_or_default();
+        inputs.iter().enumerate().filter_map(|(at, input)| Some((at, (*input)?)))
+    }
+
+    fn makers(&self, node: usize) -> impl Iterator<Item = (usize, Maker)> {
+        self.inputs(node).filter_map(|(at, input)| match input {
+            Input::Made(maker) => Some((at, maker)),
+            Input::Tensor(..) => None,
+        })
+    }
+
+    /// A node's name for people.
+    fn name(&self, node: usize) -> String {
+        self.nodes.get(node).map_or_else(String::new, |(_, node)| match node.name.as_str() {
+            "" => format!(
+                "\"{}\"",
+                node.outputs.iter().map(|name| plain_tensor(name)).find(|n| !n.is_empty()).unwrap_or("")
+            ),
+            name => name.to_string(),
+        })
+    }
+}
+
+/// A tensor's name in the model, of which onnxruntime may have made another for a copy.
+fn plain_tensor(name: &str) -> &str {
+    name.strip_suffix(COPY_SUFFIX).unwrap_or(name)
+}
+
+fn is_copy(op_type: &str) -> bool {
+    matches!(op_type, "MemcpyToHost" | "MemcpyFromHost")
+}
+
+/// Whether outputs of the operator's CUDA kernel lie on the host, so that readers there need no copy.
+fn makes_on_host(op_type: &str) -> bool {
+    matches!(op_type, "Shape" | "Size" | "SequenceLength" | "If" | "Loop" | "Scan" | "SequenceAt")
+}
+
+/// The provider of every node.
+fn sides<'a>(graph: &Graph<'_>, log: &'a PlacementLog) -> Vec<Side<'a>> {
+    let mut providers = log.nodes_by_provider.iter().filter(|(_, count)| **count > 0);
+    if let (Some((only, _)), None) = (providers.next(), providers.next()) {
+        return vec![Side::Known(only); graph.nodes.len()];
+    }
+    let mut listed: HashMap<(&str, &str), HashMap<&'a str, u64>> = HashMap::new();
+    for (provider, op_type, name) in &log.nodes {
+        *listed.entry((op_type, name)).or_default().entry(provider).or_default() += 1;
+    }
+    let mut sides: Vec<Side<'a>> = Vec::with_capacity(graph.nodes.len());
+    for (_, node) in &graph.nodes {
+        let side = match listed.get(&(node.op_type.as_str(), node.name.as_str())) {
+            None => Side::Unlisted,
+            Some(at) if at.len() == 1 => at.keys().next().map_or(Side::Unlisted, |provider| Side::Known(provider)),
+            Some(_) => Side::Ambiguous,
+        };
+        sides.push(side);
+    }
+    let gpu = log.nodes_by_provider.keys().find(|provider| *provider != CPU).map(String::as_str);
+    if let Some(gpu) = gpu.filter(|_| sides.contains(&Side::Ambiguous)) {
+        tell_apart(graph, &mut sides, gpu);
+    }
+    sides
+}
+
+/// Between nodes on different devices there is always a copy, unless one of them keeps the tensor on the host: so a
+/// neighbour without one tells where a node is.
+fn tell_apart<'a>(graph: &Graph<'_>, sides: &mut [Side<'a>], gpu: &'a str) {
+    for _ in 0..ROUNDS_MAX {
+        let mut told = false;
+        for node in 0..sides.len() {
+            if sides.get(node) != Some(&Side::Ambiguous) {
+                continue;
+            }
+            if let Some(provider) = by_neighbours(graph, sides, node, gpu)
+                && let Some(side) = sides.get_mut(node)
+            {
+                (*side, told) = (Side::Known(provider), true);
+            }
+        }
+        if !told {
+            return;
+        }
+    }
+}
+
+fn by_neighbours<'a>(graph: &Graph<'_>, sides: &[Side<'a>], node: usize, gpu: &'a str) -> Option<&'a str> {
+    let op = graph.op(node);
+    let makers = graph.makers(node).map(|(at, (maker, _))| (maker, on_host(op, at), graph.op(maker)));
+    for (maker, host_input, made_by) in makers {
+        match (made_by, sides.get(maker)) {
+            ("MemcpyFromHost", _) => return Some(gpu),
+            // A kernel on the GPU may want this input on the host.
+            _ if host_input => {}
+            ("MemcpyToHost", _) => return Some(CPU),
+            (_, Some(Side::Known(CPU))) => return Some(CPU),
+            (_, Some(Side::Known(_))) if !makes_on_host(made_by) => return Some(gpu),
+            _ => {}
+        }
+    }
+    for (reader, at) in graph.readers.get(node).into_iter().flatten() {
+        let reading = graph.op(*reader);
+        match (reading, sides.get(*reader)) {
+            ("MemcpyToHost", _) => return Some(gpu),
+            ("MemcpyFromHost", _) if !makes_on_host(op) => return Some(CPU),
+            (_, Some(Side::Known(CPU))) if !makes_on_host(op) => return Some(CPU),
+            (_, Some(Side::Known(provider))) if *provider != CPU && !on_host(reading, *at) => return Some(gpu),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The graph without its copies, for the islands: an edge from one device to the other only where there is a copy.
+fn contracted(graph: &Graph<'_>, sides: &[Side<'_>]) -> Vec<Placed> {
+    let mut index = vec![None; graph.nodes.len()];
+    let mut count = 0;
+    for (node, place) in index.iter_mut().enumerate() {
+        if !is_copy(graph.op(node)) {
+            (*place, count) = (Some(count), count + 1);
+        }
+    }
+    let on_cpu = |node: usize| matches!(sides.get(node), Some(Side::Known(CPU)));
+    let mut placed = Vec::with_capacity(count);
+    for (node, (_, of)) in graph.nodes.iter().enumerate().filter(|(_, (_, node))| !is_copy(&node.op_type)) {
+        let mut inputs = Vec::new();
+        for (_, (maker, output)) in graph.makers(node) {
+            let through = is_copy(graph.op(maker)).then(|| graph.makers(maker).next()).flatten();
+            let ((maker, output), copied) = through.map_or(((maker, output), false), |(_, of)| (of, true));
+            let same = on_cpu(maker) == on_cpu(node);
+            if let (Some(Some(maker)), true) = (index.get(maker), same || copied) {
+                inputs.push((*maker, output));
+            }
+        }
+        placed.push(Placed { name: graph.name(node), op: of.op_type.clone(), on_cpu: on_cpu(node), inputs });
+    }
+    placed
+}
+
+/// The copies, each with who makes the tensor and who needs it.
+fn copies(graph: &Graph<'_>) -> Vec<DeviceCopy> {
+    let copies = graph.nodes.iter().enumerate().filter(|(_, (_, node))| is_copy(&node.op_type));
+    copies
+        .take(COPIES_MAX)
+        .map(|(at, (_, node))| {
+            let to_host = node.op_type == "MemcpyToHost";
+            // The copy that is made for the provider bears another name, whichever side it is on.
+            let tensor = if to_host { &node.outputs } else { &node.inputs };
+            let mut needed_by: Vec<String> = Vec::new();
+            for (reader, _) in graph.readers.get(at).into_iter().flatten() {
+                let name = graph.name(*reader);
+                if needed_by.len() < READERS_MAX && !needed_by.contains(&name) {
+                    needed_by.push(name);
+                }
+            }
+            DeviceCopy {
+                tensor: tensor.first().map_or_else(String::new, |name| plain_tensor(name).to_string()),
+                direction: if to_host { "to host" } else { "to device" }.into(),
+                made_by: graph.makers(at).next().map_or_else(String::new, |(_, (maker, _))| graph.name(maker)),
+                needed_by,
+            }
+        })
+        .collect()
+}
+
+/// Parameters by who reads them. onnxruntime keeps one that both devices read twice, under two names.
+fn parameters(structure: &Structure, graph: &Graph<'_>, sides: &[Side<'_>]) -> Parameters {
+    let mut read: HashMap<(usize, usize), (bool, bool)> = HashMap::new();
+    for (node, (_, of)) in graph.nodes.iter().enumerate() {
+        let gpu = matches!(sides.get(node), Some(Side::Known(provider)) if *provider != CPU);
+        for (at, input) in graph.inputs(node) {
+            if let Input::Tensor(scope, index) = input {
+                let on_gpu = gpu && !on_host(&of.op_type, at) && !is_copy(&of.op_type);
+                let (by_gpu, by_cpu) = read.entry((scope, index)).or_default();
+                *(if on_gpu { by_gpu } else { by_cpu }) = true;
+            }
+        }
+    }
+    let mut parameters = Parameters::default();
+    for (scope, of) in structure.scopes.iter().enumerate() {
+        for (index, tensor) in of.tensors.iter().enumerate() {
+            match read.get(&(scope, index)) {
+                Some((_, true)) => parameters.cpu.add(tensor.bytes),
+                Some((true, false)) => parameters.gpu.add(tensor.bytes),
+                _ => parameters.unplaced.add(tensor.bytes),
+            }
+        }
+    }
+    parameters
+}
+
+fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: bool) -> Vec<PlacedNode> {
+    let has_gpu = log.nodes_by_provider.iter().any(|(provider, count)| provider != CPU && *count > 0);
+    let reasons = Reasons::of(log);
+    let (mut nodes, mut bytes) = (Vec::new(), 0);
+    for (at, ((_, node), side)) in graph.nodes.iter().zip(sides).enumerate() {
+        let (provider, unclear) = match side {
+            Side::Known(provider) => (*provider, ""),
+            Side::Ambiguous => ("", "several nodes of this operator and name are on different providers"),
+            Side::Unlisted => ("", "the log does not list it"),
+        };
+        let on_cpu = provider == CPU;
+        if !(every_node || (on_cpu && has_gpu)) {
+            continue;
+        }
+        let op = match node.domain.as_str() {
+            "" | "ai.onnx" => node.op_type.clone(),
+            domain => format!("{domain}.{}", node.op_type),
+        };
+        let why = match unclear {
+            "" if on_cpu && has_gpu => reasons.why(&node.op_type, &node.name),
+            unclear => unclear.to_string(),
+        };
+        let told = PlacedNode { name: graph.name(at), op, provider: provider.to_string(), why };
+        bytes += told.name.len() + told.op.len() + told.provider.len() + told.why.len() + 60;
+        if nodes.len() >= if every_node { ALL_NODES_MAX } else { CPU_NODES_MAX } || bytes > TEXTS_MAX_BYTES {
+            break;
+        }
+        nodes.push(told);
+    }
+    nodes
+}
+
+/// The nodes that the log lists, where no execution graph was written.
+pub fn listed(log: &PlacementLog, every_node: bool) -> Vec<PlacedNode> {
+    let reasons = Reasons::of(log);
+    let limit = if every_node { ALL_NODES_MAX } else { CPU_NODES_MAX };
+    let asked = log.nodes.iter().filter(|(provider, ..)| every_node || provider == CPU);
+    let told = asked.take(limit).map(|(provider, op_type, name)| PlacedNode {
+        name: name.clone(),
+        op: op_type.clone(),
+        provider: provider.clone(),
+        why: if provider == CPU { reasons.why(op_type, name) } else { String::new() },
+    });
+    told.collect()
+}
+
+/// Why nodes are on the CPU, by operator and name, or by the name that they had before later optimizations.
+struct Reasons<'a> {
+    by_name: HashMap<&'a str, &'a (String, String, String)>,
+}
+
+impl<'a> Reasons<'a> {
+    /// Those that the log gives.
+    fn of(log: &'a PlacementLog) -> Self {
+        let named = log.why.iter().filter(|(_, name, _)| !name.is_empty());
+        Self { by_name: named.map(|reason| (reason.1.as_str(), reason)).collect() }
+    }
+
+    /// The reason for one node; empty if the log gives none.
+    fn why(&self, op_type: &str, name: &str) -> String {
+        let fits = |found: &&&(String, String, String)| found.0.is_empty() || found.0 == op_type || name != found.1;
+        let found = self.by_name.get(name).filter(fits).or_else(|| self.by_name.get(original_name(name)).filter(fits));
+        found.map_or_else(String::new, |(_, _, why)| why.clone())
+    }
+}
+
+#[cfg(test)]
+#[path = "execution_tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+//! One run of the model, with onnxruntime's own profile of it: time by execution provider.
+
+use crate::regular_file;
+use ort::memory::Allocator;
+use ort::session::Session;
+use ort::value::{DynTensor, TensorElementType, ValueType};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Beginning of the profile's file name; onnxruntime appends the time.
+pub const PREFIX: &str = "profile";
+/// Most elements of an input, and of all together.
+const ELEMENTS_MAX: i64 = 64 << 20;
+/// Largest profile that is read, bytes.
+const PROFILE_MAX_BYTES: u64 = 64 << 20;
+/// Runs: the first one pays for what later ones find ready, and the last is told.
+const RUNS: usize = 2;
+
+/// Runs the model on zeros (ones where integers are asked for) of its inputs' shapes, 1 for every dimension that is not
+/// fixed, and tells the time of its nodes by provider, milliseconds.
+///
+/// # Errors
+/// In words: an input that cannot be made up, or what onnxruntime says.
+pub fn run(session: &mut Session, folder: &Path) -> Result<BTreeMap<String, f64>, String> {
+    for _ in 0..RUNS {
+        let inputs = inputs(session)?;
+        session.run(inputs).map(drop).map_err(|error| super::error_text::cause(error.message()))?;
+    }
+    let written = session.end_profiling().map_err(|error| format!("EndProfiling: {}", error.message()))?;
+    // The name is onnxruntime's; the folder is ours.
+    let name = Path::new(&written).file_name().ok_or("the profile has no name")?;
+    let file = folder.join(name);
+    let bytes = regular_file::read(&file, PROFILE_MAX_BYTES).map_err(|error| error.to_string())?;
+    by_provider(&bytes)
+}
+
+fn inputs(session: &Session) -> Result<Vec<(String, DynTensor)>, String> {
+    let allocator = Allocator::default();
+    let mut total = 0i64;
+    let mut made = Vec::new();
+    for input in session.inputs() {
+        let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
+            return Err(format!("input {} is no tensor, and no value of its kind is made up", input.name()));
+        };
+        let shape: Vec<i64> = shape.iter().map(|size| if *size < 0 { 1 } else { *size }).collect();
+        let elements = shape.iter().try_fold(1i64, |product, size| product.checked_mul(*size));
+        total = elements.and_then(|elements| total.checked_add(elements)).unwrap_or(i64::MAX);
+        if total > ELEMENTS_MAX {
+            return Err(format!("the inputs have more than {ELEMENTS_MAX} elements"));
+        }
+        let mut tensor = DynTensor::new(&allocator, *ty, shape).map_err(|error| error.message().to_string())?;
+        let count = elements.unwrap_or(0) as usize;
+        // SAFETY: the tensor was just made with so many elements of that type, in the host's memory.
+        unsafe { fill(tensor.data_ptr_mut().cast(), *ty, count) };
+        made.push((input.name().to_string(), tensor));
+    }
+    Ok(made)
+}
+
+/// Writes zeros, or ones where an integer may be a length or an index from 1 on. Texts are left empty.
+///
+/// # Safety
+/// `at` must point to `count` elements of the type.
+unsafe fn fill(at: *mut u8, ty: TensorElementType, count: usize) {
+    let width = match ty {
+        TensorElementType::Int64 | TensorElementType::Uint64 => 8,
+        TensorElementType::Int32 | TensorElementType::Uint32 => 4,
+        TensorElementType::Int16 | TensorElementType::Uint16 => 2,
+        TensorElementType::Int8 | TensorElementType::Uint8 => 1,
+        _ => return,
+    };
+    for element in 0..count {
+        // SAFETY: within the elements; the machine is little-endian, or the byte would be another.
+        unsafe { at.add(element * width).write(1) };
+    }
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(default, borrow)]
+    cat: Cow<'a, str>,
+    #[serde(default, borrow)]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    ts: f64,
+    #[serde(default)]
+    dur: f64,
+    #[serde(default)]
+    tid: i64,
+    #[serde(default, borrow)]
+    args: Arguments<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Arguments<'a> {
+    #[serde(default, borrow)]
+    provider: Cow<'a, str>,
+}
+
+/// Time of the last run's nodes by provider, milliseconds. Of a node that runs others (`If`, `Loop`) only what those do
+/// not take counts.
+fn by_provider(profile: &[u8]) -> Result<BTreeMap<String, f64>, String> {
+    let events: Vec<Event<'_>> =
+        serde_json::from_slice(profile).map_err(|error| format!("onnxruntime's profile cannot be read: {error}"))?;
+    let runs = events.iter().filter(|event| event.cat == "Session" && event.name == "model_run");
+    let start = runs.map(|run| run.ts).fold(f64::NEG_INFINITY, f64::max);
+    let mut nodes: Vec<&Event<'_>> = events
+        .iter()
+        .filter(|event| event.cat == "Node" && !event.args.provider.is_empty() && event.ts >= start && event.dur >= 0.0)
+        .collect();
+    // An outer node starts first, or at the same time and takes longer.
+    nodes.sort_by(|a, b| a.tid.cmp(&b.tid).then(a.ts.total_cmp(&b.ts)).then(b.dur.total_cmp(&a.dur)));
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    let mut open: Vec<&Event<'_>> = Vec::new();
+    for node in nodes {
+        while open.last().is_some_and(|outer| outer.tid != node.tid || outer.ts + outer.dur <= node.ts) {
+            open.pop();
+        }
+        if let Some(outer) = open.last() {
+            *sums.entry(outer.args.provider.to_string()).or_default() -= node.dur;
+        }
+        *sums.entry(node.args.provider.to_string()).or_default() += node.dur;
+        open.push(node);
+    }
+    // Microseconds, and no sum below zero where clocks are coarse.
+    Ok(sums.into_iter().map(|(provider, us)| (provider, (us.max(0.0)).round() / 1e3)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn node(tid: u64, ts: u64, dur: u64, provider: &str) -> String {
+        format!(
+            r#"{{"cat":"Node","pid":1,"tid":{tid},"dur":{dur},"ts":{ts},"ph":"X","name":"a_kernel_time","args":{{"op_name":"Add","provider":"{provider}","node_index":"1"}}}}"#
+        )
+    }
+
+    #[test]
+    fn the_last_run_counts_and_an_outer_node_without_its_inner_ones() {
+        let run =
+            |ts: u64| format!(r#"{{"cat":"Session","tid":1,"ts":{ts},"dur":900,"name":"model_run","args":{{}}}}"#);
+        let events = [
+            node(1, 5, 800, "CPUExecutionProvider"),
+            run(0),
+            r#"{"cat":"Node","tid":1,"ts":1001,"dur":1,"name":"a_fence_before","args":{"op_name":"Add"}}"#.to_string(),
+            node(1, 1010, 100, "CUDAExecutionProvider"),
+            node(1, 1020, 30, "CPUExecutionProvider"),
+            node(1, 1060, 40, "CPUExecutionProvider"),
+            node(1, 1200, 500, "CUDAExecutionProvider"),
+            node(2, 1210, 7, "CPUExecutionProvider"),
+            run(1000),
+        ];
+        let sums = by_provider(format!("[{}]", events.join(",\n")).as_bytes()).unwrap();
+        assert_eq!(sums["CUDAExecutionProvider"], 0.530);
+        assert_eq!(sums["CPUExecutionProvider"], 0.077);
+    }
+
+    #[test]
+    fn what_is_no_profile_is_told() {
+        assert!(by_provider(b"[{\"cat\":").unwrap_err().contains("cannot be read"));
+        assert_eq!(by_provider(b"[]").unwrap(), BTreeMap::new());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200), ts in any::<f64>(), dur in any::<f64>()) {
+            let _ = by_provider(&bytes);
+            let event = format!(r#"[{{"cat":"Node","tid":1,"ts":{ts:?},"dur":{dur:?},"args":{{"provider":"x"}}}}]"#);
+            let _ = by_provider(event.as_bytes());
+        }
+    }
+}
