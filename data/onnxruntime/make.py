@@ -42,7 +42,8 @@ print(json.dumps({
     ],
     "schemas": [
         [s.domain, s.name, s.since_version, [parameter(p) for p in s.inputs], [parameter(p) for p in s.outputs],
-         {c.type_param_str: sorted(c.allowed_type_strs) for c in s.type_constraints}, bool(s.deprecated)]
+         {c.type_param_str: sorted(c.allowed_type_strs) for c in s.type_constraints}, bool(s.deprecated),
+         [[a.name, str(a.type).rpartition(".")[2]] for a in s.attributes.values() if a.required]]
         for s in state.get_all_operator_schema()
     ],
 }))
@@ -117,7 +118,7 @@ def schema_rows(of, kernels, have_function):
     for domain, op, _, _, types, _ in kernels:
         named.setdefault((domain, op), set()).update(types)
     rows = []
-    for domain, op, since, inputs, outputs, types, deprecated in of["schemas"]:
+    for domain, op, since, inputs, outputs, types, deprecated, _ in of["schemas"]:
         if domain in INTERNAL:
             continue
         kept = named.get((domain, op), set()) - set(types)
