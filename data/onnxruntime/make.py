@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import contexts
 import functions
 import slots
 
@@ -89,12 +90,12 @@ def merged(kernels):
     return kernels
 
 
-def kernel_rows(read_all, provider, only=None):
+def kernel_rows(read_all, provider):
     """Rows [domain, op, since_start, since_end, types, versions], sorted. Versions: indexes, null for all."""
     seen = {}
     for index, of in enumerate(read_all):
         for asked, domain, op, start, end, types in of["kernels"]:
-            if PROVIDERS.get(asked) != provider or domain in INTERNAL or only is not None and (domain, op) not in only:
+            if PROVIDERS.get(asked) != provider or domain in INTERNAL:
                 continue
             key = (domain, op, start, None if end == OPEN_END else end, json.dumps(types, sort_keys=True))
             versions = seen.setdefault(key, [])
@@ -152,18 +153,17 @@ def main(environments):
         tables = [table for table, _, _ in read_all]
         versions = [table["version"] for table in tables]
         newest = tables[-1]
-        bodies = functions.bodies(newest["schemas"])
-        with_body = {(row["domain"], row["op"]) for row in bodies}
+        known = {tuple(schema[:3]) for schema in newest["schemas"]}
         kernels = kernel_rows(tables, "cuda")
         columns = ["domain", "op", "since_start", "since_end", "types", "versions"]
         written("kernels.json", {"versions": versions, "columns": columns},
-                {"cuda": kernels, "cpu_of_functions": kernel_rows(tables, "cpu", with_body)})
+                {"cuda": kernels, "cpu": kernel_rows(tables, "cpu")})
         newest_since = [max(row[2] for row in table["schemas"] if row[0] == "") for table in tables]
         columns = ["domain", "op", "since_version", "inputs", "outputs", "types", "flags"]
         written("schemas.json", {"from": versions[-1], "versions": versions, "newest_since_version": newest_since,
                                  "columns": columns}, {"operators": schema_rows(newest, kernels, functions.flags())})
-        written("functions.json", {"from_onnx": functions.onnx_version()}, {"functions": bodies})
-        columns = ["domain", "op", "since_version", "cpu_inputs", "cpu_outputs", "versions"]
+        written("functions.json", {"from_onnx": functions.onnx_version()}, {"functions": functions.bodies(known), "functions_of_context": contexts.rows(known)})
+        columns = ["domain", "op", "since_start", "cpu_inputs", "cpu_outputs", "versions"]
         written("cpu_slots.json", {"versions": versions, "columns": columns},
                 {"operators": slots.rows([(table, path, rig) for table, path, rig in read_all])})
 
