@@ -9,7 +9,7 @@ path of a model. One line of JSON is written for each model:
     model, version      key of the model, version of onnxruntime
     nodes               nodes as they run, after all optimizations (ORT_ENABLE_ALL): op, domain, name, outputs, provider,
                         scope (list of "first output of the outer node:attribute", outermost first). A provider is null
-                        where two nodes of the same type and name were placed on different providers.
+                        where nodes of the same type without names were placed on different providers.
     partitioned         the same after partitioning, before the fusions that follow it (ORT_ENABLE_BASIC)
     all_on              the provider where it is only one, else null
     memcpy_to_host, memcpy_from_host    copies that onnxruntime inserted
@@ -20,8 +20,8 @@ path of a model. One line of JSON is written for each model:
     error               what onnxruntime said where it made no session, else null
 
 Placement does not depend on names. Nodes without a name, or with one that occurs twice, get one of their own in a copy of
-the model, OP#NUMBER, so that the lines of the log can be told apart. Sessions are made in a child process; where it
-crashes or takes too long, that is the model's error and the next model gets a new child.
+the model, so that the lines of the log can be told apart; the result has their own names again. Sessions are made in a
+child process; where it crashes or takes too long, that is the model's error and the next model gets a new child.
 """
 import argparse
 import collections
@@ -68,7 +68,7 @@ def walk(graph, scope=()):
 
 
 def with_own_names(path, copy):
-    """The model, or a copy of it in which every node has a name of its own."""
+    """The model, or a copy of it in which every node has a name of its own; and what the nodes were called before."""
     import onnx
 
     model = onnx.load(path, load_external_data=False)
@@ -78,11 +78,13 @@ def with_own_names(path, copy):
     taken = collections.Counter(node.name for node in nodes)
     renamed = [node for node in nodes if not node.name or taken[node.name] > 1]
     if not renamed:
-        return path
+        return path, {}
+    before = {}
     for number, node in enumerate(renamed):
-        node.name = f"{node.op_type}#{number}"
+        given = f"{node.op_type}#{number}"
+        before[given], node.name = node.name, given
     onnx.save(model, copy)
-    return copy
+    return copy, before
 
 
 @contextlib.contextmanager
@@ -168,14 +170,14 @@ def session(path, level, folder):
     return log.read_text(errors="replace"), optimized, error
 
 
-def listed(log, optimized):
-    """Nodes of the optimized model, each with its provider by the log."""
+def listed(log, optimized, before):
+    """Nodes of the optimized model, each with its provider by the log and the name that it had before."""
     import onnx
 
     placed, alone, *_ = placements(log)
     if not optimized.exists():
         return [
-            {"op": op, "domain": None, "name": name, "outputs": None, "provider": provider, "scope": None}
+            {"op": op, "domain": None, "name": before.get(name, name), "outputs": None, "provider": provider, "scope": None}
             for (op, name), of in placed.items() for provider, count in of.items() for _ in range(count)
         ]
     # A tensor that is copied to the host keeps its name there; what the node writes is renamed.
@@ -186,7 +188,8 @@ def listed(log, optimized):
         of = placed.get((node.op_type, node.name), {})
         provider = alone or (next(iter(of)) if len(of) == 1 else None)
         nodes.append({
-            "op": node.op_type, "domain": "" if node.domain == "ai.onnx" else node.domain, "name": node.name,
+            "op": node.op_type, "domain": "" if node.domain == "ai.onnx" else node.domain,
+            "name": before.get(node.name, node.name),
             "outputs": [original.get(name, name) for name in node.output], "provider": provider, "scope": scope,
         })
     return nodes
@@ -198,20 +201,21 @@ def examine(key, path, folder):
     levels = onnxruntime.GraphOptimizationLevel
     result = {"model": key, "version": onnxruntime.__version__}
     try:
-        path = with_own_names(path, folder / "named.onnx")
+        path, before = with_own_names(path, folder / "named.onnx")
         log, optimized, error = session(path, levels.ORT_ENABLE_ALL, folder)
     except Exception as failure:
         return {**result, "nodes": [], "partitioned": [], "error": f"{type(failure).__name__}: {failure}"}
     _, alone, copies, reasons, inlined = placements(log)
-    nodes = listed(log, optimized)
+    reasons = {re.sub(r"\S+#\d+$", lambda given: before.get(given[0], given[0]), key): why for key, why in reasons.items()}
+    nodes = listed(log, optimized, before)
     to_device, from_device = copied(os.environ["GPU_DOCTOR_RIG_LOG"])
     directions = collections.Counter(direction for direction, _ in copies)
     log, optimized, _ = session(path, levels.ORT_ENABLE_BASIC, folder)
-    partitioned = listed(log, optimized)
+    partitioned = listed(log, optimized, before)
     return {
         **result, "nodes": nodes, "partitioned": partitioned, "all_on": alone,
         "memcpy_to_host": directions["to_host"], "memcpy_from_host": directions["from_host"], "memcpy": copies,
-        "reasons": {**placements(log)[3], **reasons}, "h2d_bytes": to_device, "d2h_bytes": from_device,
+        "reasons": reasons, "h2d_bytes": to_device, "d2h_bytes": from_device,
         "inlined": inlined, "error": error,
     }
 
