@@ -1,0 +1,110 @@
+"""Predicted placements against real ones, node by node, and the bytes that went to the device."""
+import collections
+
+# Bytes may differ by this share.
+BYTES_WITHIN = 0.001
+
+
+def operator(node):
+    """As the report writes it: with the domain unless that is ONNX's own."""
+    return f"{node['domain']}.{node['op']}" if node["domain"] else node["op"]
+
+
+def label(node):
+    """As the report names it: a node without a name by its first output, in quotes."""
+    return node["name"] or '"{}"'.format(next((name for name in node["outputs"] or [] if name), ""))
+
+
+def is_copy(op):
+    return op in ("MemcpyToHost", "MemcpyFromHost")
+
+
+def placed(nodes):
+    """(operator, label) -> how many on which provider."""
+    found = {}
+    for op, name, provider in nodes:
+        if not is_copy(op) and provider:
+            found.setdefault((op, name), collections.Counter())[provider] += 1
+    return found
+
+
+def of_truth(nodes):
+    return placed((operator(node), label(node), node["provider"]) for node in nodes)
+
+
+def of_prediction(audit):
+    """Nodes of `gpu-doctor model --format json`, and its bytes for the GPU (None where it does not know)."""
+    facts = audit["placement"]["predicted"]
+    if "known" not in facts["listed_nodes"]:
+        raise ValueError(facts["listed_nodes"]["unknown"]["detail"])
+    nodes = facts["listed_nodes"]["known"]
+    return (placed((node["op"], node["name"], node["provider"]) for node in nodes),
+            facts["gpu_parameter_bytes"].get("known"))
+
+
+class Tally:
+    """Nodes of one or more models: placed as predicted, otherwise, and in one of the lists only."""
+
+    def __init__(self):
+        self.agree = self.differ = self.missed = self.extra = self.models = self.perfect = 0
+        self.notes = []
+
+    def add(self, model, truth, predicted):
+        before = self.agree, self.differ + self.missed + self.extra
+        for key in truth.keys() | predicted.keys():
+            real, said = truth.get(key, collections.Counter()), predicted.get(key, collections.Counter())
+            same = sum((real & said).values())
+            other = min(sum(real.values()), sum(said.values())) - same
+            self.agree += same
+            self.differ += other
+            self.missed += sum(real.values()) - same - other
+            self.extra += sum(said.values()) - same - other
+            if real != said:
+                self.notes.append(f"{model}: {key[0]} ({key[1]}): real {dict(real)}, predicted {dict(said)}")
+        self.models += 1
+        self.perfect += self.differ + self.missed + self.extra == before[1]
+
+    @property
+    def ratio(self):
+        """Of all nodes that are in either list, those that both have on the same provider."""
+        nodes = self.agree + self.differ + self.missed + self.extra
+        return self.agree / nodes if nodes else None
+
+    @property
+    def ratio_in_both(self):
+        """The same, of the nodes that both lists have."""
+        nodes = self.agree + self.differ
+        return self.agree / nodes if nodes else None
+
+    def __str__(self):
+        def percent(ratio):
+            return "     -" if ratio is None else f"{100 * ratio:6.2f} %"
+
+        return (f"{percent(self.ratio)} of {self.agree + self.differ + self.missed + self.extra} nodes"
+                f" ({percent(self.ratio_in_both)} of those in both; {self.differ} elsewhere, {self.missed} not predicted,"
+                f" {self.extra} not there), {self.perfect} of {self.models} models without a difference")
+
+
+def fused(result, graph_nodes, predicted):
+    """The nodes that really run, after the fusions that follow partitioning: each by the node of the model that made its
+    first output. `graph_nodes`: (scope, output) -> (operator, label) of the model's own nodes."""
+    truth, said = {}, {}
+    for node in result["nodes"]:
+        if is_copy(node["op"]) or not node["provider"]:
+            continue
+        outputs = [(tuple(node["scope"] or ()), name) for name in node["outputs"] or []]
+        source = next((graph_nodes[output] for output in outputs if output in graph_nodes), None)
+        if source is None or source not in predicted:
+            continue
+        truth.setdefault(source, collections.Counter())[node["provider"]] += 1
+        said[source] = predicted[source]
+    return truth, said
+
+
+def bytes_line(model, real, predicted):
+    """One line on a model's parameter bytes, and whether they are near enough."""
+    if predicted is None:
+        return f"    {model}: real {real}, predicted: unknown", False
+    near = abs(predicted - real) <= BYTES_WITHIN * real
+    off = 100 * (predicted - real) / real if real else (0 if predicted == real else float("inf"))
+    return f"  {' ' if near else '!'} {model}: real {real}, predicted {predicted} ({off:+.3f} %)", near
