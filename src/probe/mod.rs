@@ -4,7 +4,6 @@
 
 mod ask;
 mod environment;
-#[cfg_attr(not(test), expect(dead_code))]
 mod islands;
 pub mod isolation;
 mod jobs;

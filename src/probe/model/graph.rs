@@ -251,7 +251,8 @@ impl<S: ReadAt> Walk<'_, S> {
         } else {
             return Err(Fault::TooLarge(format!("it uses more than {OPERATOR_LIMIT} operators")));
         }
-        if is_constant {
+        let is_referring = |read: &attribute::Read| matches!(read.value, Some(Attribute::Reference(_)));
+        if is_constant && !attributes.iter().any(is_referring) {
             for read in attributes {
                 if let Some(number) = attribute::constant(&read) {
                     self.number_constant(number, &node, scope);
