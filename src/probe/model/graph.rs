@@ -2,10 +2,11 @@
 //!
 //! Field numbers are those of onnx.proto (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
 
+use super::attribute;
 use super::external::ExternalUses;
 use super::metadata::{self, Metadata};
 use super::port;
-use super::structure::{NamedTensor, Node, Scope, Structure};
+use super::structure::{Attribute, Function, NamedTensor, Node, Scope, Structure};
 use super::tensor::{self, Tensor};
 use super::wire::{Fault, Fields, ReadAt, Reader, Span, Value};
 use crate::snapshot::ModelPort;
@@ -88,6 +89,11 @@ pub fn model<S: ReadAt>(reader: &mut Reader<S>, keep_structure: bool) -> Result<
             _ => {}
         }
     }
+    let Contents { structure, ir_version, opsets, .. } = &mut walk.found;
+    if let Some(structure) = structure {
+        structure.ir_version = ir_version.unwrap_or_default();
+        structure.opsets = opsets.clone();
+    }
     Ok(walk.found)
 }
 
@@ -98,14 +104,17 @@ struct Walk<'r, S> {
 
 impl<S: ReadAt> Walk<'_, S> {
     /// A graph; `depth` 0 is the main one.
-    fn graph(&mut self, span: Span, parent: Option<usize>, depth: usize) -> Result<(), Fault> {
+    fn graph(&mut self, span: Span, parent: Option<usize>, depth: usize) -> Result<usize, Fault> {
         let scope = self.open_scope(parent)?;
         let mut fields = Fields::of(span, if depth == 0 { "the graph" } else { "a subgraph" });
         while let Some(field) = fields.next(self.reader)? {
+            if let (number @ (11..=13), Value::Span(typed)) = field {
+                self.typed(typed, scope, number)?;
+            }
             match field {
                 (1, Value::Span(node)) => self.node(node, scope, depth)?,
                 (5, Value::Span(initializer)) => {
-                    let tensor = tensor::read(self.reader, initializer)?;
+                    let tensor = tensor::read(self.reader, initializer, self.keeps())?;
                     self.tensor(tensor, scope, depth)?;
                 }
                 (11, Value::Span(input)) if depth == 0 => {
@@ -119,10 +128,31 @@ impl<S: ReadAt> Walk<'_, S> {
                     self.found.outputs.push(port);
                 }
                 (15, Value::Span(sparse)) => {
-                    let tensor = self.sparse(sparse)?;
+                    let tensor = tensor::sparse(self.reader, sparse)?;
                     self.tensor(tensor, scope, depth)?;
                 }
                 _ => {}
+            }
+        }
+        Ok(scope)
+    }
+
+    fn keeps(&self) -> bool {
+        self.found.structure.is_some()
+    }
+
+    /// An input (field 11), an output (12) or the stated type of a name in between (13) of a graph.
+    fn typed(&mut self, span: Span, scope: usize, number: u64) -> Result<(), Fault> {
+        if !self.keeps() {
+            return Ok(());
+        }
+        let typed = port::typed(self.reader, span)?;
+        self.keep(typed.name.len() + typed.shape.as_ref().map_or(0, |shape| shape.len() * 16))?;
+        if let Some(scope) = self.found.structure.as_mut().and_then(|found| found.scopes.get_mut(scope)) {
+            match number {
+                11 => scope.inputs.push(typed),
+                12 => scope.outputs.push(typed),
+                _ => scope.stated.push(typed),
             }
         }
         Ok(())
@@ -132,20 +162,47 @@ impl<S: ReadAt> Walk<'_, S> {
     fn function(&mut self, span: Span) -> Result<(), Fault> {
         let scope = self.open_scope(None)?;
         self.found.functions += 1;
+        let keep = self.keeps();
+        let mut function = Function { scope, ..Function::default() };
         let mut fields = Fields::of(span, "a function");
         while let Some(field) = fields.next(self.reader)? {
-            if let (7, Value::Span(node)) = field {
-                self.node(node, scope, 1)?;
+            match field {
+                (7, Value::Span(node)) => self.node(node, scope, 1)?,
+                (1, Value::Span(name)) if keep => function.name = self.kept_text(name)?,
+                (10, Value::Span(domain)) if keep => function.domain = self.kept_text(domain)?,
+                (13, Value::Span(overload)) if keep => function.overload = self.kept_text(overload)?,
+                (4, Value::Span(input)) if keep => function.inputs.push(self.kept_text(input)?),
+                (5, Value::Span(output)) if keep => function.outputs.push(self.kept_text(output)?),
+                (11, Value::Span(attribute)) if keep => {
+                    let read = attribute::read(self.reader, attribute, true)?;
+                    self.keep(read.name.len())?;
+                    function.defaults.push((read.name, read.value.unwrap_or(Attribute::Other)));
+                }
+                (9, Value::Span(opset)) if keep => {
+                    let (domain, version) = self.opset_entry(opset)?;
+                    function.opsets.insert(domain, version);
+                }
+                (12, Value::Span(typed)) => self.typed(typed, scope, 13)?,
+                _ => {}
             }
         }
+        if let Some(structure) = &mut self.found.structure {
+            structure.functions.push(function);
+        }
         Ok(())
+    }
+
+    fn kept_text(&mut self, span: Span) -> Result<String, Fault> {
+        self.keep(span.bytes() as usize)?;
+        self.reader.text(span)
     }
 
     fn node(&mut self, span: Span, scope: usize, depth: usize) -> Result<(), Fault> {
         let mut node = Node::default();
         // Whether the node is a Constant may be known only at its end.
-        let mut tensors = Vec::new();
-        let keep = self.found.structure.is_some();
+        let mut attributes = Vec::new();
+        let mut tensors = 0;
+        let keep = self.keeps();
         let mut fields = Fields::of(span, "a node");
         while let Some(field) = fields.next(self.reader)? {
             match field {
@@ -162,8 +219,25 @@ impl<S: ReadAt> Walk<'_, S> {
                 }
                 (3, Value::Span(name)) if keep => node.name = self.reader.text(name)?,
                 (4, Value::Span(op_type)) => node.op_type = self.reader.text(op_type)?,
-                (5, Value::Span(attribute)) => self.attribute(attribute, &mut tensors, scope, depth)?,
-                (7, Value::Span(domain)) if keep => node.domain = self.reader.text(domain)?,
+                (7, Value::Span(domain)) if keep => {
+                    node.domain = self.reader.text(domain)?;
+                    if node.domain == "ai.onnx" {
+                        node.domain.clear();
+                    }
+                }
+                (8, Value::Span(overload)) if keep => node.overload = self.reader.text(overload)?,
+                (5, Value::Span(attribute)) => {
+                    let read = self.attribute(attribute, scope, depth)?;
+                    tensors += read.tensors.len();
+                    if tensors > ATTRIBUTE_LIMIT {
+                        let what = format!("a node has more than {ATTRIBUTE_LIMIT} tensors as attributes");
+                        return Err(Fault::TooLarge(what));
+                    }
+                    if keep || !read.tensors.is_empty() {
+                        self.keep(read.name.len() + 64)?;
+                        attributes.push(read);
+                    }
+                }
                 _ => {}
             }
         }
@@ -181,13 +255,23 @@ impl<S: ReadAt> Walk<'_, S> {
         } else {
             return Err(Fault::TooLarge(format!("it uses more than {OPERATOR_LIMIT} operators")));
         }
-        if is_constant {
-            for mut tensor in tensors {
-                tensor.name = node.outputs.first().cloned().unwrap_or_default();
-                self.tensor(tensor, scope, depth.max(1))?;
+        let is_referring = |read: &attribute::Read| matches!(read.value, Some(Attribute::Reference(_)));
+        if is_constant && !attributes.iter().any(is_referring) {
+            for read in attributes {
+                if let Some(number) = attribute::constant(&read) {
+                    self.number_constant(number, &node, scope);
+                }
+                for mut tensor in read.tensors {
+                    tensor.name = node.outputs.first().cloned().unwrap_or_default();
+                    self.tensor(tensor, scope, depth.max(1))?;
+                }
             }
         } else if keep {
             self.keep(node.name.len() + node.op_type.len() + node.domain.len())?;
+            node.attributes = attributes
+                .into_iter()
+                .map(|mut read| (std::mem::take(&mut read.name), read.value.unwrap_or(Attribute::Other)))
+                .collect();
             if let Some(scope) = self.found.structure.as_mut().and_then(|found| found.scopes.get_mut(scope)) {
                 scope.nodes.push(node);
             }
@@ -195,43 +279,29 @@ impl<S: ReadAt> Walk<'_, S> {
         Ok(())
     }
 
-    /// An attribute: a tensor, a sparse tensor, or one or more graphs. Other kinds hold no parameters.
-    fn attribute(&mut self, span: Span, found: &mut Vec<Tensor>, scope: usize, depth: usize) -> Result<(), Fault> {
-        let mut fields = Fields::of(span, "an attribute");
-        while let Some(field) = fields.next(self.reader)? {
-            match field {
-                (5, Value::Span(value)) => {
-                    found.push(tensor::read(self.reader, value)?);
-                }
-                (22, Value::Span(value)) => found.push(self.sparse(value)?),
-                (6 | 11, Value::Span(graph)) => {
-                    if depth + 1 >= DEPTH_LIMIT {
-                        return Err(Fault::TooLarge(format!("its graphs are nested more than {DEPTH_LIMIT} deep")));
-                    }
-                    self.graph(graph, Some(scope), depth + 1)?;
-                }
-                _ => {}
-            }
-            if found.len() > ATTRIBUTE_LIMIT {
-                return Err(Fault::TooLarge(format!("a node has more than {ATTRIBUTE_LIMIT} tensors as attributes")));
-            }
+    /// A Constant node that holds numbers or texts rather than a tensor.
+    fn number_constant(&mut self, mut tensor: NamedTensor, node: &Node, scope: usize) {
+        tensor.name = node.outputs.first().cloned().unwrap_or_default();
+        tensor.from_node = true;
+        if let Some(scope) = self.found.structure.as_mut().and_then(|found| found.scopes.get_mut(scope)) {
+            scope.tensors.push(tensor);
         }
-        Ok(())
     }
 
-    /// A `SparseTensorProto` as one tensor: its values' name and type, the bytes of values and indices.
-    fn sparse(&mut self, span: Span) -> Result<Tensor, Fault> {
-        let (mut values, mut indices) = (Tensor::default(), Tensor::default());
-        let mut fields = Fields::of(span, "a sparse tensor");
-        while let Some(field) = fields.next(self.reader)? {
-            match field {
-                (1, Value::Span(tensor)) => values = tensor::read(self.reader, tensor)?,
-                (2, Value::Span(tensor)) => indices = tensor::read(self.reader, tensor)?,
-                _ => {}
+    /// An attribute with its graphs walked.
+    fn attribute(&mut self, span: Span, scope: usize, depth: usize) -> Result<attribute::Read, Fault> {
+        let mut read = attribute::read(self.reader, span, self.keeps())?;
+        let mut scopes = Vec::new();
+        for graph in std::mem::take(&mut read.graphs) {
+            if depth + 1 >= DEPTH_LIMIT {
+                return Err(Fault::TooLarge(format!("its graphs are nested more than {DEPTH_LIMIT} deep")));
             }
+            scopes.push(self.graph(graph, Some(scope), depth + 1)?);
         }
-        values.bytes = values.bytes.map(|bytes| bytes.saturating_add(indices.bytes.unwrap_or(0)));
-        Ok(values)
+        if !scopes.is_empty() {
+            read.value = Some(Attribute::Graphs(scopes));
+        }
+        Ok(read)
     }
 
     fn tensor(&mut self, tensor: Tensor, scope: usize, depth: usize) -> Result<(), Fault> {
@@ -258,7 +328,7 @@ impl<S: ReadAt> Walk<'_, S> {
             self.keep(tensor.name.len())?;
         }
         if let Some(scope) = self.found.structure.as_mut().and_then(|found| found.scopes.get_mut(scope)) {
-            scope.tensors.push(NamedTensor { name: tensor.name.clone(), bytes: tensor.bytes.unwrap_or(0) });
+            scope.tensors.push(NamedTensor { from_node: depth > 0, ..NamedTensor::of(&tensor) });
         }
         if depth == 0 {
             self.found.initializers.insert(tensor.name);
@@ -266,8 +336,14 @@ impl<S: ReadAt> Walk<'_, S> {
         Ok(())
     }
 
-    /// One `OperatorSetIdProto`.
+    /// One `OperatorSetIdProto` of the model.
     fn opset(&mut self, span: Span) -> Result<(), Fault> {
+        let (domain, version) = self.opset_entry(span)?;
+        self.found.opsets.insert(domain, version);
+        Ok(())
+    }
+
+    fn opset_entry(&mut self, span: Span) -> Result<(String, i64), Fault> {
         let (mut domain, mut version) = (String::new(), 0);
         let mut fields = Fields::of(span, "an operator set");
         while let Some(field) = fields.next(self.reader)? {
@@ -278,9 +354,7 @@ impl<S: ReadAt> Walk<'_, S> {
             }
         }
         self.keep(domain.len())?;
-        let domain = if domain.is_empty() { "ai.onnx".to_string() } else { domain };
-        self.found.opsets.insert(domain, version);
-        Ok(())
+        Ok((if domain.is_empty() { "ai.onnx".to_string() } else { domain }, version))
     }
 
     /// Opens a scope and returns its index.

@@ -1,5 +1,6 @@
 //! The model's file: structure and sizes, read without loading its tensors.
 
+mod attribute;
 mod external;
 #[cfg(test)]
 mod file_tests;
@@ -23,7 +24,7 @@ mod tensor;
 mod tests;
 mod wire;
 
-pub use structure::{NamedTensor, Node, Scope, Structure};
+pub use structure::{Attribute, Container, Function, NamedTensor, Node, Scope, Structure, TypedName};
 
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, ModelFacts, Room, Stage, Unknown, Why};

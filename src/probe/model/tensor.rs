@@ -2,6 +2,11 @@
 
 use super::wire::{Fault, Fields, ReadAt, Reader, Span, Value};
 
+/// Most elements of a tensor whose values are read: shapes, axes, indices and scalars, never weights.
+const VALUES_LIMIT: u64 = 128;
+/// Most dimensions that are kept.
+const RANK_LIMIT: usize = 64;
+
 /// What a `TensorProto` says of itself; its payload is not read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tensor {
@@ -15,6 +20,10 @@ pub struct Tensor {
     pub bytes: Option<u64>,
     /// Where the payload lies, if in another file.
     pub external: Option<ExternalData>,
+    /// The dimensions, the first 64.
+    pub dims: Vec<i64>,
+    /// The elements, where they were asked for and are few.
+    pub values: Vec<f64>,
 }
 
 /// Where a tensor's payload lies outside the model's file, as the model writes it.
@@ -63,21 +72,29 @@ pub fn element_type(code: u64) -> Option<(&'static str, u64)> {
     })
 }
 
-/// Reads the header of the `TensorProto` in `span`.
-pub fn read<S: ReadAt>(reader: &mut Reader<S>, span: Span) -> Result<Tensor, Fault> {
+/// Reads the header of the `TensorProto` in `span`, and with `values` the elements of a small one.
+pub fn read<S: ReadAt>(reader: &mut Reader<S>, span: Span, values: bool) -> Result<Tensor, Fault> {
     const STRING: u64 = 8;
     let mut tensor = Tensor::default();
     let mut elements = Some(1u64);
     let mut text_bytes = 0u64;
     let mut external = ExternalData { offset: Some(0), ..ExternalData::default() };
     let mut is_external = false;
-    let mut times = |dimension: u64| elements = elements.and_then(|count| count.checked_mul(dimension));
+    let mut dims = Vec::new();
+    let mut payload = None;
+    let mut times = |dimension: u64| {
+        elements = elements.and_then(|count| count.checked_mul(dimension));
+        if dims.len() < RANK_LIMIT {
+            dims.push(dimension as i64);
+        }
+    };
     let mut fields = Fields::of(span, "a tensor");
     while let Some(field) = fields.next(reader)? {
         match field {
             (1, Value::Varint(dimension)) => times(dimension),
             (1, Value::Span(dimensions)) => reader.packed(dimensions, &mut times)?,
             (2, Value::Varint(code)) => tensor.element_type = code,
+            (4 | 5 | 7 | 9 | 10 | 11, Value::Span(data)) if values => payload = Some((field.0, data)),
             (6, Value::Span(text)) => text_bytes = text_bytes.saturating_add(text.bytes()),
             (8, Value::Span(name)) => tensor.name = reader.text(name)?,
             (13, Value::Span(entry)) => external_entry(reader, entry, &mut external)?,
@@ -97,7 +114,88 @@ pub fn read<S: ReadAt>(reader: &mut Reader<S>, span: Span) -> Result<Tensor, Fau
         _ => u64::try_from((u128::from(elements) * u128::from(bits)).div_ceil(8)).unwrap_or(u64::MAX),
     });
     tensor.external = is_external.then_some(external);
+    tensor.dims = dims;
+    if let (Some((field, data)), None, true) = (payload, &tensor.external, elements <= VALUES_LIMIT) {
+        tensor.values = elements_of(reader, field, data, tensor.element_type)?;
+        if tensor.values.len() as u64 != elements {
+            tensor.values.clear();
+        }
+    }
     Ok(tensor)
+}
+
+/// The elements of a payload that lies in the field of that number; empty for types that are not told.
+fn elements_of<S: ReadAt>(reader: &mut Reader<S>, field: u64, data: Span, kind: u64) -> Result<Vec<f64>, Fault> {
+    let mut found = Vec::new();
+    match (field, kind) {
+        // Small floats lie in int32_data as their bits.
+        (5 | 7 | 11, 1..=3 | 5..=7 | 9 | 12 | 13) => reader.packed(data, |bits| {
+            if (found.len() as u64) < VALUES_LIMIT {
+                found.push(bits as i64 as f64);
+            }
+        })?,
+        (4 | 9 | 10, _) => {
+            let (bytes, width) = (reader.bytes(data, VALUES_LIMIT * 8)?, element_type(kind).map_or(0, |of| of.1 / 8));
+            if width > 0 {
+                found.extend(bytes.chunks_exact(width as usize).map_while(|chunk| number(chunk, kind)));
+            }
+        }
+        _ => {}
+    }
+    Ok(found)
+}
+
+/// One little-endian element.
+fn number(chunk: &[u8], kind: u64) -> Option<f64> {
+    Some(match kind {
+        1 => f32::from_le_bytes(chunk.try_into().ok()?).into(),
+        2 | 9 => (*chunk.first()?).into(),
+        3 => (*chunk.first()? as i8).into(),
+        4 => u16::from_le_bytes(chunk.try_into().ok()?).into(),
+        5 => i16::from_le_bytes(chunk.try_into().ok()?).into(),
+        6 => i32::from_le_bytes(chunk.try_into().ok()?).into(),
+        7 => i64::from_le_bytes(chunk.try_into().ok()?) as f64,
+        10 => half(u16::from_le_bytes(chunk.try_into().ok()?)),
+        11 => f64::from_le_bytes(chunk.try_into().ok()?),
+        12 => u32::from_le_bytes(chunk.try_into().ok()?).into(),
+        13 => u64::from_le_bytes(chunk.try_into().ok()?) as f64,
+        _ => return None,
+    })
+}
+
+/// A number of IEEE 754's binary16.
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+    let size = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -size } else { size }
+}
+
+/// A `SparseTensorProto` as one tensor: its values' name and type, its own shape, the bytes of values and indices.
+pub fn sparse<S: ReadAt>(reader: &mut Reader<S>, span: Span) -> Result<Tensor, Fault> {
+    let (mut values, mut indices) = (Tensor::default(), Tensor::default());
+    let mut dims = Vec::new();
+    let mut fields = Fields::of(span, "a sparse tensor");
+    while let Some(field) = fields.next(reader)? {
+        match field {
+            (1, Value::Span(tensor)) => values = read(reader, tensor, false)?,
+            (2, Value::Span(tensor)) => indices = read(reader, tensor, false)?,
+            (3, Value::Varint(dimension)) if dims.len() < RANK_LIMIT => dims.push(dimension as i64),
+            (3, Value::Span(packed)) => reader.packed(packed, |dimension| {
+                if dims.len() < RANK_LIMIT {
+                    dims.push(dimension as i64);
+                }
+            })?,
+            _ => {}
+        }
+    }
+    values.bytes = values.bytes.map(|bytes| bytes.saturating_add(indices.bytes.unwrap_or(0)));
+    values.dims = dims;
+    Ok(values)
 }
 
 /// One `StringStringEntryProto` of `external_data`.
@@ -127,7 +225,7 @@ mod tests {
     fn tensor(bytes: &[u8]) -> Result<Tensor, Fault> {
         let mut reader = Reader::new(bytes, bytes.len() as u64);
         let whole = reader.whole();
-        read(&mut reader, whole)
+        read(&mut reader, whole, true)
     }
 
     #[test]

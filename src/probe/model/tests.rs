@@ -81,8 +81,12 @@ fn the_structure_keeps_scopes_apart() {
     let structure = structure(&path).unwrap();
     let [main, branch] = structure.scopes.as_slice() else { panic!("{structure:?}") };
     assert_eq!((main.parent, branch.parent), (None, Some(0)));
-    assert_eq!(main.tensors, [NamedTensor { name: "w".into(), bytes: 40 }]);
-    assert_eq!(branch.tensors, [NamedTensor { name: "c".into(), bytes: 12 }]);
+    let sizes = |scope: &Scope| -> Vec<(String, u64)> {
+        scope.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.bytes)).collect()
+    };
+    assert_eq!(sizes(main), [("w".to_string(), 40)]);
+    assert_eq!(sizes(branch), [("c".to_string(), 12)]);
+    assert_eq!(main.nodes[0].attributes, [("then_branch".to_string(), Attribute::Graphs(vec![1]))]);
     assert_eq!(branch.nodes[0].inputs, ["c", "w"]);
 }
 

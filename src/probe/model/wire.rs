@@ -192,6 +192,12 @@ impl<S: ReadAt> Reader<S> {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
+    /// The bytes in `span`, at most `limit` of them.
+    pub fn bytes(&mut self, span: Span, limit: u64) -> Result<Vec<u8>, Fault> {
+        let end = span.end.min(span.start.saturating_add(limit));
+        (span.start..end).map(|at| self.byte(at, "a payload")).collect()
+    }
+
     /// The packed numbers in `span`, given to `each` one by one.
     pub fn packed(&mut self, span: Span, mut each: impl FnMut(u64)) -> Result<(), Fault> {
         let mut at = span.start;

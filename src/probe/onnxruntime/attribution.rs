@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn structure() -> Structure {
-        let tensor = |name: &str, bytes| NamedTensor { name: name.into(), bytes };
+        let tensor = |name: &str, bytes| NamedTensor { name: name.into(), bytes, ..NamedTensor::default() };
         let main = Scope {
             parent: None,
             nodes: vec![
@@ -259,13 +259,15 @@ mod tests {
             tensors: [("w1", 1), ("w2", 10), ("w3", 100), ("w4", 1000), ("w5", 10_000)]
                 .map(|(name, bytes)| tensor(name, bytes))
                 .into(),
+            ..Scope::default()
         };
         let branch = Scope {
             parent: Some(0),
             nodes: vec![node("Gemm", "inner", &["c", "w5", "k"], &["g"])],
             tensors: vec![tensor("k", 100_000)],
+            ..Scope::default()
         };
-        Structure { scopes: vec![main, branch] }
+        Structure { scopes: vec![main, branch], ..Structure::default() }
     }
 
     #[test]
@@ -299,9 +301,14 @@ mod tests {
 
     #[test]
     fn nameless_nodes_at_two_places_prove_nothing() {
-        let tensor = NamedTensor { name: "w".into(), bytes: 4 };
-        let scope = Scope { parent: None, nodes: vec![node("Add", "", &["w"], &["y"])], tensors: vec![tensor] };
-        let structure = Structure { scopes: vec![scope] };
+        let tensor = NamedTensor { name: "w".into(), bytes: 4, ..NamedTensor::default() };
+        let scope = Scope {
+            parent: None,
+            nodes: vec![node("Add", "", &["w"], &["y"])],
+            tensors: vec![tensor],
+            ..Scope::default()
+        };
+        let structure = Structure { scopes: vec![scope], ..Structure::default() };
         let both = log(&[(CUDA, "Add", ""), (CPU, "Add", "")]);
         assert_eq!(attribute(&structure, &both).unplaced.bytes, 4);
         let one = log(&[(CUDA, "Add", ""), (CPU, "Det", "det")]);

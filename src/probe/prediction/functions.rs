@@ -1,0 +1,128 @@
+//! Operators of ONNX that are functions of others, with their bodies (`data/onnxruntime/functions.json`).
+
+use crate::probe::model::{Attribute, Function, NamedTensor, Node, Scope, Structure, TypedName};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+const FUNCTIONS: &str = include_str!("../../../data/onnxruntime/functions.json");
+/// Deepest nesting of graphs in a body.
+const DEPTH_LIMIT: usize = 8;
+const FLOAT: u64 = 1;
+const INT64: u64 = 7;
+
+/// All bodies, as local functions of a model would have them; the overload is the version of the operator.
+pub fn bodies() -> Structure {
+    let mut structure = Structure::default();
+    let Ok(Json::Object(file)) = serde_json::from_str(FUNCTIONS) else { return structure };
+    for row in file.get("functions").and_then(Json::as_array).into_iter().flatten() {
+        let Some(nodes) = row.get("nodes").and_then(Json::as_array) else { continue };
+        let scope = graph(&mut structure, nodes, &[], &[], None, 0);
+        let opset = row.get("opset").and_then(Json::as_i64).unwrap_or(1);
+        structure.functions.push(Function {
+            domain: text(row, "domain"),
+            name: text(row, "op"),
+            overload: row.get("since_version").and_then(Json::as_i64).unwrap_or(1).to_string(),
+            inputs: texts(row, "inputs"),
+            outputs: texts(row, "outputs"),
+            defaults: Vec::new(),
+            opsets: BTreeMap::from([("ai.onnx".to_string(), opset)]),
+            scope,
+        });
+    }
+    structure
+}
+
+fn text(of: &Json, key: &str) -> String {
+    of.get(key).and_then(Json::as_str).unwrap_or_default().to_string()
+}
+
+fn texts(of: &Json, key: &str) -> Vec<String> {
+    let list = of.get(key).and_then(Json::as_array).into_iter().flatten();
+    list.filter_map(Json::as_str).map(str::to_string).collect()
+}
+
+fn graph(
+    structure: &mut Structure,
+    nodes: &[Json],
+    inputs: &[String],
+    outputs: &[String],
+    parent: Option<usize>,
+    depth: usize,
+) -> usize {
+    let named = |names: &[String]| -> Vec<TypedName> {
+        names.iter().map(|name| TypedName { name: name.clone(), ..TypedName::default() }).collect()
+    };
+    let index = structure.scopes.len();
+    structure.scopes.push(Scope { parent, inputs: named(inputs), outputs: named(outputs), ..Scope::default() });
+    for row in nodes {
+        let mut node = Node {
+            op_type: text(row, "op"),
+            domain: text(row, "domain"),
+            inputs: texts(row, "inputs"),
+            outputs: texts(row, "outputs"),
+            ..Node::default()
+        };
+        for (name, value) in row.get("attributes").and_then(Json::as_object).into_iter().flatten() {
+            let value = attribute(structure, value, index, depth);
+            node.attributes.push((name.clone(), value));
+        }
+        let constant = match (node.op_type.as_str(), node.attributes.first()) {
+            ("Constant", Some((name, value))) => constant(name, value),
+            _ => None,
+        };
+        let Some(scope) = structure.scopes.get_mut(index) else { return index };
+        match constant {
+            Some(tensor) => {
+                let name = node.outputs.into_iter().next().unwrap_or_default();
+                scope.tensors.push(NamedTensor { name, from_node: true, ..tensor });
+            }
+            None => scope.nodes.push(node),
+        }
+    }
+    index
+}
+
+fn attribute(structure: &mut Structure, value: &Json, parent: usize, depth: usize) -> Attribute {
+    match value {
+        Json::Number(number) => number.as_i64().map_or(Attribute::Float, Attribute::Int),
+        Json::String(text) => Attribute::Text(text.clone()),
+        Json::Array(list) if list.iter().all(Json::is_i64) => {
+            Attribute::Ints(list.iter().filter_map(Json::as_i64).collect())
+        }
+        Json::Array(list) if list.iter().all(Json::is_number) => Attribute::Floats(list.len()),
+        Json::Array(list) => Attribute::Texts(list.iter().filter_map(Json::as_str).map(str::to_string).collect()),
+        Json::Object(fields) => {
+            if let Some(name) = fields.get("ref").and_then(Json::as_str) {
+                return Attribute::Reference(name.to_string());
+            }
+            if let (Some(nodes), true) = (fields.get("graph").and_then(Json::as_array), depth < DEPTH_LIMIT) {
+                let (inputs, outputs) = (texts(value, "inputs"), texts(value, "outputs"));
+                return Attribute::Graphs(vec![graph(structure, nodes, &inputs, &outputs, Some(parent), depth + 1)]);
+            }
+            let Some([element_type, values]) = fields.get("tensor").and_then(Json::as_array).map(Vec::as_slice) else {
+                return Attribute::Other;
+            };
+            let dims: Vec<i64> = values.as_array().into_iter().flatten().filter_map(Json::as_i64).collect();
+            let element_type = element_type.as_u64().unwrap_or(FLOAT);
+            Attribute::Tensor(Box::new(NamedTensor { element_type, dims, ..NamedTensor::default() }))
+        }
+        _ => Attribute::Other,
+    }
+}
+
+/// The tensor of a Constant node; one whose value the caller's attribute gives is a scalar of that attribute's type.
+fn constant(name: &str, value: &Attribute) -> Option<NamedTensor> {
+    let numbers = |element_type, dims: Vec<i64>, values: &[i64]| {
+        let values = values.iter().map(|number| *number as f64).collect();
+        Some(NamedTensor { element_type, dims, values, ..NamedTensor::default() })
+    };
+    match (name, value) {
+        ("value_int", Attribute::Int(number)) => numbers(INT64, Vec::new(), &[*number]),
+        ("value_ints", Attribute::Ints(list)) => numbers(INT64, vec![list.len() as i64], list),
+        ("value_float", Attribute::Float | Attribute::Int(_)) => numbers(FLOAT, Vec::new(), &[]),
+        ("value_floats", Attribute::Floats(count)) => numbers(FLOAT, vec![*count as i64], &[]),
+        ("value_floats", Attribute::Ints(list)) => numbers(FLOAT, vec![list.len() as i64], list),
+        ("value", Attribute::Tensor(tensor)) => Some(tensor.as_ref().clone()),
+        _ => None,
+    }
+}

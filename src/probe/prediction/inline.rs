@@ -1,0 +1,168 @@
+//! Functions replaced by their bodies: those of the model itself, and ONNX's operators that are functions.
+//!
+//! Source: `InlineFunctionsAOT` and `InlineNodes` (core/framework/graph_partitioner.cc), `Graph::InlineFunction`
+//! (core/graph/graph.cc).
+
+use super::network::{NODE_LIMIT, Network, Node, NodeId, Place, Source, ValueId};
+use super::tables::Tables;
+use super::{inference, partition};
+use crate::probe::model::{Attribute, Function, Structure};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+/// Most rounds in which the model's own functions are expanded.
+const ROUNDS_LIMIT: usize = 32;
+
+/// What nodes can be replaced by.
+pub struct Bodies<'m> {
+    model: &'m Structure,
+    operators: &'m Structure,
+    local: HashMap<(&'m str, &'m str, &'m str), &'m Function>,
+    known: HashMap<(&'m str, &'m str), Vec<(i64, &'m Function)>>,
+}
+
+impl<'m> Bodies<'m> {
+    /// The functions of a model and those of ONNX.
+    pub fn new(model: &'m Structure, operators: &'m Structure) -> Self {
+        let plain = |domain: &'m str| if domain == "ai.onnx" { "" } else { domain };
+        let local = model.functions.iter();
+        let mut known: HashMap<_, Vec<_>> = HashMap::new();
+        for function in &operators.functions {
+            let since = function.overload.parse().unwrap_or(1);
+            known.entry((plain(&function.domain), function.name.as_str())).or_default().push((since, function));
+        }
+        Self {
+            model,
+            operators,
+            local: local.map(|of| ((plain(&of.domain), of.name.as_str(), of.overload.as_str()), of)).collect(),
+            known,
+        }
+    }
+
+    /// Whether a node calls a function of the model.
+    pub fn is_local(&self, node: &Node) -> bool {
+        self.local.contains_key(&(node.domain.as_ref(), node.op.as_ref(), node.overload))
+    }
+
+    /// Expands the model's own functions, and with them operators that no provider takes, until none is left.
+    pub fn expand_local(&self, network: &mut Network<'m>, tables: &Tables) {
+        if self.local.is_empty() {
+            return;
+        }
+        for _ in 0..ROUNDS_LIMIT {
+            inference::whole(network, tables);
+            let mut changed = false;
+            for node in 0..network.nodes.len() {
+                let of = &network.nodes[node];
+                if !of.gone && (self.is_local(of) || !partition::is_taken(network, tables, node)) {
+                    changed |= self.inline(network, tables, node);
+                }
+            }
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    /// Replaces a node by the body of its function. False if it is none.
+    pub fn inline(&self, network: &mut Network<'m>, tables: &Tables, id: NodeId) -> bool {
+        if network.nodes.len() >= NODE_LIMIT {
+            network.cut = true;
+            return false;
+        }
+        let of = &network.nodes[id];
+        let key = (of.domain.as_ref(), of.op.as_ref());
+        if let Some(function) = self.local.get(&(key.0, key.1, of.overload)) {
+            self.replace(network, self.model, function, id);
+            return true;
+        }
+        if of.op == "CastLike" && of.domain.is_empty() {
+            return cast(network, id);
+        }
+        let Some(schema) = network.schema(id, tables) else { return false };
+        // A body is written for an operator set; the newest up to the model's own is taken.
+        let body = self.known.get(&key).and_then(|bodies| {
+            let fitting = bodies.iter().filter(|(since, _)| *since == schema.since);
+            fitting.max_by_key(|(_, function)| function.opsets.get("ai.onnx").filter(|opset| **opset <= of.opset))
+        });
+        match body {
+            Some((_, function)) => {
+                self.replace(network, self.operators, function, id);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn replace(&self, network: &mut Network<'m>, structure: &'m Structure, function: &'m Function, id: NodeId) {
+        let Some(scope) = structure.scopes.get(function.scope) else { return };
+        let graph = network.nodes[id].graph;
+        let (inputs, outputs) = (network.nodes[id].inputs.clone(), network.nodes[id].outputs.clone());
+        let mut caller: Vec<(String, Attribute)> = network.nodes[id].attributes.to_vec();
+        for (name, value) in &function.defaults {
+            if !caller.iter().any(|(own, _)| own == name) {
+                caller.push((name.clone(), value.clone()));
+            }
+        }
+        let place = network.graphs[graph].nodes.iter().position(|node| *node == id);
+        let opset = network.nodes[id].opset;
+        network.remove(id);
+        let mut names: HashMap<&'m str, Option<ValueId>> = HashMap::new();
+        for (at, name) in function.inputs.iter().enumerate() {
+            names.insert(name, inputs.get(at).copied().flatten());
+        }
+        for (at, name) in function.outputs.iter().enumerate() {
+            if let Some(output) = outputs.get(at).copied().flatten() {
+                // An output that is an input passed through is kept by an Identity between them.
+                names.entry(name).or_insert(Some(output));
+            }
+        }
+        let mut opsets: BTreeMap<String, i64> = function.opsets.clone();
+        opsets.entry("ai.onnx".into()).or_insert(opset);
+        let source = Source { structure, opsets: &opsets, caller: &caller };
+        let before = network.graphs[graph].nodes.len();
+        let owner_depth = depth(network, graph);
+        network.fill(source, scope, graph, &mut vec![names], owner_depth);
+        // The body stands where the call stood.
+        if let Some(place) = place {
+            let nodes = &mut network.graphs[graph].nodes;
+            if nodes.len() >= before {
+                nodes.retain(|node| *node != id);
+                let added = nodes.len() - (before - 1);
+                nodes[place.min(before - 1)..].rotate_right(added);
+            }
+        }
+    }
+}
+
+/// How deep a graph lies.
+fn depth(network: &Network, graph: usize) -> usize {
+    let mut at = graph;
+    let mut depth = 0;
+    while let Some(owner) = network.graphs[at].owner {
+        at = network.nodes[owner].graph;
+        depth += 1;
+        if depth > network.graphs.len() {
+            break;
+        }
+    }
+    depth
+}
+
+/// CastLike is a Cast to the type of its second input.
+fn cast(network: &mut Network, id: NodeId) -> bool {
+    let Some(code) = network.nodes[id].input(1).and_then(|like| network.values[like].kind.code()) else { return false };
+    if let Some(like) = network.nodes[id].inputs.get_mut(1).and_then(Option::take) {
+        let readers = &mut network.values[like].readers;
+        if let Some(at) = readers.iter().position(|reader| *reader == id) {
+            readers.swap_remove(at);
+        }
+    }
+    let node = &mut network.nodes[id];
+    node.inputs.truncate(1);
+    node.op = Cow::Borrowed("Cast");
+    node.place = Place::None;
+    node.why = None;
+    node.attributes = Cow::Owned(vec![("to".to_string(), Attribute::Int(code as i64))]);
+    true
+}

@@ -1,0 +1,103 @@
+//! Which kernel a node gets from a provider, and why none.
+//!
+//! Source: `KernelRegistry::TryFindKernel` and `VerifyKernelDef` (core/framework/kernel_registry.cc).
+
+use super::element::{Kind, Kinds};
+use super::inference::formal;
+use super::network::{Network, NodeId};
+use super::tables::{Kernel, Schema, Tables};
+
+/// Why a provider has no kernel for a node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lack {
+    /// None for the operator.
+    Operator,
+    /// None for its version: those that there are.
+    Version(i64, Vec<(i64, Option<i64>)>),
+    /// None for the type: what it takes, and what the node has.
+    Kind(Vec<Kind>, Kind),
+}
+
+/// The CUDA kernel of a node.
+pub fn cuda<'t>(network: &Network, tables: &'t Tables, node: NodeId) -> Result<&'t Kernel, Lack> {
+    let of = &network.nodes[node];
+    found(network, tables, node, tables.cuda(&of.domain, &of.op))
+}
+
+/// Whether the CPU provider has a kernel. Where the tables do not tell, it has one, for it has one for nearly every
+/// operator of ONNX's.
+pub fn has_cpu(network: &Network, tables: &Tables, node: NodeId) -> bool {
+    let of = &network.nodes[node];
+    match tables.cpu(&of.domain, &of.op) {
+        Some(kernels) => found(network, tables, node, kernels).is_ok(),
+        None => network.schema(node, tables).is_some_and(|schema| !schema.is_function),
+    }
+}
+
+fn found<'t>(network: &Network, tables: &Tables, node: NodeId, kernels: &'t [Kernel]) -> Result<&'t Kernel, Lack> {
+    let (Some(schema), false) = (network.schema(node, tables), kernels.is_empty()) else { return Err(Lack::Operator) };
+    let mut fitting = kernels.iter().filter(|kernel| kernel.takes_version(schema.since)).peekable();
+    if fitting.peek().is_none() {
+        let mut versions: Vec<_> = kernels.iter().map(|kernel| (kernel.start, kernel.end)).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        return Err(Lack::Version(schema.since, versions));
+    }
+    let mut refused: Vec<(Kinds, Kind)> = Vec::new();
+    for kernel in fitting {
+        let refusal = kernel.kinds.iter().find_map(|(parameter, kinds)| {
+            let kind = actual(network, node, schema, parameter)?;
+            (!kinds.allow(kind)).then_some((*kinds, kind))
+        });
+        match refusal {
+            None => return Ok(kernel),
+            Some(refusal) => refused.push(refusal),
+        }
+    }
+    let kind = refused.first().map_or(Kind::UNKNOWN, |(_, kind)| *kind);
+    let mut takes: Vec<Kind> = Vec::new();
+    for of in refused.iter().filter(|(_, of)| *of == kind).flat_map(|(kinds, _)| kinds.iter()) {
+        if !takes.contains(&of) {
+            takes.push(of);
+        }
+    }
+    Err(Lack::Kind(takes, kind))
+}
+
+/// The type that a parameter, or an input or output of that name, has at a node; `None` if the node leaves it out.
+fn actual(network: &Network, node: NodeId, schema: &Schema, parameter: &str) -> Option<Kind> {
+    let of = &network.nodes[node];
+    let sides = [(&of.inputs, &schema.inputs), (&of.outputs, &schema.outputs)];
+    sides.into_iter().find_map(|(actual, formals)| {
+        actual.iter().enumerate().find_map(|(at, value)| {
+            let formal = formal(formals, at)?;
+            (formal.kind == parameter || formal.name == parameter).then_some(network.values[(*value)?].kind)
+        })
+    })
+}
+
+impl Lack {
+    /// In plain words.
+    pub fn told(&self, op: &str) -> String {
+        match self {
+            Lack::Operator => format!("no CUDA kernel for {op}"),
+            Lack::Version(since, versions) => {
+                let range = |(start, end): &(i64, Option<i64>)| match end {
+                    Some(end) if end == start => format!("{start}"),
+                    Some(end) => format!("{start} to {end}"),
+                    None => format!("{start}"),
+                };
+                let first = versions.iter().map(|(start, _)| *start).min().unwrap_or(0);
+                if *since < first {
+                    return format!("no CUDA kernel for {op} before opset {first}; the model's is of opset {since}");
+                }
+                let known = versions.iter().map(range).collect::<Vec<_>>().join(", ");
+                format!("no CUDA kernel for {op} of opset {since}, only of opset {known}")
+            }
+            Lack::Kind(takes, kind) => {
+                let takes = takes.iter().map(Kind::to_string).collect::<Vec<_>>().join(", ");
+                format!("the CUDA kernel of {op} takes {takes}, not {kind}")
+            }
+        }
+    }
+}

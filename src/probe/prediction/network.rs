@@ -1,0 +1,621 @@
+//! The model as onnxruntime sees it while it prepares a session: graphs of nodes and values, which its optimizations
+//! rewrite before nodes are placed.
+
+use super::element::Kind;
+use super::tables::{Schema, Tables};
+use crate::probe::model::{Attribute, NamedTensor, Scope, Structure, TypedName};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+/// Index of a graph, of a node, of a value.
+pub type GraphId = usize;
+/// Index of a node.
+pub type NodeId = usize;
+/// Index of a value.
+pub type ValueId = usize;
+/// Dimensions, each if it is known.
+pub type Shape = Vec<Option<i64>>;
+
+/// Deepest nesting of graphs, functions expanded.
+const DEPTH_LIMIT: usize = 64;
+/// Most nodes, functions expanded.
+pub const NODE_LIMIT: usize = 4_000_000;
+
+/// All graphs of a model.
+#[derive(Debug, Default)]
+pub struct Network<'m> {
+    /// The main graph first; a graph comes after the one around it.
+    pub graphs: Vec<Graph>,
+    /// Nodes of all graphs, removed ones among them.
+    pub nodes: Vec<Node<'m>>,
+    /// Values of all graphs.
+    pub values: Vec<Value<'m>>,
+    /// Whether something was left out because it is beyond the limits.
+    pub cut: bool,
+}
+
+/// One graph.
+#[derive(Debug, Default)]
+pub struct Graph {
+    /// The node whose attribute it is; `None` for the main graph.
+    pub owner: Option<NodeId>,
+    /// Its nodes, each after those it reads from.
+    pub nodes: Vec<NodeId>,
+    /// Inputs without initializers.
+    pub inputs: Vec<ValueId>,
+    /// Outputs.
+    pub outputs: Vec<ValueId>,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node<'m> {
+    /// Operator.
+    pub op: Cow<'m, str>,
+    /// Domain; empty for ONNX's own.
+    pub domain: Cow<'m, str>,
+    /// Which of several local functions.
+    pub overload: &'m str,
+    /// Name.
+    pub name: Cow<'m, str>,
+    /// The graph that it is in.
+    pub graph: GraphId,
+    /// What it reads; `None` for an input that is left out.
+    pub inputs: Vec<Option<ValueId>>,
+    /// What it makes.
+    pub outputs: Vec<Option<ValueId>>,
+    /// Attributes, those of a function's caller filled in.
+    pub attributes: Cow<'m, [(String, Attribute)]>,
+    /// Graphs among its attributes.
+    pub graphs: Vec<(&'m str, GraphId)>,
+    /// Version of its domain's operator set.
+    pub opset: i64,
+    /// Whether it is no longer there.
+    pub gone: bool,
+    /// Where it runs.
+    pub place: Place,
+    /// Why it runs there.
+    pub why: Option<String>,
+}
+
+/// Where a node runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Not decided yet, or by nobody.
+    #[default]
+    None,
+    /// The CUDA execution provider.
+    Cuda,
+    /// The CPU execution provider.
+    Cpu,
+}
+
+/// One value.
+#[derive(Debug)]
+pub struct Value<'m> {
+    /// Name in the model.
+    pub name: &'m str,
+    /// The graph that defines it.
+    pub graph: GraphId,
+    /// What it is.
+    pub kind: Kind,
+    /// Its shape.
+    pub shape: Option<Shape>,
+    /// The node that makes it.
+    pub maker: Option<NodeId>,
+    /// Nodes that read it, a node as often as it does.
+    pub readers: Vec<NodeId>,
+    /// Whether it is an input of its graph, initializers not counted.
+    pub is_input: bool,
+    /// Whether it is an output of its graph.
+    pub is_output: bool,
+    /// Its tensor, if it is an initializer.
+    pub tensor: Option<Tensor>,
+}
+
+/// An initializer, from the model or made by folding.
+#[derive(Debug, Clone, Default)]
+pub struct Tensor {
+    /// Size, bytes; `None` if it could not be worked out.
+    pub bytes: Option<u64>,
+    /// Elements; `None` if they could not be counted.
+    pub elements: Option<u64>,
+    /// The elements, if they are few and known.
+    pub values: Option<Rc<[f64]>>,
+    /// Whether nobody can give another value when the model runs.
+    pub is_constant: bool,
+    /// Whether the model's file holds it, rather than that it was made.
+    pub is_parameter: bool,
+}
+
+/// Names that can be seen, innermost graph last.
+type Names<'m> = Vec<HashMap<&'m str, Option<ValueId>>>;
+
+/// What a graph is made from.
+#[derive(Clone, Copy)]
+pub struct Source<'m, 's> {
+    /// The scopes.
+    pub structure: &'m Structure,
+    /// Operator sets by domain.
+    pub opsets: &'s BTreeMap<String, i64>,
+    /// Attributes of the node that calls the function whose body this is.
+    pub caller: &'s [(String, Attribute)],
+}
+
+impl<'m> Network<'m> {
+    /// The network of a model.
+    pub fn of(structure: &'m Structure) -> Self {
+        let mut network = Self::default();
+        let source = Source { structure, opsets: &structure.opsets, caller: &[] };
+        if !structure.scopes.is_empty() {
+            network.graph(source, 0, None, &mut Names::new(), 0);
+        }
+        network
+    }
+
+    /// Makes a graph from a scope, with the graphs inside it.
+    fn graph(
+        &mut self,
+        source: Source<'m, '_>,
+        scope: usize,
+        owner: Option<NodeId>,
+        names: &mut Names<'m>,
+        depth: usize,
+    ) -> GraphId {
+        let graph = self.graphs.len();
+        self.graphs.push(Graph { owner, ..Graph::default() });
+        let Some(of) = source.structure.scopes.get(scope) else { return graph };
+        names.push(HashMap::new());
+        for input in &of.inputs {
+            let value = self.value(&input.name, graph);
+            self.values[value].is_input = true;
+            self.graphs[graph].inputs.push(value);
+            bind(names, &input.name, Some(value));
+        }
+        self.fill(source, of, graph, names, depth);
+        let outputs: Vec<ValueId> = of
+            .outputs
+            .iter()
+            .map(|output| match names.last().and_then(|scope| scope.get(output.name.as_str())).copied().flatten() {
+                Some(value) => value,
+                None => self.seen(&output.name, graph, names),
+            })
+            .collect();
+        for output in &outputs {
+            self.values[*output].is_output = true;
+        }
+        self.graphs[graph].outputs = outputs;
+        for typed in of.inputs.iter().chain(&of.outputs).chain(&of.stated) {
+            self.state(typed, names);
+        }
+        names.pop();
+        // An initializer that is listed as an input too can be overridden from IR version 4 on
+        // (Graph::ComputeOverridableInitializers); before, every initializer had to be listed.
+        let is_overridable = source.structure.ir_version >= 4;
+        let inputs = std::mem::take(&mut self.graphs[graph].inputs);
+        let (with_tensor, inputs): (Vec<_>, Vec<_>) =
+            inputs.into_iter().partition(|input| self.values[*input].tensor.is_some());
+        for input in with_tensor {
+            let value = &mut self.values[input];
+            value.is_input = false;
+            if let Some(tensor) = &mut value.tensor {
+                tensor.is_constant = !is_overridable;
+            }
+        }
+        self.graphs[graph].inputs = inputs;
+        graph
+    }
+
+    /// Adds a scope's tensors and nodes to a graph. Returns the nodes.
+    pub fn fill(
+        &mut self,
+        source: Source<'m, '_>,
+        of: &'m Scope,
+        graph: GraphId,
+        names: &mut Names<'m>,
+        depth: usize,
+    ) -> Vec<NodeId> {
+        for tensor in &of.tensors {
+            let value = self.named(&tensor.name, graph, names);
+            self.values[value].hold(tensor);
+        }
+        let first = self.nodes.len();
+        for node in &of.nodes {
+            if self.nodes.len() >= NODE_LIMIT {
+                self.cut = true;
+                break;
+            }
+            if node.op_type == "Constant" {
+                self.constant_of_caller(source, node, graph, names);
+                continue;
+            }
+            let id = self.nodes.len();
+            let domain = if node.domain.is_empty() { "ai.onnx" } else { &node.domain };
+            let refers = node.attributes.iter().any(|(_, value)| matches!(value, Attribute::Reference(_)));
+            self.nodes.push(Node {
+                op: Cow::Borrowed(&node.op_type),
+                domain: Cow::Borrowed(&node.domain),
+                overload: &node.overload,
+                name: Cow::Borrowed(&node.name),
+                graph,
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                attributes: match refers {
+                    true => Cow::Owned(filled_in(&node.attributes, source.caller)),
+                    false => Cow::Borrowed(&node.attributes),
+                },
+                graphs: Vec::new(),
+                opset: source.opsets.get(domain).copied().unwrap_or(1),
+                gone: false,
+                place: Place::None,
+                why: None,
+            });
+            let outputs = node.outputs.iter().map(|name| {
+                (!name.is_empty()).then(|| {
+                    let value = self.named(name, graph, names);
+                    self.values[value].maker = Some(id);
+                    value
+                })
+            });
+            let outputs = outputs.collect();
+            self.nodes[id].outputs = outputs;
+        }
+        let made: Vec<&'m crate::probe::model::Node> =
+            of.nodes.iter().filter(|node| node.op_type != "Constant").take(self.nodes.len() - first).collect();
+        let ids: Vec<NodeId> = (first..first + made.len()).collect();
+        for (id, node) in ids.iter().zip(&made) {
+            let inputs = node.inputs.iter().map(|name| {
+                let value = if name.is_empty() { None } else { self.lookup(name, graph, names) };
+                if let Some(value) = value {
+                    self.values[value].readers.push(*id);
+                }
+                value
+            });
+            self.nodes[*id].inputs = inputs.collect();
+        }
+        for (id, node) in ids.iter().zip(&made) {
+            for (name, value) in &node.attributes {
+                let Attribute::Graphs(scopes) = value else { continue };
+                for scope in scopes {
+                    if depth + 1 >= DEPTH_LIMIT {
+                        self.cut = true;
+                        continue;
+                    }
+                    let inner = self.graph(source, *scope, Some(*id), names, depth + 1);
+                    self.nodes[*id].graphs.push((name, inner));
+                }
+            }
+        }
+        self.graphs[graph].nodes.extend(&ids);
+        self.sort(graph);
+        ids
+    }
+
+    /// A Constant of a function whose value its caller's attribute gives.
+    fn constant_of_caller(
+        &mut self,
+        source: Source<'m, '_>,
+        node: &'m crate::probe::model::Node,
+        graph: GraphId,
+        names: &mut Names<'m>,
+    ) {
+        let Some(output) = node.outputs.first() else { return };
+        let Some((name, Attribute::Reference(of))) = node.attributes.first() else { return };
+        let given = source.caller.iter().find(|(name, _)| name == of).map(|(_, value)| value);
+        let numbers = |code: u64, width: u64, list: Vec<i64>, is_list: bool| NamedTensor {
+            element_type: code,
+            bytes: width * list.len() as u64,
+            dims: if is_list { vec![list.len() as i64] } else { Vec::new() },
+            values: list.into_iter().map(|number| number as f64).collect(),
+            ..NamedTensor::default()
+        };
+        let tensor = match (name.as_str(), given) {
+            ("value", Some(Attribute::Tensor(tensor))) => tensor.as_ref().clone(),
+            ("value_int", Some(Attribute::Int(number))) => numbers(7, 8, vec![*number], false),
+            ("value_int", _) => NamedTensor { element_type: 7, bytes: 8, ..NamedTensor::default() },
+            ("value_ints", Some(Attribute::Ints(list))) => numbers(7, 8, list.clone(), true),
+            (_, Some(Attribute::Floats(count))) => {
+                let dims = vec![*count as i64];
+                NamedTensor { element_type: 1, bytes: 4 * *count as u64, dims, ..NamedTensor::default() }
+            }
+            _ => NamedTensor { element_type: 1, bytes: 4, ..NamedTensor::default() },
+        };
+        let value = self.named(output, graph, names);
+        self.values[value].hold(&tensor);
+        if let (Some(held), true) = (&mut self.values[value].tensor, tensor.values.is_empty()) {
+            held.values = None;
+        }
+    }
+
+    /// A new value.
+    pub fn value(&mut self, name: &'m str, graph: GraphId) -> ValueId {
+        self.values.push(Value {
+            name,
+            graph,
+            kind: Kind::UNKNOWN,
+            shape: None,
+            maker: None,
+            readers: Vec::new(),
+            is_input: false,
+            is_output: false,
+            tensor: None,
+        });
+        self.values.len() - 1
+    }
+
+    /// The value that a name of the innermost graph stands for, made if it is new.
+    fn named(&mut self, name: &'m str, graph: GraphId, names: &mut Names<'m>) -> ValueId {
+        if let Some(Some(value)) = names.last().and_then(|scope| scope.get(name)) {
+            return *value;
+        }
+        let value = self.value(name, graph);
+        bind(names, name, Some(value));
+        value
+    }
+
+    /// The value that a node reads by a name; `None` for a function's input that its caller leaves out.
+    fn lookup(&mut self, name: &'m str, graph: GraphId, names: &mut Names<'m>) -> Option<ValueId> {
+        match names.iter().rev().find_map(|scope| scope.get(name)) {
+            Some(value) => *value,
+            None => Some(self.seen(name, graph, names)),
+        }
+    }
+
+    /// A name that nothing makes: the model is faulty, its value unknown.
+    fn seen(&mut self, name: &'m str, graph: GraphId, names: &mut Names<'m>) -> ValueId {
+        match names.iter().rev().find_map(|scope| scope.get(name)).copied().flatten() {
+            Some(value) => value,
+            None => self.named(name, graph, names),
+        }
+    }
+
+    fn state(&mut self, typed: &'m TypedName, names: &Names<'m>) {
+        let Some(Some(id)) = names.last().and_then(|scope| scope.get(typed.name.as_str())) else { return };
+        let value = &mut self.values[*id];
+        if value.tensor.is_none() {
+            value.kind = Kind::stated(typed);
+            if value.shape.is_none() {
+                value.shape = typed.shape.clone();
+            }
+        }
+    }
+
+    /// Puts the nodes of a graph in an order in which each comes after those it reads from. Nodes of a cycle keep the order
+    /// in which they stand.
+    pub fn sort(&mut self, graph: GraphId) {
+        let nodes = &self.graphs[graph].nodes;
+        let position: HashMap<NodeId, usize> = nodes.iter().enumerate().map(|(at, node)| (*node, at)).collect();
+        let mut is_sorted = true;
+        let mut waiting = vec![0usize; nodes.len()];
+        let mut next: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        for value in nodes.iter().flat_map(|node| &self.nodes[*node].outputs).flatten() {
+            let Some(from) = self.values[*value].maker.and_then(|maker| position.get(&maker)) else { continue };
+            for reader in &self.values[*value].readers {
+                let Some(to) = self.at_level(*reader, graph).and_then(|reader| position.get(&reader)) else { continue };
+                waiting[*to] += 1;
+                next[*from].push(*to);
+                is_sorted &= from < to;
+            }
+        }
+        if is_sorted {
+            return;
+        }
+        let mut ready: std::collections::BTreeSet<usize> = (0..nodes.len()).filter(|at| waiting[*at] == 0).collect();
+        let mut order = Vec::with_capacity(nodes.len());
+        let mut done = vec![false; nodes.len()];
+        while let Some(at) = ready.pop_first() {
+            order.push(nodes[at]);
+            done[at] = true;
+            for to in &next[at] {
+                waiting[*to] -= 1;
+                if waiting[*to] == 0 {
+                    ready.insert(*to);
+                }
+            }
+        }
+        order.extend(nodes.iter().zip(&done).filter(|(_, done)| !**done).map(|(node, _)| *node));
+        self.graphs[graph].nodes = order;
+    }
+
+    /// The node of `graph` that is `node` or around it.
+    pub fn at_level(&self, node: NodeId, graph: GraphId) -> Option<NodeId> {
+        let mut at = node;
+        for _ in 0..=DEPTH_LIMIT {
+            let within = self.nodes.get(at)?.graph;
+            if within == graph {
+                return Some(at);
+            }
+            at = self.graphs.get(within)?.owner?;
+        }
+        None
+    }
+
+    /// The operator of a node as it was at its operator set.
+    pub fn schema<'t>(&self, node: NodeId, tables: &'t Tables) -> Option<&'t Schema> {
+        let node = &self.nodes[node];
+        tables.schema(&node.domain, &node.op, node.opset)
+    }
+
+    /// Nodes that are there, of a graph.
+    pub fn present(&self, graph: GraphId) -> Vec<NodeId> {
+        self.graphs[graph].nodes.iter().copied().filter(|node| !self.nodes[*node].gone).collect()
+    }
+
+    /// Readers of a value that are there, each as often as it reads.
+    pub fn readers(&self, value: ValueId) -> impl Iterator<Item = NodeId> + '_ {
+        self.values[value].readers.iter().copied().filter(|reader| !self.nodes[*reader].gone)
+    }
+
+    /// The one reader of a value that is no output of its graph; `None` if there are more, or one inside another graph.
+    pub fn only_reader(&self, value: ValueId) -> Option<NodeId> {
+        if self.values[value].is_output {
+            return None;
+        }
+        let mut readers = self.readers(value);
+        match (readers.next(), readers.next()) {
+            (Some(reader), None) if self.nodes[reader].graph == self.values[value].graph => Some(reader),
+            _ => None,
+        }
+    }
+
+    /// Lets every reader of `old` read `new`.
+    pub fn redirect(&mut self, old: ValueId, new: ValueId) {
+        if old == new {
+            return;
+        }
+        for reader in std::mem::take(&mut self.values[old].readers) {
+            for input in self.nodes[reader].inputs.iter_mut().flatten() {
+                if *input == old {
+                    *input = new;
+                }
+            }
+            self.values[new].readers.push(reader);
+        }
+    }
+
+    /// Takes a node out. Its outputs stay, made by nobody.
+    pub fn remove(&mut self, node: NodeId) {
+        self.nodes[node].gone = true;
+        self.nodes[node].inputs.clear();
+        for graph in self.nodes[node].graphs.clone() {
+            for inner in self.graphs[graph.1].nodes.clone() {
+                if !self.nodes[inner].gone {
+                    self.remove(inner);
+                }
+            }
+        }
+        for output in self.nodes[node].outputs.clone().into_iter().flatten() {
+            if self.values[output].maker == Some(node) {
+                self.values[output].maker = None;
+            }
+        }
+    }
+
+    /// Lets a node read `new` at a position, which may be the next one.
+    pub fn set_input(&mut self, node: NodeId, position: usize, new: ValueId) {
+        while self.nodes[node].inputs.len() <= position {
+            self.nodes[node].inputs.push(None);
+        }
+        let old = self.nodes[node].inputs[position].replace(new);
+        if let Some(old) = old
+            && let Some(at) = self.values[old].readers.iter().position(|reader| *reader == node)
+        {
+            self.values[old].readers.swap_remove(at);
+        }
+        self.values[new].readers.push(node);
+    }
+
+    /// Lets `node` make the outputs of `last`, which goes.
+    pub fn take_outputs(&mut self, node: NodeId, last: NodeId) {
+        let outputs = self.nodes[last].outputs.clone();
+        self.remove(last);
+        for output in self.nodes[node].outputs.clone().into_iter().flatten() {
+            self.values[output].maker = None;
+        }
+        for output in outputs.iter().flatten() {
+            self.values[*output].maker = Some(node);
+        }
+        self.nodes[node].outputs = outputs;
+    }
+
+    /// The tensor of a value that nobody can change.
+    pub fn constant(&self, value: Option<ValueId>) -> Option<&Tensor> {
+        self.values.get(value?)?.tensor.as_ref().filter(|tensor| tensor.is_constant)
+    }
+
+    /// The elements of a constant, if they are few and known.
+    pub fn elements(&self, value: Option<ValueId>) -> Option<Rc<[f64]>> {
+        self.constant(value)?.values.clone()
+    }
+
+    /// The shape of an input.
+    pub fn shape(&self, value: Option<ValueId>) -> Option<&Shape> {
+        self.values.get(value?)?.shape.as_ref()
+    }
+
+    /// Whether the node is of ONNX's own domain and of that operator.
+    pub fn is(&self, node: NodeId, op: &str) -> bool {
+        let node = &self.nodes[node];
+        node.op == op && node.domain.is_empty()
+    }
+}
+
+impl Node<'_> {
+    /// An attribute.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// An integer attribute.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        match self.attribute(name)? {
+            Attribute::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// An attribute of integers.
+    pub fn ints(&self, name: &str) -> Option<&[i64]> {
+        match self.attribute(name)? {
+            Attribute::Ints(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// A text attribute.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.attribute(name)? {
+            Attribute::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The input at a position.
+    pub fn input(&self, position: usize) -> Option<ValueId> {
+        self.inputs.get(position).copied().flatten()
+    }
+
+    /// The output at a position.
+    pub fn output(&self, position: usize) -> Option<ValueId> {
+        self.outputs.get(position).copied().flatten()
+    }
+}
+
+impl Value<'_> {
+    fn hold(&mut self, tensor: &NamedTensor) {
+        self.kind = Kind::tensor(tensor.element_type);
+        self.shape = Some(tensor.dims.iter().map(|size| Some(*size)).collect());
+        let elements = tensor.dims.iter().try_fold(1u64, |count, size| count.checked_mul(u64::try_from(*size).ok()?));
+        let is_told = elements == Some(tensor.values.len() as u64);
+        self.tensor = Some(Tensor {
+            bytes: match tensor.bytes {
+                0 => elements.and_then(|count| count.checked_mul(self.kind.bits())).map(|bits| bits.div_ceil(8)),
+                bytes => Some(bytes),
+            },
+            elements,
+            values: is_told.then(|| tensor.values.clone().into()),
+            is_constant: true,
+            is_parameter: true,
+        });
+    }
+}
+
+fn bind<'m>(names: &mut Names<'m>, name: &'m str, value: Option<ValueId>) {
+    if let Some(scope) = names.last_mut() {
+        scope.insert(name, value);
+    }
+}
+
+/// A function's attributes with those that its caller gives; what the caller leaves out is left out.
+fn filled_in(own: &[(String, Attribute)], caller: &[(String, Attribute)]) -> Vec<(String, Attribute)> {
+    own.iter()
+        .filter_map(|(name, value)| match value {
+            Attribute::Reference(of) => {
+                let (_, given) = caller.iter().find(|(name, _)| name == of)?;
+                Some((name.clone(), given.clone()))
+            }
+            value => Some((name.clone(), value.clone())),
+        })
+        .collect()
+}
