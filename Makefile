@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test help lint venvs drivers rig bench
+.PHONY: test help lint venvs drivers rig bench placement
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
@@ -40,6 +40,12 @@ lint:
 bench: venvs drivers
 	cargo build --release
 	benches/machine.py
+
+# How well placements are predicted, against the real partitioner of eight versions of onnxruntime-gpu. Fetches some 4 GB
+# from PyPI into target/placement. For people, not for CI.
+placement:
+	cargo build --release
+	benches/placement.py
 
 # What can be made, each with its comment.
 help:

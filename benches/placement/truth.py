@@ -44,6 +44,8 @@ REASONS = [
     re.compile(r"Force fallback to CPU execution for node: (?P<name>.*?) because"),
     re.compile(r"(?P<op>)Candidate for fallback CPU execution: (?P<name>.*)$"),
 ]
+# A name that nodes get here, at the end of what onnxruntime may have made of it.
+GIVEN = re.compile(r"[A-Za-z0-9]+#\d+$")
 HOST_TO_DEVICE, DEVICE_TO_HOST = "1", "2"
 
 
@@ -170,6 +172,16 @@ def session(path, level, folder):
     return log.read_text(errors="replace"), optimized, error
 
 
+def own_name(name, before):
+    """What a node is called where its copy, or the node that it was made from, was given a name."""
+    given = GIVEN.search(name)
+    if not given or given[0] not in before:
+        return name
+    # A node of an inlined function that has no name gets none.
+    prefix = name[: given.start()]
+    return before[given[0]] and prefix + before[given[0]] if prefix.startswith("_inlfunc_") else prefix + before[given[0]]
+
+
 def listed(log, optimized, before):
     """Nodes of the optimized model, each with its provider by the log and the name that it had before."""
     import onnx
@@ -177,7 +189,7 @@ def listed(log, optimized, before):
     placed, alone, *_ = placements(log)
     if not optimized.exists():
         return [
-            {"op": op, "domain": None, "name": before.get(name, name), "outputs": None, "provider": provider, "scope": None}
+            {"op": op, "domain": None, "name": own_name(name, before), "outputs": None, "provider": provider, "scope": None}
             for (op, name), of in placed.items() for provider, count in of.items() for _ in range(count)
         ]
     # A tensor that is copied to the host keeps its name there; what the node writes is renamed.
@@ -189,7 +201,7 @@ def listed(log, optimized, before):
         provider = alone or (next(iter(of)) if len(of) == 1 else None)
         nodes.append({
             "op": node.op_type, "domain": "" if node.domain == "ai.onnx" else node.domain,
-            "name": before.get(node.name, node.name),
+            "name": own_name(node.name, before),
             "outputs": [original.get(name, name) for name in node.output], "provider": provider, "scope": scope,
         })
     return nodes
@@ -206,7 +218,7 @@ def examine(key, path, folder):
     except Exception as failure:
         return {**result, "nodes": [], "partitioned": [], "error": f"{type(failure).__name__}: {failure}"}
     _, alone, copies, reasons, inlined = placements(log)
-    reasons = {re.sub(r"\S+#\d+$", lambda given: before.get(given[0], given[0]), key): why for key, why in reasons.items()}
+    reasons = {GIVEN.sub(lambda given: before.get(given[0], given[0]), key): why for key, why in reasons.items()}
     nodes = listed(log, optimized, before)
     to_device, from_device = copied(os.environ["GPU_DOCTOR_RIG_LOG"])
     directions = collections.Counter(direction for direction, _ in copies)
