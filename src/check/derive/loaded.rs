@@ -137,6 +137,9 @@ fn beside(saying: &Saying, gpu: &Tensors, cpu: &Tensors) -> Option<ParametersSai
     })
 }
 
+/// Most models that are told one by one.
+const EACH_MAX: usize = 6;
+
 /// What was found out by loading the model with the deployment's own code, in a few words; `None` if nobody asked.
 pub fn loaded_in_words(facts: &Facts) -> Option<Result<String, Unknown>> {
     let loaded = &facts.loaded;
@@ -156,9 +159,23 @@ pub fn loaded_in_words(facts: &Facts) -> Option<Result<String, Unknown>> {
     if let Some(sums) = loaded.parameters_by_device.known().filter(|sums| !sums.is_empty()) {
         words.push(parameters(sums));
     }
-    words.extend(objects.iter().filter_map(other_than_torch));
+    let modules: Vec<&LoadedObject> = objects.iter().filter(|one| !one.parameters_by_device.is_empty()).collect();
+    if modules.len() > 1 {
+        let told = modules.iter().take(EACH_MAX).map(|one| {
+            let devices: Vec<&str> = one.parameters_by_device.keys().map(String::as_str).collect();
+            format!("{} on {}", one.path, devices.join(" and "))
+        });
+        words.push(told.collect::<Vec<_>>().join(", "));
+    }
+    words.extend(objects.iter().filter_map(other_than_torch).take(EACH_MAX));
     if words.is_empty() {
-        words.push(format!("no model was found in what {loader} returned"));
+        words.push(match objects.first() {
+            Some(one) => format!("{} ({}) has no parameters that it lists", one.path, one.class),
+            None => format!("no model was found in what {loader} returned"),
+        });
+    }
+    if let unread @ 1.. = objects.iter().map(|object| object.unread_parameters).fold(0, u64::saturating_add) {
+        words.push(format!("{unread} parameters could not be read"));
     }
     words.extend(loaded.watched.known().and_then(|watched| watched.first()).and_then(inputs));
     if let Some(error) = loaded.forward_error.known().filter(|error| !error.is_empty()) {
