@@ -5,7 +5,7 @@ use crate::snapshot::{Fact, Facts, LoadedObject, Saying, Tensors, Unknown, Why, 
 use crate::words::bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 room! {
     /// The model as the deployment's own code loads it.
@@ -14,6 +14,8 @@ room! {
         pub parameters_told: String,
         /// What the server's log, or the loader itself, says of the number of parameters, beside what was counted.
         pub parameters_said: Vec<ParametersSaid>,
+        /// Ids of what the loader's code was seen to print; empty if none was called.
+        pub said_by_loader: Vec<String>,
         /// How the loader failed, or else the inference with what it returned; empty if both came to their end.
         pub loader_failure: String,
     }
@@ -26,6 +28,7 @@ impl Loaded {
         Self {
             parameters_told: sums.as_ref().map(parameters),
             parameters_said: said(basis.facts),
+            said_by_loader: Fact::Known(said_by_loader(basis.facts)),
             loader_failure: failure(basis.facts),
         }
     }
@@ -44,6 +47,12 @@ pub struct ParametersSaid {
     pub agrees: bool,
     /// What was counted, in the line's own unit where that is known: `603 tensors on GPU, 4 on CPU`.
     pub counted: String,
+}
+
+fn said_by_loader(facts: &Facts) -> Vec<String> {
+    let said = facts.loaded.said.known().into_iter().flatten();
+    let ids: BTreeSet<&str> = said.map(|saying| saying.id.as_str()).collect();
+    ids.into_iter().map(str::to_owned).collect()
 }
 
 fn failure(facts: &Facts) -> Fact<String> {
