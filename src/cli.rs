@@ -198,7 +198,7 @@ pub struct TargetOptions {
     pub imports: Vec<String>,
     /// Run this function of the deployment with --python's interpreter, in a child: it loads the model as the server does,
     /// and where its parameters lie is counted. Written module:callable; module is imported from the server's working
-    /// directory. It needs the memory of a second model.
+    /// directory. It runs with gpu-doctor's own rights, and needs the memory of a second model.
     #[arg(long, value_name = "MODULE:CALLABLE", value_parser = callable)]
     pub loader: Option<String>,
     /// Then run this function with what the loader returned, for one inference, and watch on which devices it runs.

@@ -159,6 +159,19 @@ fn asks_a_real_onnxruntime_session() {
 }
 
 #[test]
+fn a_session_that_registers_cuda_is_on_the_gpu() {
+    let (Some(venv), Some(cpu)) = (venv("gpu"), venv("cpu")) else { return };
+    let Some(mut variables) = crate::setup::rig::variables(&scenario("healthy-idle")) else { return };
+    let model = site_packages(&cpu).join("silero_vad/data/silero_vad.onnx");
+    variables.extend([("PYTHONPATH", deployment()), ("MODEL", model)]);
+    let python = venv.join("bin/python").display().to_string();
+    let arguments = ["run", "--format", "json", "--only", "model", "--python", &python];
+    let report = gpu_doctor(&[&arguments[..], &["--loader", "runtimes:session_on_gpu"]].concat(), &variables).report();
+    assert!(seen(&report, "model").contains("onnxruntime session on CUDA, CPU"), "{}", seen(&report, "model"));
+    assert_eq!(verdict(&report, "parameters-on-cpu"), "clear", "{}", report["headline"]);
+}
+
+#[test]
 fn asks_a_real_ctranslate2_model() {
     let (Some(venv), Some(ctranslate2)) = (venv("cpu"), venv("built-for-cuda")) else { return };
     // The wheel for CUDA, which works on the CPU too, beside the numpy of another environment.

@@ -5,7 +5,7 @@ use crate::snapshot::{Fact, Facts, LoadedObject, Saying, Tensors, Unknown, Why, 
 use crate::words::bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 room! {
     /// The model as the deployment's own code loads it.
@@ -14,6 +14,8 @@ room! {
         pub parameters_told: String,
         /// What the server's log, or the loader itself, says of the number of parameters, beside what was counted.
         pub parameters_said: Vec<ParametersSaid>,
+        /// Ids of what the loader's code was seen to print; empty if none was called.
+        pub said_by_loader: Vec<String>,
         /// How the loader failed, or else the inference with what it returned; empty if both came to their end.
         pub loader_failure: String,
     }
@@ -26,6 +28,7 @@ impl Loaded {
         Self {
             parameters_told: sums.as_ref().map(parameters),
             parameters_said: said(basis.facts),
+            said_by_loader: Fact::Known(said_by_loader(basis.facts)),
             loader_failure: failure(basis.facts),
         }
     }
@@ -44,6 +47,12 @@ pub struct ParametersSaid {
     pub agrees: bool,
     /// What was counted, in the line's own unit where that is known: `603 tensors on GPU, 4 on CPU`.
     pub counted: String,
+}
+
+fn said_by_loader(facts: &Facts) -> Vec<String> {
+    let said = facts.loaded.said.known().into_iter().flatten();
+    let ids: BTreeSet<&str> = said.map(|saying| saying.id.as_str()).collect();
+    ids.into_iter().map(str::to_owned).collect()
 }
 
 fn failure(facts: &Facts) -> Fact<String> {
@@ -137,6 +146,9 @@ fn beside(saying: &Saying, gpu: &Tensors, cpu: &Tensors) -> Option<ParametersSai
     })
 }
 
+/// Most models that are told one by one.
+const EACH_MAX: usize = 6;
+
 /// What was found out by loading the model with the deployment's own code, in a few words; `None` if nobody asked.
 pub fn loaded_in_words(facts: &Facts) -> Option<Result<String, Unknown>> {
     let loaded = &facts.loaded;
@@ -156,9 +168,23 @@ pub fn loaded_in_words(facts: &Facts) -> Option<Result<String, Unknown>> {
     if let Some(sums) = loaded.parameters_by_device.known().filter(|sums| !sums.is_empty()) {
         words.push(parameters(sums));
     }
-    words.extend(objects.iter().filter_map(other_than_torch));
+    let modules: Vec<&LoadedObject> = objects.iter().filter(|one| !one.parameters_by_device.is_empty()).collect();
+    if modules.len() > 1 {
+        let told = modules.iter().take(EACH_MAX).map(|one| {
+            let devices: Vec<&str> = one.parameters_by_device.keys().map(String::as_str).collect();
+            format!("{} on {}", one.path, devices.join(" and "))
+        });
+        words.push(told.collect::<Vec<_>>().join(", "));
+    }
+    words.extend(objects.iter().filter_map(other_than_torch).take(EACH_MAX));
     if words.is_empty() {
-        words.push(format!("no model was found in what {loader} returned"));
+        words.push(match objects.first() {
+            Some(one) => format!("{} ({}) has no parameters that it lists", one.path, one.class),
+            None => format!("no model was found in what {loader} returned"),
+        });
+    }
+    if let unread @ 1.. = objects.iter().map(|object| object.unread_parameters).fold(0, u64::saturating_add) {
+        words.push(format!("{unread} parameters could not be read"));
     }
     words.extend(loaded.watched.known().and_then(|watched| watched.first()).and_then(inputs));
     if let Some(error) = loaded.forward_error.known().filter(|error| !error.is_empty()) {

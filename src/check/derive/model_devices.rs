@@ -13,6 +13,8 @@ room! {
         /// Whether something was seen that keeps every program of the deployment from the GPU: a driver that does not
         /// work, or a torch without CUDA. What the code chooses is no cause then.
         pub gpu_out_of_reach: bool,
+        /// Whether torch was seen to reach no GPU where the deployment's loader ran, whatever the reason.
+        pub torch_seen_without_gpu: bool,
         /// Models that the loader left on the CPU, if they are most of what it loaded.
         pub models_on_cpu: Vec<String>,
         /// Signs of a transformers pipeline on the CPU.
@@ -38,6 +40,7 @@ impl ModelDevices {
         let newest = |id: &str| newest(facts, id);
         Self {
             gpu_out_of_reach: Fact::Known(out_of_reach(facts)),
+            torch_seen_without_gpu: Fact::Known(facts.loaded.torch_cuda_available.known() == Some(&false)),
             models_on_cpu: facts.loaded.objects.as_ref().map(|objects| models_on_cpu(objects)),
             pipelines_on_cpu: either([newest("hf-pipeline-default-cpu"), pipelines(objects())], [log, loaded]),
             whisper_on_cpu: either([newest("whisper-fp16-warning-cpu"), whisper(objects())], [log, loaded]),
@@ -72,10 +75,9 @@ fn out_of_reach(facts: &Facts) -> bool {
     let driver = facts.nvml.status.known().is_some_and(|status| status != "ok") && facts.cuda.status.known().is_none();
     let builds = facts.packages.builds.known().into_iter().flatten();
     let torch = { builds }.any(|build| build.distribution == "torch" && build.cuda.known() == Some(&false));
-    let asked = facts.loaded.torch_cuda_available.known() == Some(&false);
-    let said = ["torch-cpu-wheel", "cuda-sees-no-device"];
+    let said = ["torch-cpu-wheel", "cuda-sees-no-device", "driver-too-old-for-runtime"];
     let mut sayings = facts.server_log.sayings.known().into_iter().flatten();
-    cuda || driver || torch || asked || sayings.any(|saying| said.contains(&saying.id.as_str()))
+    cuda || driver || torch || sayings.any(|saying| said.contains(&saying.id.as_str()))
 }
 
 /// Lines of that meaning in the log and in what the loader printed, unless a later line of the same file has a GPU.
@@ -126,7 +128,7 @@ fn place(object: &LoadedObject) -> Place {
     let (gpu, cpu) = (bytes_on(object, is_gpu), bytes_on(object, |device| device == "cpu"));
     match object.kind.as_str() {
         "torch module" if is_gpu(&object.execution_device) || (gpu >= cpu && gpu > 0) => Place::Gpu,
-        "torch module" if cpu > 0 => Place::Cpu,
+        "torch module" if cpu > 0 || is_computed_on_cpu(object) => Place::Cpu,
         "ctranslate2 model" if is_gpu(&object.device) => Place::Gpu,
         "ctranslate2 model" if object.device == "cpu" => Place::Cpu,
         "onnxruntime session" if object.providers.iter().any(|one| GPU_PROVIDERS.contains(&one.as_str())) => Place::Gpu,
@@ -135,13 +137,19 @@ fn place(object: &LoadedObject) -> Place {
     }
 }
 
+/// Whether accelerate's hooks bring its parameters to the CPU for each call.
+fn is_computed_on_cpu(object: &LoadedObject) -> bool {
+    object.execution_device == "cpu" && object.offloaded_modules > 0
+}
+
 fn bytes_on(object: &LoadedObject, picked: impl Fn(&str) -> bool) -> u64 {
     sum(&object.parameters_by_device, picked).bytes
 }
 
 /// Whether the model serves the one that matters, and is small enough for the CPU: a voice detector, a tokenizer.
 fn is_beside(object: &LoadedObject) -> bool {
-    let names = [&object.path, &object.class, &object.model_path].map(|name| name.to_ascii_lowercase());
+    let file = object.model_path.rsplit('/').next().unwrap_or_default();
+    let names = [object.path.as_str(), object.class.as_str(), file].map(|name| name.to_ascii_lowercase());
     names.iter().any(|name| ["vad", "silero", "tokeniz"].iter().any(|word| name.contains(word)))
 }
 
@@ -170,6 +178,7 @@ fn models_on_cpu(objects: &[LoadedObject]) -> Vec<String> {
 fn on_cpu_in_words(object: &LoadedObject) -> String {
     let name = named(object);
     match object.kind.as_str() {
+        "torch module" if is_computed_on_cpu(object) => format!("{name} is computed on the CPU by accelerate's hooks"),
         "torch module" => {
             let (gpu, cpu) =
                 (sum(&object.parameters_by_device, is_gpu), sum(&object.parameters_by_device, |one| one == "cpu"));

@@ -116,8 +116,19 @@ def search(root, start):
     for _, kind, value in found:
         if kind == "torch module":
             parts.update(id(one) for one in attempt(lambda: list(value.modules()), [])[:VISITED_MAX] if one is not value)
-    outermost = [one for one in found if id(one[2]) not in parts]
+    outermost = distinct([one for one in found if id(one[2]) not in parts])
     return outermost[:OBJECTS_MAX], not queue and len(outermost) <= OBJECTS_MAX
+
+
+def distinct(found):
+    """Without modules that hold nothing but the parameters of one before them: the inside of a traced module, a second view."""
+    seen, kept = set(), []
+    for path, kind, value in found:
+        tensors = attempt(lambda: {id(tensor) for tensor in value.parameters()}, set()) if kind == "torch module" else set()
+        if not tensors or not tensors <= seen:
+            kept.append((path, kind, value))
+        seen |= tensors
+    return kept
 
 
 def nothing():

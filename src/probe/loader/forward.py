@@ -13,7 +13,7 @@ def tensors(value, label, depth=0):
         for index, item in enumerate(value[:INPUTS_MAX]):
             for found in tensors(item, "%s[%d]" % (label, index), depth + 1):
                 yield found
-    elif depth < 3 and isinstance(value, dict):
+    elif depth < 3 and isinstance(value, collections.abc.Mapping):
         for key, item in list(value.items())[:INPUTS_MAX]:
             for found in tensors(item, "%s.%s" % (label, text(key)) if label else text(key), depth + 1):
                 yield found

@@ -1,7 +1,7 @@
 # Run by the deployment's own interpreter, with what stands in census.py, forward.py and load.py behind it: loads the model
 # as the deployment's code does, and reports on it in JSON lines, as a child of gpu-doctor does. Needs no more than
 # Python 3.6, and of other packages only what the deployment's code has imported by itself.
-import asyncio, collections, functools, importlib, inspect, itertools, json, os, sys, time, traceback, types
+import asyncio, collections, collections.abc, functools, importlib, inspect, itertools, json, os, sys, time, traceback, types
 
 report = os.fdopen(os.dup(1), "w")
 # What the deployment prints goes with the warnings, not into the report.

@@ -192,6 +192,15 @@ fn what_is_printed_is_no_report_and_its_end_is_kept() {
 }
 
 #[test]
+fn the_child_goes_first_when_memory_runs_out_and_waits_for_nobody() {
+    let Some((facts, ran)) = loaded("tells_who_goes_first") else { return };
+    let printed = facts.printed.known().unwrap();
+    assert_eq!(ran, Ran::ok());
+    assert!(printed.contains("killed first by 1000"), "{printed}");
+    assert!(printed.contains("arguments ['deployment'] input ''"), "{printed}");
+}
+
+#[test]
 fn nothing_runs_unless_it_is_asked_for() {
     let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "test"));
     let ask = Ask { python: Some("/bin/false".into()), ..Ask::default() };
