@@ -64,7 +64,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "probe",
         "secret",
-        &["docker", "kubernetes", "process", "server_log", "service", "source"],
+        &["docker", "kubernetes", "process", "server_log", "service"],
         "command lines, logs, requests and orchestrators hold secrets alike",
     ),
     ("probe", "server_log", &["source"], "one way to quote a line without its secrets"),
