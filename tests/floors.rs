@@ -55,7 +55,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "process", &["docker"], "one way to write a command line without its secrets"),
     ("probe", "process", &["source"], "the files that make up the server are found in one place"),
     ("probe", "process", &["service"], "what the server has loaded once requests ran"),
-    ("probe", "secret", &["docker", "kubernetes", "process", "server_log", "service", "source"], "command lines, logs, requests and orchestrators hold secrets alike"),
+    ("probe", "secret", &["docker", "kubernetes", "process", "server_log", "service"], "command lines, logs, requests and orchestrators hold secrets alike"),
     ("probe", "server_log", &["source"], "one way to quote a line without its secrets"),
     ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),

@@ -2,7 +2,6 @@
 
 use super::syntax::{Argument, Call, Source};
 use super::token::Kind;
-use crate::probe::secret;
 use crate::probe::server_log::text::{masked, told};
 use crate::snapshot::SourceCall;
 use std::collections::BTreeMap;
@@ -196,17 +195,16 @@ fn record(source: &Source, call: &Call, form: &Form, place: &Place) -> SourceCal
 }
 
 fn shown(value: &str) -> String {
-    let value = masked(value);
-    if secret::is_in_field(&value) { secret::MASK.into() } else { value.chars().take(CALL_MAX).collect() }
+    masked(value).chars().take(CALL_MAX).collect()
 }
 
 /// The source lines on which the call stands, in one, as far as they are of a reasonable length.
 fn lines(source: &Source, call: &Call) -> String {
     let line = |index: usize| source.tokens.get(index).map(|token| token.line);
+    let with = |index: usize, other: usize| line(index) == line(other) && source.word(index) != ";";
     let (begin, last) = (call.tokens.start, call.tokens.end.saturating_sub(1));
-    let before =
-        (begin.saturating_sub(BEFORE_MAX)..begin).rev().take_while(|index| line(*index) == line(begin)).count();
-    let behind = (call.tokens.end..).take(BEHIND_MAX).take_while(|index| line(*index) == line(last)).count();
+    let before = (begin.saturating_sub(BEFORE_MAX)..begin).rev().take_while(|index| with(*index, begin)).count();
+    let behind = (call.tokens.end..).take(BEHIND_MAX).take_while(|index| with(*index, last)).count();
     source.written(begin - before..call.tokens.end + behind)
 }
 

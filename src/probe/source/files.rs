@@ -11,6 +11,8 @@ use std::time::Instant;
 
 /// Most bytes of one file.
 const FILE_MAX: usize = 512 * 1024;
+/// Most imported names that are looked for beside one file.
+const NAMES_MAX: usize = 500;
 /// Most bytes of a console script.
 const SCRIPT_MAX: usize = 16 * 1024;
 /// Most bytes of all files together.
@@ -67,7 +69,32 @@ impl Reader {
             }
         }
         drop(waiting);
-        texts.into_iter().zip(loaded).filter_map(|(text, loaded)| loaded.then_some(text)).collect()
+        let mut texts: Vec<Text> =
+            texts.into_iter().zip(loaded).filter_map(|(text, loaded)| loaded.then_some(text)).collect();
+        // Of a script in a home folder or in /tmp the folder was not listed.
+        if own.sources.changed.len() == own.sources.named.len() {
+            self.follow(&own.tree, &mut texts);
+        }
+        texts
+    }
+
+    /// Adds what the texts import from beside them, and what that imports in turn.
+    fn follow(&mut self, tree: &Tree, texts: &mut Vec<Text>) {
+        let mut known: BTreeSet<PathBuf> = texts.iter().map(|text| text.path.clone()).collect();
+        let mut next = 0;
+        while let Some(text) = texts.get(next) {
+            let folder = text.path.parent().unwrap_or(Path::new("/"));
+            let names: BTreeSet<&str> = words(&text.text).filter(|name| !name.is_empty()).take(NAMES_MAX).collect();
+            let beside = |name: &str| [folder.join(format!("{name}.py")), folder.join(name).join("__init__.py")];
+            let paths: Vec<PathBuf> = names.into_iter().flat_map(beside).collect();
+            for path in paths {
+                if known.insert(path.clone()) && tree.stat(&path).is_ok_and(|metadata| metadata.is_file()) {
+                    texts.extend(self.read(tree, &path));
+                }
+            }
+            next += 1;
+        }
+        texts.sort_by(|a, b| a.path.cmp(&b.path));
     }
 
     /// The Python files below a folder that hold one of the words.

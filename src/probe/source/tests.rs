@@ -77,8 +77,8 @@ fn a_call_over_lines_is_quoted_in_one_with_its_line() {
     assert_eq!(call.text, "return ort.InferenceSession(path, sess_options=opts,)");
     assert_eq!(call.call, "ort.InferenceSession(path, sess_options=opts,)");
     assert_eq!(call.arguments, BTreeMap::from([("sess_options".to_owned(), "opts".to_owned())]));
-    let beside = session("if path: s = ort.InferenceSession(path) if path else None; go()");
-    assert_eq!(beside.text, "if path: s = ort.InferenceSession(path) if path else None; go()");
+    let beside = session("login('x'); s = ort.InferenceSession(path) if path else None; go()");
+    assert_eq!(beside.text, "s = ort.InferenceSession(path) if path else None");
     let long = session(&format!("s = ort.InferenceSession({}, 'x')", "a + ".repeat(300)));
     assert!(long.text.chars().count() <= 300 && long.call.is_empty());
 }
@@ -194,8 +194,12 @@ fn words_for_devices_are_told_with_their_names() {
     assert!(known[0].known_to_code && !known[1].known_to_code, "{known:?}");
 }
 
-/// A tree with these files, and the server that `arguments` start in its folder `srv`.
+/// A tree with these files, and the server that `arguments` start in its folder `srv/asr`.
 fn server(files: &[(&str, &str)], arguments: &[&str]) -> (tempfile::TempDir, OwnCode) {
+    server_in("/srv/asr", files, arguments)
+}
+
+fn server_in(folder: &str, files: &[(&str, &str)], arguments: &[&str]) -> (tempfile::TempDir, OwnCode) {
     let dir = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = dir.path().join(path);
@@ -204,7 +208,12 @@ fn server(files: &[(&str, &str)], arguments: &[&str]) -> (tempfile::TempDir, Own
     }
     let tree = Tree::new(dir.path());
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let start = Start { arguments: &arguments, working_directory: Path::new("/srv/asr"), home: None, is_python: true };
+    let start = Start {
+        arguments: &arguments,
+        working_directory: Path::new(folder),
+        home: Some(Path::new("/home/asr")),
+        is_python: true,
+    };
     let found = sources::find(&tree, &start, Instant::now() + Duration::from_secs(5));
     (dir, OwnCode { tree, sources: found, home: Some("/home/asr".into()), arguments })
 }
@@ -228,6 +237,23 @@ fn only_files_that_the_server_loads_are_read() {
     assert_eq!(names, ["/srv/asr/app.py", "/srv/asr/lib/__init__.py", "/srv/asr/lib/engine.py"]);
     let (_dir, own) = server(&files, &["mlserver", "start", "."]);
     assert_eq!(reader().own(&own).len(), 5, "where nothing is named, every file may be the server's");
+}
+
+#[test]
+fn beside_a_script_in_a_shared_folder_only_what_it_imports_is_read() {
+    let files = [
+        ("home/asr/app.py", "import engine\nfrom lib import load"),
+        ("home/asr/engine.py", "import deeper"),
+        ("home/asr/deeper.py", ""),
+        ("home/asr/lib/__init__.py", "from .core import load"),
+        ("home/asr/lib/core.py", ""),
+        ("home/asr/lib/other.py", ""),
+        ("home/asr/unrelated.py", "ort.InferenceSession(p)"),
+    ];
+    let (_dir, own) = server_in("/home/asr", &files, &["python", "/home/asr/app.py"]);
+    let names: Vec<_> = reader().own(&own).iter().map(|text| text.path.display().to_string()).collect();
+    let expected = ["app.py", "deeper.py", "engine.py", "lib/__init__.py", "lib/core.py"];
+    assert_eq!(names, expected.map(|name| format!("/home/asr/{name}")));
 }
 
 #[test]
