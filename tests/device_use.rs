@@ -132,12 +132,12 @@ fn a_new_length_is_tried_where_onnxruntime_computes_on_the_gpu() {
         let (report, snapshot) = run(&server, &speech(&server, folder.path()), folder.path(), &[]);
         (verdict(&report, "ort-conv-search-dynamic-shape").to_owned(), snapshot.facts.execution)
     };
-    let (found, execution) = judged(&["--map", &provider, "--new-length", "0.6", "--seconds", "0.02"]);
+    let (found, execution) = judged(&["--map", &provider, "--new-length", "1.5", "--seconds", "0.02"]);
     let lengths = execution.other_lengths.known().unwrap();
     let whole = execution.request_body_bytes.known().unwrap();
     assert_eq!(lengths.len(), 2);
     assert!(
-        lengths.iter().all(|one| one.body_bytes < *whole && one.first_ms >= 600.0 && one.again_ms < 300.0),
+        lengths.iter().all(|one| one.body_bytes < *whole && one.first_ms >= 1500.0 && one.again_ms < 450.0),
         "{lengths:?}"
     );
     assert!(lengths[0].body_bytes != lengths[1].body_bytes);
@@ -145,7 +145,7 @@ fn a_new_length_is_tried_where_onnxruntime_computes_on_the_gpu() {
     let (found, execution) = judged(&["--map", &provider, "--seconds", "0.02"]);
     assert_eq!(execution.other_lengths.known().map(Vec::len), Some(2));
     assert_eq!(found, "clear");
-    let (found, execution) = judged(&["--new-length", "0.6"]);
+    let (found, execution) = judged(&["--new-length", "0.5"]);
     assert!(matches!(execution.other_lengths, Fact::Unknown(_)), "another server is left alone");
     assert_eq!(found, "clear");
 }
