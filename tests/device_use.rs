@@ -5,8 +5,10 @@
 mod plain_server;
 mod setup;
 
-use gpu_doctor::check::View;
-use gpu_doctor::snapshot::{Fact, Snapshot};
+use gpu_doctor::check::{Checks, View};
+use gpu_doctor::diagnosis::diagnose;
+use gpu_doctor::report::Report;
+use gpu_doctor::snapshot::{CpuReading, Fact, Snapshot};
 use plain_server::{PlainServer, start};
 use serde_json::Value;
 use setup::doctor::{Said, diagnosis, gpu_doctor, verdict};
@@ -47,9 +49,15 @@ fn derived<T: serde::de::DeserializeOwned>(snapshot: &Snapshot, name: &str) -> T
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// Whether the server got half a core, which other tests on this machine may keep it from.
-fn computed(snapshot: &Snapshot) -> bool {
-    snapshot.facts.execution.cores_busy.known().is_some_and(|cores| *cores >= 0.5)
+/// What the check would say, had the server got a core for itself, which other tests on this machine may keep it from.
+fn verdict_with_a_core(snapshot: &Snapshot, check: &str) -> (String, String) {
+    let mut snapshot = snapshot.clone();
+    snapshot.facts.execution.cores_busy = Fact::Known(1.0);
+    let report =
+        serde_json::to_value(Report::new(&snapshot, diagnose(&Checks::load(None).unwrap(), &snapshot).unwrap()));
+    let report = report.unwrap();
+    let found = report["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == check).unwrap();
+    (found["verdict"].as_str().unwrap().into(), found["why"].as_str().unwrap().into())
 }
 
 #[test]
@@ -57,28 +65,30 @@ fn weights_that_stay_in_the_machines_memory_are_found_and_those_on_the_gpu_are_n
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let torch = file(folder.path(), "libtorch_cuda.so", 8192);
     let weights = file(folder.path(), "model.safetensors", 150_000_000);
-    let server = start(folder.path(), &["--map", &torch, "--map", &weights, "--hold", "200", "--spin", "0.1"]);
+    let server =
+        start(folder.path(), &["--map", &torch, "--map", &weights, "--hold", "200", "--spin", "0.1", "--beside", "2"]);
     let request = server.client_request(folder.path(), "/infer");
     let judged = |held_mib: u64| {
         let processes = format!("    processes: [{{pid: {}, used_mib: {held_mib}}}]\n", server.pid());
         let used = format!("used_mib: {}", held_mib + 100);
         let (report, snapshot) =
             run(&server, &request, folder.path(), &scenario(folder.path(), &[("used_mib: 0", &used)], &processes));
-        (verdict(&report, "model-never-moved").to_owned(), report, snapshot)
+        // Never worse than it is with a core: without work on the CPU, nothing is said.
+        let (with_a_core, because) = verdict_with_a_core(&snapshot, "model-never-moved");
+        let found = verdict(&report, "model-never-moved");
+        assert!(found == with_a_core || found == "clear", "{found}, {because}");
+        (with_a_core, because, snapshot)
     };
-    let (found, report, snapshot) = judged(308);
+    let (found, because, snapshot) = judged(308);
     let files = snapshot.facts.process.model_files.known().unwrap();
     let told: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.bytes.known(), file.held.as_str())).collect();
     assert_eq!(told, [(weights.as_str(), Some(&150_000_000), "mapped")]);
     assert_eq!(snapshot.facts.execution.model_files_after.known(), Some(files));
     assert!(snapshot.facts.execution.resident_bytes_after.known() > Some(&200_000_000));
     assert_eq!(derived::<u64>(&snapshot, "weights_bytes"), 150_000_000);
-    if computed(&snapshot) {
-        assert_eq!(found, "holds", "{report}");
-        let because = diagnosis(&report, "model-never-moved")["because"].as_str().unwrap();
-        assert!(because.contains("308 MiB of GPU memory") && because.contains("weights need 144 MiB"), "{because}");
-        assert!(because.contains(&weights), "{because}");
-    }
+    assert_eq!(found, "holds");
+    assert!(because.contains("308 MiB of GPU memory") && because.contains("weights need 144 MiB"), "{because}");
+    assert!(because.contains(&weights), "{because}");
     assert_eq!(judged(460).0, "clear", "they are on the GPU");
 }
 
@@ -87,7 +97,7 @@ fn what_pcie_carries_for_requests_is_told_from_what_it_carries_anyway() {
     let folder = tempfile::tempdir().unwrap();
     let activity = file(folder.path(), "activity", 0);
     let provider = file(folder.path(), "libonnxruntime_providers_cuda.so", 8192);
-    let server = start(folder.path(), &["--map", &provider, "--spin", "0.05", "--touch", &activity]);
+    let server = start(folder.path(), &["--map", &provider, "--spin", "0.05", "--beside", "2", "--touch", &activity]);
     let request = server.client_request(folder.path(), "/infer");
     let follows = |busy: u64, idle: u64| format!("{{follows: {{file: {activity}, busy: {busy}, idle: {idle}}}}}");
     let utilization = format!("utilization_percent: {}", follows(25, 0));
@@ -102,16 +112,19 @@ fn what_pcie_carries_for_requests_is_told_from_what_it_carries_anyway() {
     assert_eq!((received.before.min, received.during.max), (1e6, 3e9));
     let rate: f64 = derived(&snapshot, "pcie_bytes_per_second");
     assert!((1.5e9..3.1e9).contains(&rate), "what it sent all the time does not count: {rate}");
-    let expected = if computed(&snapshot) { "holds" } else { "clear" };
-    assert_eq!(verdict(&report, "ort-host-copies-per-run"), expected, "{report}");
+    let (found, because) = verdict_with_a_core(&snapshot, "ort-host-copies-per-run");
+    assert_eq!(found, "holds");
+    assert!(because.contains("GB a second crossed PCIe beyond what did before"), "{because}");
+    let spoken = verdict(&report, "ort-host-copies-per-run");
+    assert!(["holds", "clear"].contains(&spoken), "{spoken}");
 
     let variables = scenario(folder.path(), &replaced, &bus("null"));
-    let (report, snapshot) = run(&server, &request, folder.path(), &variables);
+    let (_, snapshot) = run(&server, &request, folder.path(), &variables);
     let gpu = &snapshot.facts.execution.gpus.known().unwrap()[0];
     let unknown = gpu.pcie_received_bytes_per_second.reason().unwrap();
     assert!(unknown.detail.contains("nvmlDeviceGetPcieThroughput"), "{unknown}");
     assert!(gpu.pcie_sent_bytes_per_second.known().is_some());
-    assert_eq!(verdict(&report, "ort-host-copies-per-run"), "not_applicable");
+    assert_eq!(verdict_with_a_core(&snapshot, "ort-host-copies-per-run").0, "not_applicable");
 }
 
 /// A request that carries the doctor's own speech.
@@ -132,12 +145,12 @@ fn a_new_length_is_tried_where_onnxruntime_computes_on_the_gpu() {
         let (report, snapshot) = run(&server, &speech(&server, folder.path()), folder.path(), &[]);
         (verdict(&report, "ort-conv-search-dynamic-shape").to_owned(), snapshot.facts.execution)
     };
-    let (found, execution) = judged(&["--map", &provider, "--new-length", "0.6", "--seconds", "0.02"]);
+    let (found, execution) = judged(&["--map", &provider, "--new-length", "1.5", "--seconds", "0.02"]);
     let lengths = execution.other_lengths.known().unwrap();
     let whole = execution.request_body_bytes.known().unwrap();
     assert_eq!(lengths.len(), 2);
     assert!(
-        lengths.iter().all(|one| one.body_bytes < *whole && one.first_ms >= 600.0 && one.again_ms < 300.0),
+        lengths.iter().all(|one| one.body_bytes < *whole && one.first_ms >= 1500.0 && one.again_ms < 450.0),
         "{lengths:?}"
     );
     assert!(lengths[0].body_bytes != lengths[1].body_bytes);
@@ -145,7 +158,7 @@ fn a_new_length_is_tried_where_onnxruntime_computes_on_the_gpu() {
     let (found, execution) = judged(&["--map", &provider, "--seconds", "0.02"]);
     assert_eq!(execution.other_lengths.known().map(Vec::len), Some(2));
     assert_eq!(found, "clear");
-    let (found, execution) = judged(&["--new-length", "0.6"]);
+    let (found, execution) = judged(&["--new-length", "0.5"]);
     assert!(matches!(execution.other_lengths, Fact::Unknown(_)), "another server is left alone");
     assert_eq!(found, "clear");
 }
@@ -154,7 +167,7 @@ fn a_new_length_is_tried_where_onnxruntime_computes_on_the_gpu() {
 fn a_request_with_a_phase_on_the_cpu_alone_is_taken_apart() {
     let folder = tempfile::tempdir().unwrap();
     let activity = file(folder.path(), "activity", 0);
-    let arguments = ["--touch", &activity, "--gpu-seconds", "0.9", "--spin", "1.6"];
+    let arguments = ["--touch", &activity, "--gpu-seconds", "0.9", "--spin", "1.6", "--beside", "2"];
     let server = start(folder.path(), &arguments);
     let request = server.client_request(folder.path(), "/infer");
     let utilization =
@@ -170,13 +183,17 @@ fn a_request_with_a_phase_on_the_cpu_alone_is_taken_apart() {
     assert!(cpu.len() > 10 && cpu.windows(2).all(|pair| pair[0].at_ms < pair[1].at_ms), "{cpu:?}");
     let gpu_percent: f64 = derived(&snapshot, "request_gpu_percent");
     assert!((25.0..75.0).contains(&gpu_percent), "{gpu_percent}");
-    // A server that shares its cores with other tests does not get one for itself all the time.
-    if cpu.iter().filter(|one| one.cores >= 0.7).count() * 2 > cpu.len() {
-        let words: String = derived(&snapshot, "request_cpu_phase");
+    // Other tests may keep the server from a core for itself: where it got any time, it had all.
+    let mut snapshot = snapshot.clone();
+    let full = cpu.iter().map(|one| CpuReading { cores: if one.cores > 0.0 { 1.0 } else { 0.0 }, ..one.clone() });
+    snapshot.facts.execution.server_cpu_trace = Fact::Known(full.collect());
+    let words: String = derived(&snapshot, "request_cpu_phase");
+    let percent: f64 = derived(&snapshot, "request_cpu_only_percent");
+    // Readings in which it got none at all may still break the phase.
+    if percent >= 50.0 {
         assert!(words.contains("then stood at 0 % while a CPU core computed"), "{words}");
-        let percent: f64 = derived(&snapshot, "request_cpu_only_percent");
-        assert!((20.0..75.0).contains(&percent), "{percent}");
     }
+    assert!(percent < 75.0, "{percent}");
 }
 
 /// An ONNX file with one initializer of so many float32 elements, whose data are not there; 2 GiB need none.

@@ -44,8 +44,10 @@ impl RequestPhases {
 const REQUEST_LEAST_MS: f64 = 1500.0;
 /// A GPU with at most so much utilization does nothing, percent.
 const IDLE_PERCENT: u64 = 1;
-/// Cores from which on the server computes on the CPU.
+/// Cores from which on the server computes on the CPU, as a mean over so many readings of 50 ms: the kernel counts in ticks of
+/// 10 ms.
 const HOT_CORES: f64 = 0.7;
+const SMOOTHED: usize = 4;
 /// A reading of utilization stands for so long at most, milliseconds.
 const STANDS_MS: f64 = 1000.0;
 /// A phase on the CPU counts if it is as long, milliseconds, and as large a part of the request.
@@ -112,7 +114,7 @@ fn spent(requests: &[&RequestTime], cpu: &[CpuReading], traces: &[&Vec<Utilizati
         let (begun, ended) = (request.begun_ms, request.begun_ms + request.duration_ms);
         let (mut gpu_ms, mut cpu_only_ms, mut stretch, mut longest, mut seen) = (0.0, 0.0, 0.0, 0.0_f64, 0.0);
         let mut last = None;
-        for reading in cpu {
+        for (place, reading) in cpu.iter().enumerate() {
             let from = last.replace(reading.at_ms).unwrap_or(reading.at_ms).max(begun);
             let length = reading.at_ms.min(ended) - from;
             if length <= 0.0 {
@@ -120,7 +122,7 @@ fn spent(requests: &[&RequestTime], cpu: &[CpuReading], traces: &[&Vec<Utilizati
             }
             let Some(percent) = utilization(traces, reading.at_ms) else { continue };
             seen += length;
-            let cpu_only = percent <= IDLE_PERCENT && reading.cores >= HOT_CORES;
+            let cpu_only = percent <= IDLE_PERCENT && smoothed(cpu, place) >= HOT_CORES;
             match (percent > IDLE_PERCENT, cpu_only) {
                 (true, _) => gpu_ms += length,
                 (_, true) => cpu_only_ms += length,
@@ -138,6 +140,12 @@ fn spent(requests: &[&RequestTime], cpu: &[CpuReading], traces: &[&Vec<Utilizati
         spent.longest_ms = spent.longest_ms.max(longest);
     }
     spent
+}
+
+/// Cores that were busy over the last readings up to this place.
+fn smoothed(cpu: &[CpuReading], place: usize) -> f64 {
+    let last = cpu.get(place.saturating_sub(SMOOTHED - 1)..=place).unwrap_or_default();
+    last.iter().map(|reading| reading.cores).sum::<f64>() / last.len().max(1) as f64
 }
 
 /// The highest utilization of any GPU at a moment; `None` if one of them had not been read for long.
@@ -177,7 +185,14 @@ mod tests {
         assert!((30.0..37.0).contains(&spent.percent(spent.gpu_ms)), "{spent:?}");
         assert!((1900.0..=2100.0).contains(&spent.longest_ms), "{spent:?}");
         let words = spent.cpu_phase();
-        assert!(words.starts_with("in 2 of 2 requests the GPU worked") && words.contains("up to 2.0 s"), "{words}");
+        assert!(words.starts_with("in 2 of 2 requests the GPU worked") && words.contains("up to 1.9 s"), "{words}");
+    }
+
+    #[test]
+    fn ticks_and_short_pauses_do_not_break_a_phase() {
+        let spent =
+            two(|at| if at < 1000.0 { (95, 0.4) } else { (0, if (at / STEP_MS) % 4.0 < 1.0 { 0.4 } else { 1.0 }) });
+        assert_eq!((spent.requests, spent.with_both), (2, 2), "{spent:?}");
     }
 
     #[test]

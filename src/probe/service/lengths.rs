@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Shares of the audio that are kept.
 const SHARES: [f64; 2] = [0.83, 0.61];
+/// Who asks for fewer requests in the window wants no four more.
+const ASKED_LEAST: u32 = 10;
 /// Requests longer than this are not sent four times more, milliseconds.
 const LONGEST_MS: f64 = 3000.0;
 /// Time that must be left when the last of them has been sent.
@@ -19,7 +21,8 @@ const SPARE: Duration = Duration::from_secs(1);
 /// Chunks of a WAV file that are passed over before its data, at most.
 const CHUNKS_MAX: usize = 64;
 
-/// Sends the good request with shorter audio. `usage` tells what the server has mapped.
+/// Sends the good request with shorter audio. `usage` tells what the server has mapped, `asked` how many requests the window
+/// may have.
 ///
 /// # Errors
 /// Why it was not done.
@@ -27,6 +30,7 @@ pub fn measure(
     talk: &Conversation,
     good: &Answered,
     median_ms: Option<f64>,
+    asked: u32,
     usage: &ExecutionFacts,
     facts: &Facts,
 ) -> Result<Vec<OtherLength>, Unknown> {
@@ -34,6 +38,9 @@ pub fn measure(
     let mapped = [&facts.process.gpu_libraries, &usage.gpu_libraries_after];
     if !mapped.into_iter().filter_map(Fact::known).any(|all| all.contains_key("onnxruntime_cuda_provider")) {
         return not_asked("the server was not seen to have onnxruntime's CUDA provider mapped");
+    }
+    if asked < ASKED_LEAST {
+        return not_asked("few requests were asked for (--requests), so none with other lengths were sent");
     }
     if median_ms.is_none_or(|median| median > LONGEST_MS) {
         return not_asked("a request takes too long to be sent four times more");

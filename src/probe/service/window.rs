@@ -79,7 +79,7 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     let request_times = sent.times(opened);
     let median_ms = median(&mut sent.durations_ms);
     // After the samples, which must not see these requests.
-    let other_lengths = lengths::measure(talk, good, median_ms, &usage, facts);
+    let other_lengths = lengths::measure(talk, good, median_ms, asked, &usage, facts);
     ExecutionFacts {
         request_times: if sent.count > 0 { Ok(request_times) } else { Err(none_sent()) }.into(),
         other_lengths: other_lengths.into(),
