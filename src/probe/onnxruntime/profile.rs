@@ -15,18 +15,37 @@ pub const PREFIX: &str = "profile";
 const ELEMENTS_MAX: i64 = 64 << 20;
 /// Largest profile that is read, bytes.
 const PROFILE_MAX_BYTES: u64 = 64 << 20;
+/// Sizes for dimensions that are not fixed, but for the first one of an input, which counts samples and is 1: the first
+/// with which the model runs. Networks over sound and images refuse a single sample or pixel.
+const FREE_SIZES: &[i64] = &[1, 32, 64, 128, 256, 512, 1024];
 /// Runs: the first one pays for what later ones find ready, and the last is told.
 const RUNS: usize = 2;
 
-/// Runs the model on zeros (ones where integers are asked for) of its inputs' shapes, 1 for every dimension that is not
-/// fixed, and tells the time of its nodes by provider, milliseconds.
+/// Runs the model on zeros (ones where integers are asked for) of its inputs' shapes, and tells the time of its nodes by
+/// provider, milliseconds.
 ///
 /// # Errors
 /// In words: an input that cannot be made up, or what onnxruntime says.
 pub fn run(session: &mut Session, folder: &Path) -> Result<BTreeMap<String, f64>, String> {
-    for _ in 0..RUNS {
-        let inputs = inputs(session)?;
-        session.run(inputs).map(drop).map_err(|error| super::error_text::cause(error.message()))?;
+    let mut first_error = None;
+    let run_all = |session: &mut Session, free_size: i64| -> Result<(), String> {
+        for _ in 0..RUNS {
+            let inputs = inputs(session, free_size)?;
+            session.run(inputs).map(drop).map_err(|error| super::error_text::cause(error.message()))?;
+        }
+        Ok(())
+    };
+    for size in FREE_SIZES {
+        match run_all(session, *size) {
+            Ok(()) => {
+                first_error = None;
+                break;
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    if let Some(error) = first_error {
+        return Err(error);
     }
     let written = session.end_profiling().map_err(|error| format!("EndProfiling: {}", error.message()))?;
     // The name is onnxruntime's; the folder is ours.
@@ -36,7 +55,7 @@ pub fn run(session: &mut Session, folder: &Path) -> Result<BTreeMap<String, f64>
     by_provider(&bytes)
 }
 
-fn inputs(session: &Session) -> Result<Vec<(String, DynTensor)>, String> {
+fn inputs(session: &Session, free_size: i64) -> Result<Vec<(String, DynTensor)>, String> {
     let allocator = Allocator::default();
     let mut total = 0i64;
     let mut made = Vec::new();
@@ -44,7 +63,9 @@ fn inputs(session: &Session) -> Result<Vec<(String, DynTensor)>, String> {
         let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
             return Err(format!("input {} is no tensor, and no value of its kind is made up", input.name()));
         };
-        let shape: Vec<i64> = shape.iter().map(|size| if *size < 0 { 1 } else { *size }).collect();
+        let free = |at: usize| if at == 0 { 1 } else { free_size };
+        let sizes = shape.iter().enumerate();
+        let shape: Vec<i64> = sizes.map(|(at, size)| if *size < 0 { free(at) } else { *size }).collect();
         let elements = shape.iter().try_fold(1i64, |product, size| product.checked_mul(*size));
         total = elements.and_then(|elements| total.checked_add(elements)).unwrap_or(i64::MAX);
         if total > ELEMENTS_MAX {
