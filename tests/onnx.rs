@@ -69,7 +69,10 @@ fn the_cpu_wheel_says_that_cuda_is_not_compiled_in() {
         "providers": ["AzureExecutionProvider", "CPUExecutionProvider"],
         "cuda": { "registers": false, "error": "CUDA execution provider is not enabled in this build." },
     });
-    assert_eq!(merged(&parts), expected);
+    let mut heard = merged(&parts);
+    let build = heard.as_object_mut().and_then(|parts| parts.remove("build")).expect("the library tells its build");
+    assert!(build.as_str().unwrap().contains("git-commit-id="), "{build}");
+    assert_eq!(heard, expected);
 }
 
 #[test]
@@ -115,6 +118,35 @@ fn a_model_is_placed_on_the_cpu() {
     assert_eq!(log["nodes_by_provider"], json!({ "CPUExecutionProvider": 212 }));
     assert_eq!((&log["seen"], &log["memcpy_nodes"]), (&json!(true), &json!(0)));
     assert!(result["session_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn every_node_of_the_execution_graph_is_told() {
+    let Some(venv) = venv("cpu") else { return };
+    let argument = json!({
+        "library": library(&venv), "model": silero(&venv), "cuda": false, "execution_graph": true, "every_node": true,
+    });
+    let (_, result) = child("placement", &argument);
+    let nodes = result["execution"]["nodes"].as_array().unwrap_or_else(|| panic!("{}", result["no_execution"]));
+    assert_eq!(nodes.len(), 212);
+    assert!(nodes.iter().all(|node| node["provider"] == "CPUExecutionProvider"), "{nodes:?}");
+    // A fusion of onnxruntime's, in its own operator set.
+    assert!(nodes.iter().any(|node| node["op"] == "com.microsoft.FusedConv"), "{nodes:?}");
+    assert_eq!((&result["dry"], &result["execution"]["islands"]), (&json!(false), &json!([])));
+}
+
+#[test]
+fn a_run_tells_its_time_by_provider() {
+    let Some(venv) = venv("cpu") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let model = site_packages(&venv).join("silero_vad/data/silero_vad_16k_op15.onnx");
+    let argument = json!({ "library": library(&venv), "model": model, "cuda": false, "profile": folder.path() });
+    let (parts, result) = child("placement", &argument);
+    assert_eq!(result["run_error"], "");
+    let run_ms = result["run_ms"]["CPUExecutionProvider"].as_f64().unwrap();
+    assert!(run_ms > 0.0 && run_ms < 10_000.0, "{run_ms}");
+    // What was known before the run is there even if the run never ends.
+    assert_eq!(parts.last().unwrap()["placed"]["placement"], result["placement"]);
 }
 
 #[test]

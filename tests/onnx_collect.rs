@@ -95,6 +95,9 @@ fn silero_vad_lies_on_the_cpu_to_the_last_byte() {
     assert_eq!(known(&facts, "ort/cuda_compiled_in"), false);
     assert_eq!(known(&facts, "ort/cuda_registers"), false);
     assert_eq!(known(&facts, "ort/cuda_error"), "CUDA execution provider is not enabled in this build.");
+    assert_eq!(known(&facts, "ort/cuda_failure")["kind"], "cpu_build");
+    assert_eq!(known(&facts, "ort/package"), "onnxruntime");
+    assert_eq!(facts["ort"]["cuda_version"]["unknown"]["why"], "unsupported");
     assert_eq!(facts["ort"]["missing_libraries"]["unknown"]["why"], "unsupported");
     assert_eq!(facts["ort"]["cuda_provider_library"]["unknown"]["why"], "absent");
 
@@ -105,6 +108,13 @@ fn silero_vad_lies_on_the_cpu_to_the_last_byte() {
     assert_eq!(known(&facts, "placement/cpu_parameter_bytes"), known(&facts, "model/parameter_bytes"));
     assert_eq!(known(&facts, "placement/gpu_parameter_bytes"), 0);
     assert_eq!(known(&facts, "placement/unplaced_parameter_bytes"), 0);
+    assert_eq!(known(&facts, "placement/cpu_parameters"), known(&facts, "model/tensors"));
+    assert_eq!(known(&facts, "placement/runtime"), "onnxruntime 1.23.2");
+    assert_eq!(
+        (known(&facts, "placement/session"), known(&facts, "placement/listed_nodes")),
+        (&json!("whole"), &json!([]))
+    );
+    assert_eq!(facts["placement"]["run_ms_by_provider"]["unknown"]["why"], "not_asked");
     assert!(known(&facts, "placement/session_ms").as_f64().unwrap() > 0.0);
 }
 
@@ -127,6 +137,12 @@ fn every_library_that_the_gpu_wheel_misses_is_named() {
     let error = known(&facts, "ort/cuda_error").as_str().unwrap();
     let own_word = format!("with error: {}: cannot open shared object file", first["soname"].as_str().unwrap());
     assert!(error.contains(&own_word), "{error}");
+    let failure = known(&facts, "ort/cuda_failure");
+    assert_eq!((&failure["kind"], &failure["library"]), (&json!("library_missing"), &first["soname"]));
+    assert_eq!(
+        (known(&facts, "ort/package"), known(&facts, "ort/cuda_version")),
+        (&json!("onnxruntime-gpu"), &json!("12.2"))
+    );
     assert_eq!(facts["placement"]["nodes"]["unknown"]["why"], "not_asked");
 }
 
@@ -157,6 +173,34 @@ fn a_library_off_the_search_path_is_told_where_it_lies() {
     let expected = cublas.join("libcublasLt.so.12").display().to_string();
     assert_eq!(lies_at("libcublasLt.so.12"), Some(json!(expected)));
     assert_eq!(lies_at("libcudnn.so.9"), Some(json!("")));
+}
+
+#[test]
+fn another_major_version_of_what_is_missing_is_told() {
+    let Some(venv) = venv("gpu") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    stand_in(&venv, folder.path(), "libcublasLt.so.11");
+    let (facts, _) = collect(&site_packages(&venv), None, Some(folder.path()));
+    let failure = known(&facts, "ort/cuda_failure");
+    assert_eq!(
+        (&failure["kind"], &failure["library"]),
+        (&json!("wrong_major"), &json!("libcublasLt.so.12")),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_lost_library_of_the_providers_is_told() {
+    let Some(venv) = venv("gpu") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let capi = site_packages(&venv).join("onnxruntime/capi");
+    for name in ["libonnxruntime.so.1.23.2", "libonnxruntime_providers_cuda.so"] {
+        std::os::unix::fs::symlink(capi.join(name), folder.path().join(name)).unwrap();
+    }
+    let library = folder.path().join("libonnxruntime.so.1.23.2");
+    let (facts, _) = collect(&library, None, None);
+    let kind = &known(&facts, "ort/cuda_failure")["kind"];
+    assert_eq!(kind, "providers_shared_missing", "{}", known(&facts, "ort/cuda_error"));
 }
 
 #[test]

@@ -31,15 +31,17 @@ fn the_provider_registers() {
 #[test]
 fn each_failure_of_the_device_is_told_in_the_runtimes_words() {
     let Some((library, variables)) = wheel() else { return };
-    for (code, words) in [
-        (35, "CUDA driver version is insufficient for CUDA runtime version"),
-        (46, "busy or unavailable"),
-        (100, "no CUDA-capable device is detected"),
-        (101, "invalid device ordinal"),
-        (802, "system not yet initialized"),
-        (803, "unsupported display driver"),
-        (804, "forward compatibility"),
-        (999, "unknown error"),
+    for (code, words, kind) in [
+        (2, "", "out_of_memory"),
+        (35, "CUDA driver version is insufficient for CUDA runtime version", "driver_too_old"),
+        (46, "busy or unavailable", "busy"),
+        (100, "no CUDA-capable device is detected", "no_device"),
+        (101, "invalid device ordinal", "invalid_device"),
+        (209, "", "no_kernel_image"),
+        (802, "system not yet initialized", "not_ready"),
+        (803, "unsupported display driver", "driver_mismatch"),
+        (804, "forward compatibility", "compat"),
+        (999, "unknown error", "unknown_error"),
     ] {
         let mut variables = variables.clone();
         variables.push(("GPU_DOCTOR_RIG_FAIL", format!("cudaSetDevice={code}").into()));
@@ -47,7 +49,32 @@ fn each_failure_of_the_device_is_told_in_the_runtimes_words() {
         assert_eq!(ort["cuda_registers"]["known"], false, "{code}: {ort}");
         let error = ort["cuda_error"]["known"].as_str().unwrap_or_else(|| panic!("{code}: {ort}"));
         assert!(error.contains(words) && error.contains(&code.to_string()), "{code}: {error}");
+        let failure = &ort["cuda_failure"]["known"];
+        assert_eq!((&failure["kind"], &failure["code"]["known"]), (&kind.into(), &code.into()), "{failure}");
+        assert!(failure["call"].as_str().unwrap().starts_with("cudaSetDevice("), "{failure}");
     }
+}
+
+#[test]
+fn a_library_that_does_not_start_is_told_by_its_name() {
+    let Some((library, variables)) = wheel() else { return };
+    for (plan, kind) in [("cublasCreate_v2=1", "cublas"), ("cudnnCreate=1", "cudnn")] {
+        let mut variables = variables.clone();
+        variables.push(("GPU_DOCTOR_RIG_FAIL", plan.into()));
+        let ort = facts(&["--onnxruntime", library.to_str().unwrap()], &variables)["ort"].clone();
+        assert_eq!(ort["cuda_failure"]["known"]["kind"], kind, "{plan}: {ort}");
+    }
+}
+
+#[test]
+fn a_failure_of_cuda_is_a_cause_where_the_driver_is_well() {
+    let Some((library, mut variables)) = wheel() else { return };
+    variables.push(("GPU_DOCTOR_RIG_FAIL", "cudaSetDevice=209".into()));
+    let said =
+        gpu_doctor(&["run", "--format", "json", "--onnxruntime", library.to_str().unwrap()], &variables).report();
+    assert_eq!(causes(&said), ["ort-cuda-session-fails"], "{}", said["headline"]);
+    let cause = diagnosis(&said, "ort-cuda-session-fails");
+    assert!(cause["fix"].to_string().contains("no code for this GPU"), "{cause}");
 }
 
 #[test]
@@ -66,6 +93,97 @@ fn a_model_is_placed_by_the_real_partitioner() {
     );
     assert!(placement["gpu_parameter_bytes"]["known"].as_u64().unwrap() > 0, "{placement}");
 }
+
+/// Bytes that went to the device, by the rig's own account, and bytes that were taken there.
+fn moved(log: &std::path::Path) -> (u64, u64) {
+    let (mut to_device, mut taken) = (0, 0);
+    for line in std::fs::read_to_string(log).unwrap_or_default().lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [call, bytes, kind] = words[..] else { panic!("{line}") };
+        let bytes: u64 = bytes.parse().unwrap();
+        match (call, kind) {
+            ("cudaMalloc", _) => taken += bytes,
+            (call, "1") if call.starts_with("cudaMemcpy") => to_device += bytes,
+            _ => {}
+        }
+    }
+    (to_device, taken)
+}
+
+#[test]
+fn parameters_are_told_to_the_byte_and_a_dry_session_takes_little_of_the_gpu() {
+    let Some((library, variables)) = wheel() else { return };
+    let Some(cpu) = venv("cpu") else { return };
+    // Half of the parameters lie in branches, some are kept twice, some are folded away.
+    for (file, largest) in
+        [("silero_vad.onnx", 528_384), ("silero_vad_16k_op15.onnx", 264_192), ("silero_vad_16k_sequence.onnx", 264_192)]
+    {
+        for whole in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let log = folder.path().join("moved");
+            let variables = [&variables[..], &[("GPU_DOCTOR_RIG_LOG", log.clone())]].concat();
+            let model = site_packages(&cpu).join("silero_vad/data").join(file);
+            let mut arguments =
+                vec!["model", model.to_str().unwrap(), "--onnxruntime", library.to_str().unwrap(), "--format", "json"];
+            arguments.extend(whole.then_some("--whole-session"));
+            let report = gpu_doctor(&arguments, &variables).report();
+            let real = &report["placement"]["real"];
+            assert_eq!(real["method"]["known"], "optimized model", "{real}");
+            assert_eq!(real["session"]["known"], if whole { "whole" } else { "dry" });
+            let (to_device, taken) = moved(&log);
+            // The provider's own check of the library copies nothing to the device.
+            assert_eq!(real["gpu_parameter_bytes"]["known"].as_u64(), Some(to_device), "{file}");
+            assert!(to_device > 1_000_000, "{to_device}");
+            let nodes = real["listed_nodes"]["known"].as_array().unwrap();
+            assert_eq!(Some(nodes.len() as u64), real["nodes"]["known"].as_u64(), "{file}");
+            assert!(nodes.iter().all(|node| node["provider"] != ""), "{file}");
+            let on_cpu = nodes.iter().filter(|node| node["provider"] == "CPUExecutionProvider");
+            assert!(on_cpu.clone().all(|node| node["why"] != ""), "{file}: {:?}", on_cpu.collect::<Vec<_>>());
+            if !whole {
+                assert!(taken < largest + (6 << 20), "{file}: {taken} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn islands_on_the_cpu_are_told_with_what_crosses() {
+    let Some((library, variables)) = wheel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("cut.onnx");
+    std::fs::write(&model, CUT).unwrap();
+    let arguments = ["model", model.to_str().unwrap(), "--onnxruntime", library.to_str().unwrap(), "--format", "json"];
+    let real = gpu_doctor(&arguments, &variables).report()["placement"]["real"].clone();
+    let islands = real["cpu_islands"]["known"].as_array().unwrap_or_else(|| panic!("{real}"));
+    assert_eq!(islands.len(), 1, "{real}");
+    assert_eq!(
+        (&islands[0]["first"][0], &islands[0]["tensors_in"], &islands[0]["tensors_out"]),
+        (&"det".into(), &1.into(), &1.into())
+    );
+    let copies = real["copies"]["known"].as_array().unwrap();
+    let told: Vec<_> = copies
+        .iter()
+        .map(|copy| {
+            (
+                copy["tensor"].as_str().unwrap(),
+                copy["direction"].as_str().unwrap(),
+                copy["made_by"].as_str().unwrap(),
+                copy["needed_by"][0].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("a", "to host", "relu", "det"), ("b", "to device", "det", "exp")]);
+    let why = real["listed_nodes"]["known"].as_array().unwrap().iter().find(|node| node["name"] == "det").unwrap();
+    assert_eq!(why["why"], "no CUDA kernel for this operator, its version and its types");
+}
+
+/// y = Exp(Det(Relu(x))) on float32 of 2 x 3 x 3 (IR 8, operator set 13): Det has no CUDA kernel.
+const CUT: &[u8] =
+    b"\x08\x08\x3a\x67\x0a\x12\x0a\x01\x78\x12\x01\x61\x1a\x04\x72\x65\x6c\x75\x22\x04\x52\x65\x6c\x75\x0a\x10\x0a\x01\
+\x61\x12\x01\x62\x1a\x03\x64\x65\x74\x22\x03\x44\x65\x74\x0a\x10\x0a\x01\x62\x12\x01\x79\x1a\x03\x65\x78\x70\x22\
+\x03\x45\x78\x70\x12\x03\x63\x75\x74\x5a\x17\x0a\x01\x78\x12\x12\x0a\x10\x08\x01\x12\x0c\x0a\x02\x08\x02\x0a\x02\
+\x08\x03\x0a\x02\x08\x03\x62\x0f\x0a\x01\x79\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x02\x42\x04\x0a\x00\x10\
+\x0d";
 
 /// A server on the GPU wheel whose provider would register, examined with a request that it accepts.
 fn report_of_server(further: &[(&'static str, PathBuf)]) -> Option<Value> {

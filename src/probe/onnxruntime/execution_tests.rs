@@ -1,1 +1,206 @@
+use super::*;
+use crate::probe::model::{NamedTensor, Scope};
+use crate::probe::onnxruntime::attribution::Sum;
+use proptest::prelude::*;
 
+const CUDA: &str = "CUDAExecutionProvider";
+
+fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
+    let texts = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+    Node {
+        op_type: op_type.into(),
+        name: name.into(),
+        inputs: texts(inputs),
+        outputs: texts(outputs),
+        ..Node::default()
+    }
+}
+
+fn tensor(name: &str, bytes: u64) -> NamedTensor {
+    NamedTensor { name: name.into(), bytes }
+}
+
+fn log(nodes: &[(&str, &str, &str)]) -> PlacementLog {
+    let mut log = PlacementLog::default();
+    log.hear("CUDA kernel not found in registries for Op type: NonMaxSuppression node name: nms");
+    for (provider, op_type, name) in nodes {
+        *log.nodes_by_provider.entry(provider.to_string()).or_default() += 1;
+        log.nodes.push((provider.to_string(), op_type.to_string(), name.to_string()));
+    }
+    log
+}
+
+/// conv -> copy -> nms (CPU) -> gather (CPU) -> copy -> mul, with a shape for a reshape, and a branch that reads outside.
+fn graph() -> (Structure, PlacementLog) {
+    let mut fused = node("FusedConv", "fused conv", &["x", "w"], &["a_CUDAExecutionProvider"]);
+    fused.domain = "com.microsoft".into();
+    let main = Scope {
+        parent: None,
+        nodes: vec![
+            fused,
+            node("MemcpyToHost", "Memcpy", &["a_CUDAExecutionProvider"], &["a"]),
+            node("NonMaxSuppression", "nms", &["a", "scores"], &["b"]),
+            node("Gather", "gather", &["b", "at"], &["c"]),
+            node("MemcpyFromHost", "Memcpy_token_1", &["c"], &["c_CUDAExecutionProvider"]),
+            node("Mul", "mul", &["a_CUDAExecutionProvider", "c_CUDAExecutionProvider"], &["d"]),
+            node("Shape", "shape", &["d"], &["e"]),
+            node("Slice", "slice", &["e", "from", "to"], &["f"]),
+            node("Reshape", "reshape", &["d", "f"], &["g"]),
+            node("Reshape", "fixed", &["g", "shape_of"], &["h"]),
+            node("If", "if", &["cond"], &["i"]),
+        ],
+        tensors: vec![
+            tensor("w", 1000),
+            tensor("at", 8),
+            tensor("from", 16),
+            tensor("to", 16),
+            tensor("shape_of", 32),
+            tensor("unread", 7),
+        ],
+    };
+    let branch = Scope {
+        parent: Some(0),
+        nodes: vec![node("Gemm", "inner", &["h", "k", "w"], &["j"])],
+        tensors: vec![tensor("k", 100)],
+    };
+    let log = log(&[
+        (CUDA, "FusedConv", "fused conv"),
+        (CUDA, "MemcpyToHost", "Memcpy"),
+        ("CPUExecutionProvider", "NonMaxSuppression", "nms"),
+        ("CPUExecutionProvider", "Gather", "gather"),
+        (CUDA, "MemcpyFromHost", "Memcpy_token_1"),
+        (CUDA, "Mul", "mul"),
+        (CUDA, "Shape", "shape"),
+        ("CPUExecutionProvider", "Slice", "slice"),
+        (CUDA, "Reshape", "reshape"),
+        (CUDA, "Reshape", "fixed"),
+        (CUDA, "If", "if"),
+        (CUDA, "Gemm", "inner"),
+    ]);
+    (Structure { scopes: vec![main, branch] }, log)
+}
+
+#[test]
+fn only_copies_make_islands() {
+    let (structure, log) = graph();
+    let found = join(&structure, &log, false);
+    // The slice of a shape touches the GPU on both sides, and no tensor is copied for it.
+    assert_eq!(found.islands.len(), 1, "{:?}", found.islands);
+    assert_eq!(found.islands[0].first, ["nms", "gather"]);
+    assert_eq!((found.islands[0].tensors_in, found.islands[0].tensors_out), (1, 1));
+}
+
+#[test]
+fn copies_are_told_with_who_makes_and_who_needs_them() {
+    let (structure, log) = graph();
+    let copies = join(&structure, &log, false).copies;
+    let told: Vec<_> = copies
+        .iter()
+        .map(|copy| (copy.tensor.as_str(), copy.direction.as_str(), copy.made_by.as_str(), copy.needed_by.join(" ")))
+        .collect();
+    assert_eq!(
+        told,
+        [("a", "to host", "fused conv", "nms".to_string()), ("c", "to device", "gather", "mul".to_string())]
+    );
+}
+
+#[test]
+fn parameters_lie_where_they_are_read_and_shapes_stay_on_the_host() {
+    let (structure, log) = graph();
+    let sum = |tensors, bytes| Sum { tensors, bytes };
+    let expected = Parameters { gpu: sum(2, 1100), cpu: sum(4, 72), unplaced: sum(1, 7) };
+    assert_eq!(join(&structure, &log, false).parameters, expected);
+}
+
+#[test]
+fn nodes_on_the_cpu_are_told_with_their_reason_and_all_on_request() {
+    let (structure, log) = graph();
+    let on_cpu = join(&structure, &log, false).nodes;
+    let told: Vec<_> = on_cpu.iter().map(|node| (node.name.as_str(), node.op.as_str(), node.why.as_str())).collect();
+    let no_kernel = "no CUDA kernel for this operator, its version and its types";
+    assert_eq!(told, [("nms", "NonMaxSuppression", no_kernel), ("gather", "Gather", ""), ("slice", "Slice", "")]);
+    let all = join(&structure, &log, true).nodes;
+    assert_eq!((all.len(), all[0].op.as_str(), all[0].provider.as_str()), (12, "com.microsoft.FusedConv", CUDA));
+}
+
+#[test]
+fn a_graph_on_one_device_needs_no_list_of_nodes() {
+    let (structure, _) = graph();
+    let mut log = PlacementLog::default();
+    log.nodes_by_provider.insert(CUDA.into(), 12);
+    assert!(join(&structure, &log, false).nodes.is_empty());
+    let all = join(&structure, &log, true).nodes;
+    assert!(all.len() == 12 && all.iter().all(|node| node.provider == CUDA && node.why.is_empty()));
+}
+
+#[test]
+fn nodes_without_a_name_are_told_apart_by_their_neighbours() {
+    let scope = Scope {
+        parent: None,
+        nodes: vec![
+            node("Conv", "conv", &["x"], &["a"]),
+            node("Add", "", &["a", "b"], &["c"]),
+            node("MemcpyToHost", "Memcpy", &["c_CUDAExecutionProvider"], &["d"]),
+            node("Add", "", &["d", "d"], &["e"]),
+            node("Add", "", &["y", "z"], &["f"]),
+        ],
+        tensors: Vec::new(),
+    };
+    let cpu = "CPUExecutionProvider";
+    let log = log(&[
+        (CUDA, "Conv", "conv"),
+        (CUDA, "MemcpyToHost", "Memcpy"),
+        (CUDA, "Add", ""),
+        (cpu, "Add", ""),
+        (cpu, "Add", ""),
+    ]);
+    let found = join(&Structure { scopes: vec![scope] }, &log, true).nodes;
+    let told: Vec<_> = found.iter().map(|node| (node.name.as_str(), node.provider.as_str())).collect();
+    assert_eq!(told, [("conv", CUDA), ("\"c\"", CUDA), ("Memcpy", CUDA), ("\"e\"", cpu), ("\"f\"", "")]);
+    assert!(found[4].why.contains("several nodes"), "{}", found[4].why);
+}
+
+#[test]
+fn without_a_graph_the_log_s_own_list_is_told() {
+    let (_, log) = graph();
+    let told = listed(&log, false);
+    assert_eq!(told.len(), 3);
+    assert!(told[0].why.starts_with("no CUDA kernel") && told[0].name == "nms");
+    assert_eq!(listed(&log, true).len(), 12);
+}
+
+#[test]
+fn what_is_told_is_bounded() {
+    let nodes = (0..150_000).map(|index| node("Add", &format!("n{index}{}", "x".repeat(50)), &["a"], &["a"])).collect();
+    let structure = Structure { scopes: vec![Scope { parent: None, nodes, tensors: Vec::new() }] };
+    let mut log = PlacementLog::default();
+    log.nodes_by_provider.insert(CUDA.into(), 150_000);
+    let told = join(&structure, &log, true).nodes;
+    let bytes: usize = told.iter().map(|node| node.name.len() + node.provider.len()).sum();
+    assert!(told.len() <= ALL_NODES_MAX && bytes <= TEXTS_MAX_BYTES, "{} nodes, {bytes} bytes", told.len());
+}
+
+proptest! {
+    /// Scopes that name each other in circles, tensors that shadow one another, nodes that read themselves.
+    #[test]
+    fn any_graph_is_survived(
+        parents in proptest::collection::vec(proptest::option::of(0usize..6), 1..5),
+        edges in proptest::collection::vec((0usize..5, "[a-d]?", "[a-d]?", 0usize..6), 0..12),
+        every: bool,
+    ) {
+        let ops = ["Add", "MemcpyToHost", "MemcpyFromHost", "If", "Shape", "Reshape"];
+        let mut scopes: Vec<Scope> = parents.iter().map(|parent| Scope { parent: *parent, ..Scope::default() }).collect();
+        let mut log = log(&[(CUDA, "Add", ""), ("CPUExecutionProvider", "Add", ""), (CUDA, "If", "")]);
+        for (scope, reads, makes, op) in &edges {
+            let count = scopes.len();
+            let scope = &mut scopes[scope % count];
+            scope.nodes.push(node(ops[*op], "", &[reads, makes], &[makes, reads]));
+            scope.tensors.push(tensor(reads, 1));
+        }
+        let found = join(&Structure { scopes }, &log, every);
+        let sum = found.parameters;
+        prop_assert_eq!(sum.gpu.tensors + sum.cpu.tensors + sum.unplaced.tensors, edges.len() as u64);
+        log.nodes.clear();
+        prop_assert!(found.copies.len() <= edges.len());
+    }
+}

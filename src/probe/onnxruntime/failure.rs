@@ -44,7 +44,8 @@ pub fn of(error: &str, around: Around<'_>) -> CudaFailure {
         return failure("none", Fact::unknown(Why::Absent, "CUDA registers"), "", "", "");
     }
     let no_code = || Fact::unknown(Why::Absent, "onnxruntime names no code");
-    if error.contains("is not enabled in this build") {
+    // Of the C API, and of Python, which lists what was compiled in.
+    if error.contains("is not enabled in this build") || error.contains("is not in available provider names") {
         return failure("cpu_build", no_code(), "", "", error);
     }
     if let Some(found) = FAILURE.captures(error) {

@@ -85,6 +85,8 @@ fn what_could_not_be_opened_is_told_by_its_name() {
 fn the_rest_is_told_by_its_words() {
     assert_eq!(kind(""), "none");
     assert_eq!(kind("CUDA execution provider is not enabled in this build."), "cpu_build");
+    let python = "UserWarning: Specified provider 'CUDAExecutionProvider' is not in available provider names.Available";
+    assert_eq!(kind(python), "cpu_build");
     let unavailable = "cuDNN is unavailable or disabled for CUDA Execution Provider: dlopen failed for libcudnn.so";
     assert_eq!(kind(unavailable), "cudnn_missing");
     assert_eq!(kind("Failed to allocate memory for requested buffer of size 1048576"), "out_of_memory");

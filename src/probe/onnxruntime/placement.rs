@@ -4,7 +4,7 @@ use super::attribution::{self, Parameters};
 use super::execution::Execution;
 use super::providers::{CUDA, obstacle};
 use super::python;
-use super::session::{Answer, Order};
+use super::session::{Answer, Order, PLACED};
 use crate::probe::isolation::End;
 use crate::probe::model::{onnx_file, structure};
 use crate::probe::{Context, PlacementAsk, Ran, environment, isolation};
@@ -93,11 +93,19 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
     if order.execution_graph && !order.whole && matches!(report.end, End::Signal(_)) {
         report = run(&Order { execution_graph: false, ..order });
     }
-    if let Some(unknown) = obstacle(&report) {
-        return Err(unknown);
+    let obstacle = obstacle(&report);
+    let placed = report.parts.iter().find_map(|part| part.get(PLACED));
+    let answer = match (&obstacle, placed) {
+        (None, _) => report.result()?,
+        (Some(_), Some(placed)) => placed,
+        (Some(unknown), None) => return Err(unknown.clone()),
+    };
+    let mut answer: Answer = serde_json::from_value(answer.clone())
+        .map_err(|_| Unknown::new(Why::Crashed, "the child's answer makes no sense"))?;
+    if let Some(unknown) = obstacle {
+        answer.run_error = unknown.detail;
     }
-    serde_json::from_value(report.result()?.clone())
-        .map_err(|_| Unknown::new(Why::Crashed, "the child's answer makes no sense"))
+    Ok(answer)
 }
 
 /// A folder of this user alone, with all that is in it gone at the end.

@@ -26,7 +26,7 @@ static NO_KERNEL: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"kernel (not found in registries|not supported)[^:]* for Op type: ?(\S+) node name: ?(.*?)\s*$")
 });
 static PREFERRED: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"Force fallback to CPU execution for node: ?(.*?) because (.*?)\s*$"));
+    LazyLock::new(|| regex(r"Force fallback to CPU execution for node: ?(.*?)(?: because (.*?))?\s*$"));
 
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a constant pattern")
@@ -103,7 +103,7 @@ impl PlacementLog {
             self.because(&found[2], &found[3], why);
             self.reason(line.trim());
         } else if let Some(found) = PREFERRED.captures(line) {
-            let why = match &found[2] {
+            let why = match found.get(2).map_or("onnxruntime says so", |because| because.as_str()) {
                 because if because.contains("deemed faster") => {
                     "onnxruntime prefers the CPU for it: a small computation, such as of a shape".to_string()
                 }

@@ -15,18 +15,38 @@ pub const PREFIX: &str = "profile";
 const ELEMENTS_MAX: i64 = 64 << 20;
 /// Largest profile that is read, bytes.
 const PROFILE_MAX_BYTES: u64 = 64 << 20;
+/// Sizes for dimensions that are not fixed, but for those that count samples, which are 1: the first with which the model
+/// runs. Networks over sound and images refuse a single sample or pixel.
+const FREE_SIZES: &[i64] = &[1, 32, 64, 128, 256, 512, 1024];
 /// Runs: the first one pays for what later ones find ready, and the last is told.
 const RUNS: usize = 2;
 
-/// Runs the model on zeros (ones where integers are asked for) of its inputs' shapes, 1 for every dimension that is not
-/// fixed, and tells the time of its nodes by provider, milliseconds.
+/// Runs the model on zeros (ones where integers are asked for) of its inputs' shapes, and tells the time of its nodes by
+/// provider, milliseconds.
 ///
 /// # Errors
 /// In words: an input that cannot be made up, or what onnxruntime says.
 pub fn run(session: &mut Session, folder: &Path) -> Result<BTreeMap<String, f64>, String> {
-    for _ in 0..RUNS {
-        let inputs = inputs(session)?;
-        session.run(inputs).map(drop).map_err(|error| super::error_text::cause(error.message()))?;
+    let mut first_error = None;
+    let run_all = |session: &mut Session, free: Free| -> Result<(), String> {
+        for _ in 0..RUNS {
+            let inputs = inputs(session, free)?;
+            session.run(inputs).map(drop).map_err(|error| super::error_text::cause(error.message()))?;
+        }
+        Ok(())
+    };
+    let ways = FREE_SIZES.iter().flat_map(|size| [false, true].map(|last_only| Free { size: *size, last_only }));
+    for free in ways {
+        match run_all(session, free) {
+            Ok(()) => {
+                first_error = None;
+                break;
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    if let Some(error) = first_error {
+        return Err(error);
     }
     let written = session.end_profiling().map_err(|error| format!("EndProfiling: {}", error.message()))?;
     // The name is onnxruntime's; the folder is ours.
@@ -36,15 +56,50 @@ pub fn run(session: &mut Session, folder: &Path) -> Result<BTreeMap<String, f64>
     by_provider(&bytes)
 }
 
-fn inputs(session: &Session) -> Result<Vec<(String, DynTensor)>, String> {
+/// What stands for dimensions that are not fixed.
+#[derive(Debug, Clone, Copy)]
+struct Free {
+    size: i64,
+    /// A single one that is not the last of its input counts samples too, as in the state of a recurrent network.
+    last_only: bool,
+}
+
+/// An input's shape with sizes for what is not fixed. The first dimension counts samples, and so does every other with the
+/// same name as a first one of `samples`.
+fn shape(sizes: &[i64], names: &[String], samples: &[String], free: Free) -> Vec<i64> {
+    let open = sizes.iter().skip(1).filter(|size| **size < 0).count();
+    let is_sample = |at: usize| {
+        let named = names.get(at).is_some_and(|name| !name.is_empty() && samples.contains(name));
+        at == 0 || named || (free.last_only && open == 1 && at + 1 < sizes.len())
+    };
+    let sizes = sizes.iter().enumerate();
+    sizes
+        .map(|(at, size)| {
+            if *size >= 0 {
+                *size
+            } else if is_sample(at) {
+                1
+            } else {
+                free.size
+            }
+        })
+        .collect()
+}
+
+fn inputs(session: &Session, free: Free) -> Result<Vec<(String, DynTensor)>, String> {
     let allocator = Allocator::default();
+    let names_of_samples = session.inputs().iter().filter_map(|input| match input.dtype() {
+        ValueType::Tensor { dimension_symbols, .. } => dimension_symbols.first().cloned(),
+        _ => None,
+    });
+    let names_of_samples: Vec<String> = names_of_samples.collect();
     let mut total = 0i64;
     let mut made = Vec::new();
     for input in session.inputs() {
-        let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
+        let ValueType::Tensor { ty, shape: sizes, dimension_symbols } = input.dtype() else {
             return Err(format!("input {} is no tensor, and no value of its kind is made up", input.name()));
         };
-        let shape: Vec<i64> = shape.iter().map(|size| if *size < 0 { 1 } else { *size }).collect();
+        let shape = shape(sizes, dimension_symbols, &names_of_samples, free);
         let elements = shape.iter().try_fold(1i64, |product, size| product.checked_mul(*size));
         total = elements.and_then(|elements| total.checked_add(elements)).unwrap_or(i64::MAX);
         if total > ELEMENTS_MAX {
@@ -157,6 +212,20 @@ mod tests {
         let sums = by_provider(format!("[{}]", events.join(",\n")).as_bytes()).unwrap();
         assert_eq!(sums["CUDAExecutionProvider"], 0.530);
         assert_eq!(sums["CPUExecutionProvider"], 0.077);
+    }
+
+    #[test]
+    fn dimensions_that_count_samples_are_one() {
+        let names = |all: &[&str]| all.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let samples = names(&["batch", ""]);
+        let free = Free { size: 64, last_only: false };
+        assert_eq!(shape(&[-1, -1], &names(&["batch", "time"]), &samples, free), [1, 64]);
+        assert_eq!(shape(&[2, -1, 128], &names(&["", "batch", ""]), &samples, free), [2, 1, 128]);
+        assert_eq!(shape(&[2, -1, 128], &names(&["", "", ""]), &samples, free), [2, 64, 128]);
+        let last_only = Free { last_only: true, ..free };
+        assert_eq!(shape(&[2, -1, 128], &[], &samples, last_only), [2, 1, 128]);
+        assert_eq!(shape(&[-1, 3, -1, -1], &[], &samples, last_only), [1, 3, 64, 64]);
+        assert_eq!(shape(&[], &[], &samples, free), [0i64; 0]);
     }
 
     #[test]

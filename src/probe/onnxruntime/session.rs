@@ -14,7 +14,7 @@ use ort::ep;
 use ort::logging::LogLevel;
 use ort::session::Session;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -26,6 +26,9 @@ use std::time::Instant;
 pub const DRY_LIMIT_BYTES: usize = 1 << 20;
 /// Tensors from this size on are written beside the execution graph, that is, nowhere; bytes.
 const OUTSIDE_BYTES: &str = "1024";
+
+/// Key of the part that holds the answer as it is before the model runs.
+pub const PLACED: &str = "placed";
 
 /// What the job is asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -73,7 +76,7 @@ pub struct Answer {
     pub run_error: String,
 }
 
-/// Job `placement`, argument [`Order`]. The result is [`Answer`], or `{"obstacle": Unknown}`.
+/// Job `placement`, argument [`Order`]. Part, where a run is asked for: `{"placed": Answer}`. The result is [`Answer`], or `{"obstacle": Unknown}`.
 pub fn placement(argument: &Value, reporter: &mut Reporter) -> Value {
     let Ok(order) = serde_json::from_value::<Order>(argument.clone()) else {
         return super::child::obstacle(Unknown::new(Why::Malformed, "the job's argument names no library or no model"));
@@ -135,16 +138,7 @@ fn place(order: &Order, reporter: &mut Reporter) -> Result<Answer, Unknown> {
             }
         };
         answer.session_ms = session.is_some().then_some(took_ms);
-        if let (Some(session), Some(folder)) = (&mut session, &order.profile) {
-            reporter.stage("a run of the model");
-            match profile::run(session, folder) {
-                Ok(run_ms) => answer.run_ms = Some(run_ms),
-                Err(error) => answer.run_error = error,
-            }
-        }
-        // The session is left to the process's end: destructors of providers can hang.
         let created = session.is_some();
-        std::mem::forget(session);
         let mut log = std::mem::take(&mut *lock(&log)).finish();
         reporter.stage("the execution graph");
         match graph.as_ref().map(|graph| graph.read(created)) {
@@ -160,6 +154,17 @@ fn place(order: &Order, reporter: &mut Reporter) -> Result<Answer, Unknown> {
             answer.listed = execution::listed(&log, order.every_node);
         }
         answer.placement = log;
+        if let (Some(session), Some(folder)) = (&mut session, &order.profile) {
+            // What is known already outlives a run that crashes or takes too long.
+            reporter.part(json!({ PLACED: answer }));
+            reporter.stage("a run of the model");
+            match profile::run(session, folder) {
+                Ok(run_ms) => answer.run_ms = Some(run_ms),
+                Err(error) => answer.run_error = error,
+            }
+        }
+        // The session is left to the process's end: destructors of providers can hang.
+        std::mem::forget(session);
         break;
     }
     std::mem::forget(environment);
