@@ -150,9 +150,18 @@ fn runtime(facts: &Facts) -> Words {
 
 fn model(facts: &Facts) -> Words {
     let model = &facts.model;
-    let nodes = model.nodes.read()?.saturating_add(*model.subgraph_nodes.read()?);
+    // A format that is only told apart is not examined, which is no sign that the model does not work.
+    if let (Fact::Unknown(unknown), Some(Why::NotAsked)) =
+        (&model.parameters, model.external_files.reason().map(|unknown| unknown.why))
+    {
+        return Err(Unknown::new(Why::NotAsked, unknown.detail.clone()));
+    }
+    let parts = match model.format.known().map(String::as_str) {
+        Some(format @ ("safetensors" | "gguf")) => format!("{format}: {} tensors", model.tensors.read()?),
+        _ => format!("{} nodes", model.nodes.read()?.saturating_add(*model.subgraph_nodes.read()?)),
+    };
     let (parameters, bytes) = (*model.parameters.read()? as f64 / 1e6, megabytes(*model.parameter_bytes.read()?));
-    let mut words = format!("{nodes} nodes, {parameters:.2} M parameters, {bytes}");
+    let mut words = format!("{parts}, {parameters:.2} M parameters, {bytes}");
     match (&facts.placement.nodes_by_provider, &facts.placement.nodes) {
         (Fact::Known(by_provider), Fact::Known(all)) => {
             let shares: Vec<String> = by_provider

@@ -142,13 +142,14 @@ fn examine(named: &Path) -> (ModelFacts, Ran) {
         Ok(facts) => return (facts, Ran::ok()),
         Err(refusal) => refusal,
     };
-    let (mut facts, ran) = failed(&path, Some(file_bytes), refusal.told(&path));
+    let (mut facts, mut ran) = failed(&path, Some(file_bytes), refusal.told(&path));
     if let Refusal::Foreign(foreign) = refusal
         && !foreign.format.is_empty()
     {
         facts.format = Fact::Known(foreign.format.into());
         // No file that is read here names other files for this one, so none can be missing.
         facts.external_files = Fact::unknown(Why::NotAsked, format!("{} is not read", foreign.what));
+        ran = Ran::skipped(ran.detail);
     }
     (facts, ran)
 }
