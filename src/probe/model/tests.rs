@@ -1,5 +1,6 @@
 //! The probe on files that tests write, down to the message that a user reads.
 
+use super::wire::Reader;
 use super::*;
 use crate::probe::Ask;
 use proptest::prelude::*;
