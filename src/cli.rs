@@ -53,7 +53,7 @@ pub struct Run {
 /// `model`.
 #[derive(Debug, Args)]
 pub struct Model {
-    /// The model's file: ONNX; of safetensors (also a sharded index) and GGUF the tensors.
+    /// The model's file, or a folder with one model: ONNX; of safetensors (also a sharded index) and GGUF the tensors.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The deployment's onnxruntime library (libonnxruntime.so...), which then places the model for real.
@@ -162,7 +162,7 @@ pub struct TargetOptions {
     // Read by `commands`: clap would repeat a wrong value in its message, and a password with it.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// The model's file (ONNX).
+    /// The model's file, or a folder with one model: ONNX, safetensors, GGUF.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// The deployment's onnxruntime library (libonnxruntime.so...).

@@ -14,6 +14,7 @@ mod hostile_root;
 mod linker;
 mod loader;
 mod logs;
+mod models;
 mod replay;
 mod rig;
 #[path = "../setup/scripted_server.rs"]

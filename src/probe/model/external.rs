@@ -1,6 +1,6 @@
 //! External tensor data: files beside the model that hold its payloads.
 
-use super::Opened;
+use super::opened::Opened;
 use super::tensor::ExternalData;
 use crate::snapshot::ExternalFile;
 use std::collections::BTreeMap;

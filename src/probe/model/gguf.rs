@@ -79,8 +79,7 @@ pub fn read<S: ReadAt>(reader: &mut Reader<S>) -> Result<Header, Fault> {
 enum Single {
     Unsigned(u64),
     Signed(i64),
-    Float(f64),
-    Bool(bool),
+    /// A float or a truth value, in its own shortest form, or a text.
     Text(String),
 }
 
@@ -89,7 +88,7 @@ impl Single {
         match self {
             Single::Unsigned(number) => Some(*number),
             Single::Signed(number) => u64::try_from(*number).ok(),
-            _ => None,
+            Single::Text(_) => None,
         }
     }
 
@@ -97,8 +96,6 @@ impl Single {
         match self {
             Single::Unsigned(number) => number.to_string(),
             Single::Signed(number) => number.to_string(),
-            Single::Float(number) => number.to_string(),
-            Single::Bool(value) => value.to_string(),
             Single::Text(text) => text.clone(),
         }
     }
@@ -204,8 +201,8 @@ impl<S: ReadAt> Walk<'_, S> {
             3 => Single::Signed(i16::from_le_bytes(self.bytes(INSIDE)?).into()),
             4 => Single::Unsigned(self.u32(INSIDE)?.into()),
             5 => Single::Signed(i32::from_le_bytes(self.bytes(INSIDE)?).into()),
-            6 => Single::Float(f32::from_le_bytes(self.bytes(INSIDE)?).into()),
-            7 => Single::Bool(u8::from_le_bytes(self.bytes(INSIDE)?) != 0),
+            6 => Single::Text(f32::from_le_bytes(self.bytes(INSIDE)?).to_string()),
+            7 => Single::Text((u8::from_le_bytes(self.bytes(INSIDE)?) != 0).to_string()),
             8 => Single::Text(self.text(INSIDE)?),
             9 => {
                 self.array(depth)?;
@@ -213,7 +210,7 @@ impl<S: ReadAt> Walk<'_, S> {
             }
             10 => Single::Unsigned(self.u64(INSIDE)?),
             11 => Single::Signed(i64::from_le_bytes(self.bytes(INSIDE)?)),
-            12 => Single::Float(f64::from_le_bytes(self.bytes(INSIDE)?)),
+            12 => Single::Text(f64::from_le_bytes(self.bytes(INSIDE)?).to_string()),
             other => return Err(Fault::Malformed { at, what: format!("metadata type {other} is not in use") }),
         }))
     }

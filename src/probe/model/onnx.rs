@@ -1,8 +1,10 @@
 //! An ONNX model's file, and the facts about it.
 
 use super::graph::{self, Contents};
+use super::opened::Opened;
+use super::refusal::{Refusal, told};
 use super::wire::{Fault, Reader};
-use super::{Opened, Refusal, formats, metadata, told};
+use super::{formats, metadata};
 use crate::snapshot::{Fact, ModelFacts, Unknown, Why};
 use std::path::Path;
 

@@ -4,10 +4,11 @@
 //! (<https://huggingface.co/docs/transformers/big_models#sharded-checkpoints>).
 
 use super::external::open_inside;
+use super::opened::Opened;
+use super::refusal::told;
 use super::safetensors::{self, HEADER_LIMIT_BYTES, Header, Stretch};
 use super::sums::TensorSums;
 use super::wire::{Fault, ReadAt};
-use super::{Opened, told};
 use crate::snapshot::ExternalFile;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};

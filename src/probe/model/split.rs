@@ -4,9 +4,10 @@
 
 use super::external::open_inside;
 use super::gguf::{self, Header};
+use super::opened::Opened;
+use super::refusal::told;
 use super::sums::TensorSums;
 use super::wire::Reader;
-use super::{Opened, told};
 use crate::snapshot::ExternalFile;
 use std::path::Path;
 
