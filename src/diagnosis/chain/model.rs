@@ -17,12 +17,18 @@ pub fn words(facts: &Facts) -> Words {
 
 fn of_file(facts: &Facts) -> Words {
     let model = &facts.model;
-    let size = bytes(*model.parameter_bytes.read()? as f64);
-    let parameters = format!("{:.2} M parameters, {size}", *model.parameters.read()? as f64 / 1e6);
-    let mut words = match (model.nodes.known(), model.subgraph_nodes.known()) {
-        (Some(nodes), Some(inner)) => format!("{} nodes, {parameters}", nodes.saturating_add(*inner)),
-        _ => parameters,
+    // A format that is only told apart is not examined, which is no sign that the model does not work.
+    if let (Fact::Unknown(unknown), Some(Why::NotAsked)) =
+        (&model.parameters, model.external_files.reason().map(|unknown| unknown.why))
+    {
+        return Err(Unknown::new(Why::NotAsked, unknown.detail.clone()));
+    }
+    let parts = match model.format.known().map(String::as_str) {
+        Some(format @ ("safetensors" | "gguf")) => format!("{format}: {} tensors", model.tensors.read()?),
+        _ => format!("{} nodes", model.nodes.read()?.saturating_add(*model.subgraph_nodes.read()?)),
     };
+    let (parameters, size) = (*model.parameters.read()? as f64 / 1e6, bytes(*model.parameter_bytes.read()? as f64));
+    let mut words = format!("{parts}, {parameters:.2} M parameters, {size}");
     words.push_str(&placement(&facts.placement, &facts.prediction));
     Ok(words.into())
 }

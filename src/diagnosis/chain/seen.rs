@@ -145,47 +145,6 @@ fn runtime(facts: &Facts) -> Words {
     })
 }
 
-<<<<<<< HEAD
-=======
-fn model(facts: &Facts) -> Words {
-    let model = &facts.model;
-    // A format that is only told apart is not examined, which is no sign that the model does not work.
-    if let (Fact::Unknown(unknown), Some(Why::NotAsked)) =
-        (&model.parameters, model.external_files.reason().map(|unknown| unknown.why))
-    {
-        return Err(Unknown::new(Why::NotAsked, unknown.detail.clone()));
-    }
-    let parts = match model.format.known().map(String::as_str) {
-        Some(format @ ("safetensors" | "gguf")) => format!("{format}: {} tensors", model.tensors.read()?),
-        _ => format!("{} nodes", model.nodes.read()?.saturating_add(*model.subgraph_nodes.read()?)),
-    };
-    let (parameters, bytes) = (*model.parameters.read()? as f64 / 1e6, megabytes(*model.parameter_bytes.read()?));
-    let mut words = format!("{parts}, {parameters:.2} M parameters, {bytes}");
-    match (&facts.placement.nodes_by_provider, &facts.placement.nodes) {
-        (Fact::Known(by_provider), Fact::Known(all)) => {
-            let shares: Vec<String> = by_provider
-                .iter()
-                .map(|(provider, number)| format!("{number} of {all} on {}", provider.replace("ExecutionProvider", "")))
-                .collect();
-            words.push_str(&format!("; placed: {}", shares.join(", ")));
-            if let (Some(gpu), Some(cpu)) =
-                (facts.placement.gpu_parameter_bytes.known(), facts.placement.cpu_parameter_bytes.known())
-            {
-                words.push_str(&match (*gpu, *cpu) {
-                    (0, cpu) => format!("; all parameters on the CPU ({})", megabytes(cpu)),
-                    (gpu, cpu) => format!("; parameters: {} on the GPU, {} on the CPU", megabytes(gpu), megabytes(cpu)),
-                });
-            }
-        }
-        (Fact::Unknown(Unknown { why: Why::NotAsked, .. }), _) => {}
-        (Fact::Unknown(unknown), _) | (_, Fact::Unknown(unknown)) => {
-            words.push_str(&format!("; placement unknown ({unknown})"));
-        }
-    }
-    Ok(words.into())
-}
-
->>>>>>> reader
 fn process(facts: &Facts) -> Words {
     if let Some(program) = facts.process.forwarded_by.known().filter(|program| !program.is_empty()) {
         return Ok(format!("{program} carries the requests to another machine; the server is there").into());
