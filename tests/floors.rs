@@ -112,6 +112,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
             "kernel_log",
             "kubernetes",
             "linker",
+            "loaded",
             "model",
             "nvml",
             "ort",
