@@ -37,7 +37,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ),
     ("commands", "progress", &["collect", "demo", "model", "run"], "what is shown while probes run"),
     ("commands", "target", &["collect", "run"], "flags and config, joined"),
-    ("probe", "ask", &["onnxruntime", "service"], "what the user asked about"),
+    ("probe", "ask", &["service"], "what the user asked about"),
     ("probe", "container", &["service"], "the control group's throttling is read in step with the requests"),
     ("probe", "cuda", &["jobs"], "its job"),
     ("probe", "cuda", &["smoke"], "the library that programs would load, with plain integers for results"),

@@ -79,7 +79,8 @@ pub fn of(error: &str, around: Around<'_>) -> CudaFailure {
     failure("other", no_code(), "", "", error)
 }
 
-/// The failure of a library that died while it was loaded: onnxruntime-gpu 1.19 and 1.22 do where libcuda.so.1 is not.
+/// The failure of a library that died while it was loaded: releases 1.19 to 1.22 of onnxruntime-gpu do where
+/// libcuda.so.1 is not.
 pub fn crash(says: &str) -> CudaFailure {
     let code = Fact::unknown(Why::Absent, "a crash has no code");
     failure("crash_at_load", code, CUDA_LIBRARY, "dlopen", says)
@@ -175,7 +176,7 @@ fn fix(kind: &str, library: &str) -> String {
              pod)."
         }
         "crash_at_load" => {
-            "The CUDA provider crashes while it is loaded, as releases 1.19 to 1.22 do without libcuda.so.1: see that the \
+            "The CUDA provider crashes while it is loaded, as releases from 1.19 to 1.22 do without libcuda.so.1: see that the \
              driver's library is there, then try a later release of onnxruntime-gpu."
         }
         "driver_too_old" => {
