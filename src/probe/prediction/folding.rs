@@ -113,8 +113,7 @@ fn shape(network: &mut Network, node: NodeId) -> bool {
     let clamp = |at: i64| if at < 0 { at.saturating_add(rank) } else { at }.clamp(0, rank);
     let start = clamp(network.nodes[node].int("start").unwrap_or(0));
     let end = clamp(network.nodes[node].int("end").unwrap_or(rank));
-    let values: Vec<f64> =
-        sizes.iter().take(end as usize).skip(start as usize).map(|size| *size as f64).collect();
+    let values: Vec<f64> = sizes.iter().take(end as usize).skip(start as usize).map(|size| *size as f64).collect();
     let count = values.len() as u64;
     let value = &mut network.values[output];
     value.kind = Kind::INT64;

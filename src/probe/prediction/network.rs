@@ -328,6 +328,36 @@ impl<'m> Network<'m> {
         }
     }
 
+    /// A new node before another one of the same graph, without attributes. Its output is a new value, named like `output`.
+    pub fn insert(&mut self, op: &'static str, inputs: &[ValueId], output: &'m str, before: NodeId) -> ValueId {
+        let (graph, opset) = (self.nodes[before].graph, self.nodes[before].opset);
+        let id = self.nodes.len();
+        let made = self.value(output, graph);
+        self.values[made].maker = Some(id);
+        for input in inputs {
+            self.values[*input].readers.push(id);
+        }
+        self.nodes.push(Node {
+            op: Cow::Borrowed(op),
+            domain: Cow::Borrowed(""),
+            overload: "",
+            name: Cow::Borrowed(""),
+            graph,
+            inputs: inputs.iter().copied().map(Some).collect(),
+            outputs: vec![Some(made)],
+            attributes: Cow::Borrowed(&[]),
+            graphs: Vec::new(),
+            opset,
+            gone: false,
+            place: Place::None,
+            why: None,
+        });
+        let nodes = &mut self.graphs[graph].nodes;
+        let place = nodes.iter().position(|node| *node == before).unwrap_or(nodes.len());
+        nodes.insert(place, id);
+        made
+    }
+
     /// A new value.
     pub fn value(&mut self, name: &'m str, graph: GraphId) -> ValueId {
         self.values.push(Value {
@@ -532,6 +562,11 @@ impl<'m> Network<'m> {
     /// The shape of an input.
     pub fn shape(&self, value: Option<ValueId>) -> Option<&Shape> {
         self.values.get(value?)?.shape.as_ref()
+    }
+
+    /// Whether the node is of ONNX's own domain, of that operator, and of one of those versions of it.
+    pub fn is_of(&self, tables: &Tables, node: NodeId, op: &str, versions: &[i64]) -> bool {
+        self.is(node, op) && self.schema(node, tables).is_some_and(|schema| versions.contains(&schema.since))
     }
 
     /// Whether the node is of ONNX's own domain and of that operator.

@@ -1,0 +1,1 @@
+//! Placements of small models, rule by rule.
