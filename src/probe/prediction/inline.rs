@@ -60,6 +60,7 @@ impl<'m> Bodies<'m> {
                     changed |= self.inline(network, tables, node);
                 }
             }
+            network.settle();
             if !changed {
                 return;
             }
@@ -109,7 +110,6 @@ impl<'m> Bodies<'m> {
                 caller.push((format!("{TYPE_OF}{at}"), Attribute::Int(code as i64)));
             }
         }
-        let place = network.graphs[graph].nodes.iter().position(|node| *node == id);
         let opset = network.nodes[id].opset;
         network.remove(id);
         let mut names: HashMap<&'m str, Option<ValueId>> = HashMap::new();
@@ -125,18 +125,9 @@ impl<'m> Bodies<'m> {
         let mut opsets: BTreeMap<String, i64> = function.opsets.clone();
         opsets.entry("ai.onnx".into()).or_insert(opset);
         let source = Source { structure, opsets: &opsets, caller: &caller };
-        let before = network.graphs[graph].nodes.len();
-        let owner_depth = depth(network, graph);
-        network.fill(source, scope, graph, &mut vec![names], owner_depth);
-        // The body stands where the call stood.
-        if let Some(place) = place {
-            let nodes = &mut network.graphs[graph].nodes;
-            if nodes.len() >= before {
-                nodes.retain(|node| *node != id);
-                let added = nodes.len() - (before - 1);
-                nodes[place.min(before - 1)..].rotate_right(added);
-            }
-        }
+        let depth = depth(network, graph);
+        let body = network.fill(source, scope, graph, &mut vec![names], depth);
+        network.replace(id, body);
     }
 }
 

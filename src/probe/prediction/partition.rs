@@ -40,6 +40,7 @@ pub fn place<'m, 't>(network: &mut Network<'m>, tables: &'t Tables, bodies: &Bod
         for node in rest {
             changed |= bodies.inline(network, tables, node);
         }
+        network.settle();
         if !changed {
             break;
         }

@@ -20,6 +20,7 @@ pub fn of(network: &Network, id: NodeId) -> Vec<Option<Shape>> {
             vec![shape.clone(), shape]
         }
         "LSTM" | "GRU" | "RNN" => shapes.recurrent(),
+        "DynamicQuantizeLinear" => vec![shapes.input(0).cloned(), Some(Vec::new()), Some(Vec::new())],
         _ => vec![shapes.first().filter(|shape| shape.len() <= RANK_LIMIT)],
     }
 }
@@ -56,7 +57,7 @@ impl Shapes<'_, '_> {
             | "GreaterOrEqual" | "LessOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "PRelu" | "BitShift"
             | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" => self.broadcast_all(),
             "Shape" => {
-                let rank = self.input(0)?.len();
+                let Some(rank) = self.input(0).map(Vec::len) else { return Some(vec![None]) };
                 let (start, end) = (self.node.int("start").unwrap_or(0), self.node.int("end").unwrap_or(rank as i64));
                 let clamp = |at: i64| if at < 0 { at + rank as i64 } else { at }.clamp(0, rank as i64);
                 Some(vec![Some((clamp(end) - clamp(start)).max(0))])

@@ -74,6 +74,7 @@ pub fn apply(network: &mut Network, tables: &Tables) -> bool {
             }
         }
     }
+    network.settle();
     changed
 }
 
