@@ -56,25 +56,26 @@ room! {
     pub struct PredictionFacts {
         /// Version of onnxruntime that the prediction is for: `1.23.2`.
         pub for_version: String,
-        /// Whose version that is: `--for-onnxruntime`, `the deployment's onnxruntime`, or `the newest known`.
+        /// Whose version that is: `--for-onnxruntime`, `the deployment's onnxruntime`, `the deployment's packages`, or
+        /// `the newest known`.
         pub version_from: String,
         /// Version whose tables were used: the nearest known one.
         pub tables_version: String,
         /// Nodes of the execution graph, as far as folding and inlining are predicted, copies between devices among them.
         pub nodes: u64,
-        /// Those nodes by execution provider.
+        /// Those nodes by execution provider; `unknown` for nodes that none takes, as far as the tables tell.
         pub nodes_by_provider: BTreeMap<String, u64>,
         /// Copies between host and device that would be inserted.
         pub memcpy_nodes: u64,
         /// Nodes of operators that the tables do not know.
         pub unknown_nodes: u64,
-        /// Tensors of parameters that would be copied to the GPU.
+        /// Tensors of parameters that would be copied to the GPU; what folding makes of parameters counts in their place.
         pub gpu_parameters: u64,
-        /// Tensors of parameters that would stay in the host's memory.
+        /// Tensors of parameters that would be read from the host's memory; one that both sides read counts on both.
         pub cpu_parameters: u64,
         /// Parameter bytes that would be copied to the GPU.
         pub gpu_parameter_bytes: u64,
-        /// Parameter bytes that would stay in the host's memory.
+        /// Parameter bytes that would be read from the host's memory.
         pub cpu_parameter_bytes: u64,
         /// Parameter bytes of tensors that no node of the execution graph reads any more.
         pub unplaced_parameter_bytes: u64,

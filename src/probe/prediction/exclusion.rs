@@ -1,7 +1,6 @@
 //! Nodes that the CUDA provider refuses although it has a kernel (`CUDAExecutionProvider::GetCapability`,
 //! core/providers/cuda/cuda_execution_provider.cc).
 
-use super::element::Kind;
 use super::network::{Network, NodeId};
 use crate::probe::model::Attribute;
 
@@ -24,9 +23,6 @@ pub fn of(network: &Network, id: NodeId) -> Option<String> {
             } else {
                 return None;
             }
-        }
-        "Cast" if node.int("to").is_some_and(|to| Kind::tensor(to.unsigned_abs()) == Kind::STRING) => {
-            "texts as the result".to_string()
         }
         "ArgMax" | "ArgMin" if node.int("select_last_index").is_some_and(|last| last != 0) => {
             "the attribute select_last_index".to_string()

@@ -16,7 +16,12 @@ const RANDOM: [&str; 5] = ["RandomUniform", "RandomNormal", "RandomUniformLike",
 
 /// Folds what can be folded, in all graphs.
 pub fn apply(network: &mut Network, tables: &Tables) -> bool {
-    if network.graphs.is_empty() { false } else { graph(network, tables, 0) }
+    if network.graphs.is_empty() {
+        return false;
+    }
+    let changed = graph(network, tables, 0);
+    network.settle();
+    changed
 }
 
 fn graph(network: &mut Network, tables: &Tables, id: GraphId) -> bool {
@@ -113,8 +118,7 @@ fn shape(network: &mut Network, node: NodeId) -> bool {
     let clamp = |at: i64| if at < 0 { at.saturating_add(rank) } else { at }.clamp(0, rank);
     let start = clamp(network.nodes[node].int("start").unwrap_or(0));
     let end = clamp(network.nodes[node].int("end").unwrap_or(rank));
-    let values: Vec<f64> =
-        sizes.iter().take(end as usize).skip(start as usize).map(|size| *size as f64).collect();
+    let values: Vec<f64> = sizes.iter().take(end as usize).skip(start as usize).map(|size| *size as f64).collect();
     let count = values.len() as u64;
     let value = &mut network.values[output];
     value.kind = Kind::INT64;
@@ -161,7 +165,6 @@ fn branch(network: &mut Network, tables: &Tables, node: NodeId) -> bool {
     let (graph, outputs) = (of.graph, of.outputs.clone());
     let results = network.graphs[taken].outputs.clone();
     let moved = std::mem::take(&mut network.graphs[taken].nodes);
-    let place = network.graphs[graph].nodes.iter().position(|other| *other == node);
     network.remove(node);
     for inner in &moved {
         network.nodes[*inner].graph = graph;
@@ -195,10 +198,7 @@ fn branch(network: &mut Network, tables: &Tables, node: NodeId) -> bool {
             network.values[output].tensor = Some(tensor);
         }
     }
-    if let Some(place) = place {
-        let nodes = &mut network.graphs[graph].nodes;
-        nodes.splice(place..=place, moved.iter().copied());
-    }
+    network.replace(node, moved.clone());
     for inner in moved {
         if !network.nodes[inner].gone {
             inference::node(network, tables, inner);

@@ -10,13 +10,73 @@ const DEPTH_LIMIT: usize = 8;
 const FLOAT: u64 = 1;
 const INT64: u64 = 7;
 
-/// All bodies, as local functions of a model would have them; the overload is the version of the operator.
-pub fn bodies() -> Structure {
-    let mut structure = Structure::default();
-    let Ok(Json::Object(file)) = serde_json::from_str(FUNCTIONS) else { return structure };
-    for row in file.get("functions").and_then(Json::as_array).into_iter().flatten() {
+/// What stands in an attribute for the element type of the input of that number.
+pub const TYPE_OF: &str = "the type of input ";
+
+/// Bodies of operators.
+#[derive(Debug, Default)]
+pub struct Operators {
+    /// The bodies, as local functions of a model would have them; the overload is the version of the operator.
+    pub structure: Structure,
+    /// For which nodes each is, in the same order.
+    pub conditions: Vec<Condition>,
+}
+
+/// For which nodes of its operator a body is.
+#[derive(Debug, Default, PartialEq)]
+pub struct Condition {
+    /// Inputs that are there, or are not.
+    pub inputs: Vec<(usize, bool)>,
+    /// How many outputs there are.
+    pub outputs: Option<usize>,
+    /// Whether the first input is of float32.
+    pub is_float: Option<bool>,
+    /// Attributes: given or not, or of that text or number.
+    pub attributes: Vec<(String, Expected)>,
+}
+
+/// What an attribute has to be.
+#[derive(Debug, PartialEq)]
+pub enum Expected {
+    /// Given or not.
+    Given(bool),
+    /// That value.
+    Value(Attribute),
+}
+
+impl Condition {
+    fn parse(when: &Json) -> Self {
+        let inputs = when.get("inputs").and_then(Json::as_object).into_iter().flatten();
+        let attributes = when.get("attributes").and_then(Json::as_object).into_iter().flatten();
+        Self {
+            inputs: inputs.filter_map(|(at, there)| Some((at.parse().ok()?, there.as_bool()?))).collect(),
+            outputs: when.get("outputs").and_then(Json::as_u64).and_then(|count| usize::try_from(count).ok()),
+            is_float: when.get("float").and_then(Json::as_bool),
+            attributes: attributes
+                .filter_map(|(name, expected)| {
+                    let expected = match expected {
+                        Json::Bool(given) => Expected::Given(*given),
+                        Json::String(text) => Expected::Value(Attribute::Text(text.clone())),
+                        Json::Number(number) => Expected::Value(Attribute::Int(number.as_i64()?)),
+                        _ => return None,
+                    };
+                    Some((name.clone(), expected))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// All bodies.
+pub fn operators() -> Operators {
+    let mut operators = Operators::default();
+    let Ok(Json::Object(file)) = serde_json::from_str(FUNCTIONS) else { return operators };
+    let rows = |name: &str| file.get(name).and_then(Json::as_array).into_iter().flatten();
+    for row in rows("functions").chain(rows("functions_of_context")) {
         let Some(nodes) = row.get("nodes").and_then(Json::as_array) else { continue };
-        let scope = graph(&mut structure, nodes, &[], &[], None, 0);
+        operators.conditions.push(row.get("when").map(Condition::parse).unwrap_or_default());
+        let structure = &mut operators.structure;
+        let scope = graph(structure, nodes, &[], &[], None, 0);
         let opset = row.get("opset").and_then(Json::as_i64).unwrap_or(1);
         structure.functions.push(Function {
             domain: text(row, "domain"),
@@ -29,7 +89,7 @@ pub fn bodies() -> Structure {
             scope,
         });
     }
-    structure
+    operators
 }
 
 fn text(of: &Json, key: &str) -> String {
@@ -95,6 +155,9 @@ fn attribute(structure: &mut Structure, value: &Json, parent: usize, depth: usiz
             if let Some(name) = fields.get("ref").and_then(Json::as_str) {
                 return Attribute::Reference(name.to_string());
             }
+            if let Some(input) = fields.get("type_of").and_then(Json::as_u64) {
+                return Attribute::Reference(format!("{TYPE_OF}{input}"));
+            }
             if let (Some(nodes), true) = (fields.get("graph").and_then(Json::as_array), depth < DEPTH_LIMIT) {
                 let (inputs, outputs) = (texts(value, "inputs"), texts(value, "outputs"));
                 return Attribute::Graphs(vec![graph(structure, nodes, &inputs, &outputs, Some(parent), depth + 1)]);
@@ -104,7 +167,9 @@ fn attribute(structure: &mut Structure, value: &Json, parent: usize, depth: usiz
             };
             let dims: Vec<i64> = values.as_array().into_iter().flatten().filter_map(Json::as_i64).collect();
             let element_type = element_type.as_u64().unwrap_or(FLOAT);
-            Attribute::Tensor(Box::new(NamedTensor { element_type, dims, ..NamedTensor::default() }))
+            let values = fields.get("values").and_then(Json::as_array).into_iter().flatten();
+            let values = values.filter_map(Json::as_f64).collect();
+            Attribute::Tensor(Box::new(NamedTensor { element_type, dims, values, ..NamedTensor::default() }))
         }
         _ => Attribute::Other,
     }

@@ -7,14 +7,15 @@
 use super::element::Kind;
 use super::network::{Network, NodeId, Shape, Tensor, ValueId};
 use super::shapes::product;
+use super::tables::Tables;
 use std::borrow::Cow;
 
 /// Joins the node with the one that follows it, if a rule says so.
-pub fn apply(network: &mut Network, id: NodeId) -> bool {
-    if network.is(id, "Conv") {
-        return convolution(network, id);
+pub fn apply(network: &mut Network, tables: &Tables, id: NodeId) -> bool {
+    if network.is_of(tables, id, "Conv", &[1, 11]) {
+        return convolution(network, tables, id);
     }
-    network.is(id, "Relu") && clip(network, id)
+    network.is_of(tables, id, "Relu", &[6, 13, 14]) && clip(network, id)
 }
 
 /// The one node that reads the node's first output.
@@ -22,8 +23,9 @@ fn next(network: &Network, id: NodeId) -> Option<NodeId> {
     network.only_reader(network.nodes[id].output(0)?)
 }
 
-fn convolution(network: &mut Network, id: NodeId) -> bool {
+fn convolution(network: &mut Network, tables: &Tables, id: NodeId) -> bool {
     let Some(last) = next(network, id) else { return false };
+    let since = network.schema(last, tables).map_or(0, |schema| schema.since);
     let node = &network.nodes[id];
     let after = &network.nodes[last];
     let reads_it = after.input(0) == node.output(0);
@@ -38,7 +40,7 @@ fn convolution(network: &mut Network, id: NodeId) -> bool {
     let is_number = matches!(network.values[weight].kind.code(), Some(1 | 10 | 11));
     let Some(dims) = network.values[weight].shape.clone().filter(|_| is_number) else { return false };
     let new_weight = match after.op.as_ref() {
-        "Add" | "Mul" => {
+        "Add" | "Mul" if matches!(since, 7 | 13 | 14) => {
             let operand = after.input(1);
             let (Some(_), Some(shape)) = (network.constant(operand), network.shape(operand)) else { return false };
             let is_scalar = after.op == "Mul" && shape.is_empty();
@@ -47,7 +49,7 @@ fn convolution(network: &mut Network, id: NodeId) -> bool {
             }
             after.op == "Mul"
         }
-        "BatchNormalization" => {
+        "BatchNormalization" if matches!(since, 7 | 9 | 14 | 15) => {
             let parameters = after.inputs.get(1..5).unwrap_or_default();
             let others = after.outputs.iter().skip(1).flatten().next();
             if parameters.len() < 4 || others.is_some() || dims.len() < 3 {
@@ -95,7 +97,8 @@ fn is_per_channel(shape: &Shape, weight: &Shape) -> bool {
     })
 }
 
-fn made<'m>(
+/// A new constant.
+pub fn made<'m>(
     network: &mut Network<'m>,
     name: &'m str,
     graph: usize,
@@ -137,11 +140,11 @@ fn clip(network: &mut Network, id: NodeId) -> bool {
 }
 
 /// Joins every MatMul with the Add after it, where a Gemm does the same.
-pub fn matrix_products(network: &mut Network) -> bool {
+pub fn matrix_products(network: &mut Network, tables: &Tables) -> bool {
     let mut changed = false;
     for graph in 0..network.graphs.len() {
         for node in network.present(graph) {
-            if !network.nodes[node].gone && network.is(node, "MatMul") {
+            if !network.nodes[node].gone && network.is_of(tables, node, "MatMul", &[1, 9, 13]) {
                 changed |= matrix_product(network, node);
             }
         }

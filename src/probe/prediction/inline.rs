@@ -3,11 +3,12 @@
 //! Source: `InlineFunctionsAOT` and `InlineNodes` (core/framework/graph_partitioner.cc), `Graph::InlineFunction`
 //! (core/graph/graph.cc).
 
-use super::network::{NODE_LIMIT, Network, Node, NodeId, Place, Source, ValueId};
+use super::element::Kind;
+use super::functions::{Condition, Expected, Operators, TYPE_OF};
+use super::network::{NODE_LIMIT, Network, Node, NodeId, Source, ValueId};
 use super::tables::Tables;
 use super::{inference, partition};
 use crate::probe::model::{Attribute, Function, Structure};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most rounds in which the model's own functions are expanded.
@@ -16,20 +17,21 @@ const ROUNDS_LIMIT: usize = 32;
 /// What nodes can be replaced by.
 pub struct Bodies<'m> {
     model: &'m Structure,
-    operators: &'m Structure,
+    operators: &'m Operators,
     local: HashMap<(&'m str, &'m str, &'m str), &'m Function>,
-    known: HashMap<(&'m str, &'m str), Vec<(i64, &'m Function)>>,
+    known: HashMap<(&'m str, &'m str), Vec<(i64, &'m Function, &'m Condition)>>,
 }
 
 impl<'m> Bodies<'m> {
     /// The functions of a model and those of ONNX.
-    pub fn new(model: &'m Structure, operators: &'m Structure) -> Self {
+    pub fn new(model: &'m Structure, operators: &'m Operators) -> Self {
         let plain = |domain: &'m str| if domain == "ai.onnx" { "" } else { domain };
         let local = model.functions.iter();
         let mut known: HashMap<_, Vec<_>> = HashMap::new();
-        for function in &operators.functions {
+        for (function, condition) in operators.structure.functions.iter().zip(&operators.conditions) {
             let since = function.overload.parse().unwrap_or(1);
-            known.entry((plain(&function.domain), function.name.as_str())).or_default().push((since, function));
+            let key = (plain(&function.domain), function.name.as_str());
+            known.entry(key).or_default().push((since, function, condition));
         }
         Self {
             model,
@@ -58,6 +60,7 @@ impl<'m> Bodies<'m> {
                     changed |= self.inline(network, tables, node);
                 }
             }
+            network.settle();
             if !changed {
                 return;
             }
@@ -76,18 +79,16 @@ impl<'m> Bodies<'m> {
             self.replace(network, self.model, function, id);
             return true;
         }
-        if of.op == "CastLike" && of.domain.is_empty() {
-            return cast(network, id);
-        }
         let Some(schema) = network.schema(id, tables) else { return false };
         // A body is written for an operator set; the newest up to the model's own is taken.
         let body = self.known.get(&key).and_then(|bodies| {
-            let fitting = bodies.iter().filter(|(since, _)| *since == schema.since);
-            fitting.max_by_key(|(_, function)| function.opsets.get("ai.onnx").filter(|opset| **opset <= of.opset))
+            let fitting =
+                bodies.iter().filter(|(since, _, condition)| *since == schema.since && meets(network, id, condition));
+            fitting.max_by_key(|(_, function, _)| function.opsets.get("ai.onnx").filter(|opset| **opset <= of.opset))
         });
         match body {
-            Some((_, function)) => {
-                self.replace(network, self.operators, function, id);
+            Some((_, function, _)) => {
+                self.replace(network, &self.operators.structure, function, id);
                 true
             }
             None => false,
@@ -104,7 +105,11 @@ impl<'m> Bodies<'m> {
                 caller.push((name.clone(), value.clone()));
             }
         }
-        let place = network.graphs[graph].nodes.iter().position(|node| *node == id);
+        for (at, input) in inputs.iter().enumerate() {
+            if let Some(code) = input.and_then(|input| network.values[input].kind.code()) {
+                caller.push((format!("{TYPE_OF}{at}"), Attribute::Int(code as i64)));
+            }
+        }
         let opset = network.nodes[id].opset;
         network.remove(id);
         let mut names: HashMap<&'m str, Option<ValueId>> = HashMap::new();
@@ -120,18 +125,9 @@ impl<'m> Bodies<'m> {
         let mut opsets: BTreeMap<String, i64> = function.opsets.clone();
         opsets.entry("ai.onnx".into()).or_insert(opset);
         let source = Source { structure, opsets: &opsets, caller: &caller };
-        let before = network.graphs[graph].nodes.len();
-        let owner_depth = depth(network, graph);
-        network.fill(source, scope, graph, &mut vec![names], owner_depth);
-        // The body stands where the call stood.
-        if let Some(place) = place {
-            let nodes = &mut network.graphs[graph].nodes;
-            if nodes.len() >= before {
-                nodes.retain(|node| *node != id);
-                let added = nodes.len() - (before - 1);
-                nodes[place.min(before - 1)..].rotate_right(added);
-            }
-        }
+        let depth = depth(network, graph);
+        let body = network.fill(source, scope, graph, &mut vec![names], depth);
+        network.replace(id, body);
     }
 }
 
@@ -149,20 +145,17 @@ fn depth(network: &Network, graph: usize) -> usize {
     depth
 }
 
-/// CastLike is a Cast to the type of its second input.
-fn cast(network: &mut Network, id: NodeId) -> bool {
-    let Some(code) = network.nodes[id].input(1).and_then(|like| network.values[like].kind.code()) else { return false };
-    if let Some(like) = network.nodes[id].inputs.get_mut(1).and_then(Option::take) {
-        let readers = &mut network.values[like].readers;
-        if let Some(at) = readers.iter().position(|reader| *reader == id) {
-            readers.swap_remove(at);
-        }
-    }
-    let node = &mut network.nodes[id];
-    node.inputs.truncate(1);
-    node.op = Cow::Borrowed("Cast");
-    node.place = Place::None;
-    node.why = None;
-    node.attributes = Cow::Owned(vec![("to".to_string(), Attribute::Int(code as i64))]);
-    true
+/// Whether a body is for this node.
+fn meets(network: &Network, id: NodeId, condition: &Condition) -> bool {
+    let node = &network.nodes[id];
+    let is_float = node.input(0).map(|input| network.values[input].kind == Kind::FLOAT);
+    condition.inputs.iter().all(|(at, there)| node.input(*at).is_some() == *there)
+        && condition.outputs.is_none_or(|count| node.outputs.iter().flatten().count() == count)
+        && condition.is_float.is_none_or(|expected| is_float == Some(expected))
+        && condition.attributes.iter().all(|(name, expected)| match (expected, node.attribute(name)) {
+            (Expected::Given(given), own) => own.is_some() == *given,
+            (Expected::Value(value), Some(own)) => own == value,
+            // ONNX's losses take the mean unless told otherwise.
+            (Expected::Value(value), None) => *value == Attribute::Text("mean".into()),
+        })
 }

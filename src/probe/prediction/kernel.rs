@@ -21,7 +21,7 @@ pub enum Lack {
 /// The CUDA kernel of a node.
 pub fn cuda<'t>(network: &Network, tables: &'t Tables, node: NodeId) -> Result<&'t Kernel, Lack> {
     let of = &network.nodes[node];
-    found(network, tables, node, tables.cuda(&of.domain, &of.op))
+    found(network, tables, node, tables.cuda(&of.domain, &of.op), false)
 }
 
 /// Whether the CPU provider has a kernel. Where the tables do not tell, it has one, for it has one for nearly every
@@ -29,12 +29,28 @@ pub fn cuda<'t>(network: &Network, tables: &'t Tables, node: NodeId) -> Result<&
 pub fn has_cpu(network: &Network, tables: &Tables, node: NodeId) -> bool {
     let of = &network.nodes[node];
     match tables.cpu(&of.domain, &of.op) {
-        Some(kernels) => found(network, tables, node, kernels).is_ok(),
+        Some(kernels) => found(network, tables, node, kernels, false).is_ok(),
         None => network.schema(node, tables).is_some_and(|schema| !schema.is_function),
     }
 }
 
-fn found<'t>(network: &Network, tables: &Tables, node: NodeId, kernels: &'t [Kernel]) -> Result<&'t Kernel, Lack> {
+/// Whether the CPU provider would have a kernel if float16 were float32: then onnxruntime puts Casts around the node
+/// (`InsertCastTransformer`, core/optimizer/insert_cast_transformer.cc).
+pub fn has_cpu_in_float32(network: &Network, tables: &Tables, node: NodeId) -> bool {
+    let of = &network.nodes[node];
+    let values = of.inputs.iter().chain(&of.outputs).flatten();
+    let is_half = values.into_iter().any(|value| network.values[*value].kind == Kind::FLOAT16);
+    let kernels = tables.cpu(&of.domain, &of.op).unwrap_or_default();
+    is_half && found(network, tables, node, kernels, true).is_ok()
+}
+
+fn found<'t>(
+    network: &Network,
+    tables: &Tables,
+    node: NodeId,
+    kernels: &'t [Kernel],
+    in_float32: bool,
+) -> Result<&'t Kernel, Lack> {
     let (Some(schema), false) = (network.schema(node, tables), kernels.is_empty()) else { return Err(Lack::Operator) };
     let mut fitting = kernels.iter().filter(|kernel| kernel.takes_version(schema.since)).peekable();
     if fitting.peek().is_none() {
@@ -46,7 +62,10 @@ fn found<'t>(network: &Network, tables: &Tables, node: NodeId, kernels: &'t [Ker
     let mut refused: Vec<(Kinds, Kind)> = Vec::new();
     for kernel in fitting {
         let refusal = kernel.kinds.iter().find_map(|(parameter, kinds)| {
-            let kind = actual(network, node, schema, parameter)?;
+            let kind = match actual(network, node, schema, parameter)? {
+                Kind::FLOAT16 if in_float32 => Kind::FLOAT,
+                kind => kind,
+            };
             (!kinds.allow(kind)).then_some((*kinds, kind))
         });
         match refusal {

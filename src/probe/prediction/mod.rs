@@ -27,6 +27,7 @@ mod sharing;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod transposition;
 mod version;
 
 use super::islands::{self, Placed};
@@ -98,7 +99,7 @@ fn predict(structure: &Structure, tables: &Tables, every_node: bool) -> Result<P
         );
         return Err(Unknown::new(Why::Unsupported, detail));
     }
-    let operators = functions::bodies();
+    let operators = functions::operators();
     let bodies = inline::Bodies::new(structure, &operators);
     let mut network = Network::of(structure);
     bodies.expand_local(&mut network, tables);
@@ -217,8 +218,7 @@ fn placed(network: &Network, kernels: &Kernels, order: &[NodeId]) -> Vec<Placed>
             let Some(maker) = network.values[*value].maker else { continue };
             let Some(from) = position.get(&maker) else { continue };
             let output = network.nodes[maker].outputs.iter().position(|output| *output == Some(*value)).unwrap_or(0);
-            let sides =
-                (copies::output(network, kernels, maker, output), copies::input(network, kernels, *id, at));
+            let sides = (copies::output(network, kernels, maker, output), copies::input(network, kernels, *id, at));
             let both_on_cpu = on_cpu && network.nodes[maker].place != Place::Cuda;
             if both_on_cpu || matches!(sides, (Side::Host, Side::Device) | (Side::Device, Side::Host)) {
                 inputs.push((*from, output));

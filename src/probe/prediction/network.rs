@@ -20,7 +20,7 @@ pub type Shape = Vec<Option<i64>>;
 /// Deepest nesting of graphs, functions expanded.
 const DEPTH_LIMIT: usize = 64;
 /// Most nodes, functions expanded.
-pub const NODE_LIMIT: usize = 4_000_000;
+pub const NODE_LIMIT: usize = 1_000_000;
 
 /// All graphs of a model.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub struct Network<'m> {
     pub values: Vec<Value<'m>>,
     /// Whether something was left out because it is beyond the limits.
     pub cut: bool,
+    /// Nodes that stand in place of others since the graphs were last put in order.
+    replaced: HashMap<NodeId, Vec<NodeId>>,
 }
 
 /// One graph.
@@ -173,7 +175,9 @@ impl<'m> Network<'m> {
             self.graphs[graph].inputs.push(value);
             bind(names, &input.name, Some(value));
         }
-        self.fill(source, of, graph, names, depth);
+        let nodes = self.fill(source, of, graph, names, depth);
+        self.graphs[graph].nodes = nodes;
+        self.sort(graph);
         let outputs: Vec<ValueId> = of
             .outputs
             .iter()
@@ -207,7 +211,7 @@ impl<'m> Network<'m> {
         graph
     }
 
-    /// Adds a scope's tensors and nodes to a graph. Returns the nodes.
+    /// Adds a scope's tensors and nodes. Returns the nodes, which are not in the graph's list yet.
     pub fn fill(
         &mut self,
         source: Source<'m, '_>,
@@ -287,9 +291,40 @@ impl<'m> Network<'m> {
                 }
             }
         }
-        self.graphs[graph].nodes.extend(&ids);
-        self.sort(graph);
         ids
+    }
+
+    /// Notes that `new` stand where `old` stood; [`Network::settle`] puts them there.
+    pub fn replace(&mut self, old: NodeId, new: Vec<NodeId>) {
+        self.replaced.insert(old, new);
+    }
+
+    /// Puts nodes that stand in place of others into the lists of their graphs.
+    pub fn settle(&mut self) {
+        if self.replaced.is_empty() {
+            return;
+        }
+        let mut replaced = std::mem::take(&mut self.replaced);
+        for graph in 0..self.graphs.len() {
+            let nodes = &self.graphs[graph].nodes;
+            if !nodes.iter().any(|node| replaced.contains_key(node)) {
+                continue;
+            }
+            let mut settled = Vec::with_capacity(nodes.len());
+            let mut waiting: Vec<NodeId> = nodes.iter().rev().copied().collect();
+            while let Some(node) = waiting.pop() {
+                match replaced.remove(&node) {
+                    Some(new) => {
+                        settled.push(node);
+                        waiting.extend(new.into_iter().rev());
+                    }
+                    None => settled.push(node),
+                }
+            }
+            settled.retain(|node| !self.nodes[*node].gone);
+            self.graphs[graph].nodes = settled;
+            self.sort(graph);
+        }
     }
 
     /// A Constant of a function whose value its caller's attribute gives.
@@ -326,6 +361,34 @@ impl<'m> Network<'m> {
         if let (Some(held), true) = (&mut self.values[value].tensor, tensor.values.is_empty()) {
             held.values = None;
         }
+    }
+
+    /// A new node beside another one of the same graph, without attributes. Its output is a new value of that name.
+    pub fn insert(&mut self, op: &'static str, inputs: &[ValueId], output: &'m str, beside: NodeId) -> ValueId {
+        let (graph, opset) = (self.nodes[beside].graph, self.nodes[beside].opset);
+        let id = self.nodes.len();
+        let made = self.value(output, graph);
+        self.values[made].maker = Some(id);
+        for input in inputs {
+            self.values[*input].readers.push(id);
+        }
+        self.nodes.push(Node {
+            op: Cow::Borrowed(op),
+            domain: Cow::Borrowed(""),
+            overload: "",
+            name: Cow::Borrowed(""),
+            graph,
+            inputs: inputs.iter().copied().map(Some).collect(),
+            outputs: vec![Some(made)],
+            attributes: Cow::Borrowed(&[]),
+            graphs: Vec::new(),
+            opset,
+            gone: false,
+            place: Place::None,
+            why: None,
+        });
+        self.replace(beside, vec![id]);
+        made
     }
 
     /// A new value.
@@ -532,6 +595,11 @@ impl<'m> Network<'m> {
     /// The shape of an input.
     pub fn shape(&self, value: Option<ValueId>) -> Option<&Shape> {
         self.values.get(value?)?.shape.as_ref()
+    }
+
+    /// Whether the node is of ONNX's own domain, of that operator, and of one of those versions of it.
+    pub fn is_of(&self, tables: &Tables, node: NodeId, op: &str, versions: &[i64]) -> bool {
+        self.is(node, op) && self.schema(node, tables).is_some_and(|schema| versions.contains(&schema.since))
     }
 
     /// Whether the node is of ONNX's own domain and of that operator.

@@ -40,10 +40,19 @@ pub fn place<'m, 't>(network: &mut Network<'m>, tables: &'t Tables, bodies: &Bod
         for node in rest {
             changed |= bodies.inline(network, tables, node);
         }
+        network.settle();
         if !changed {
             break;
         }
         inference::whole(network, tables);
+    }
+    for node in 0..network.nodes.len() {
+        let of = &network.nodes[node];
+        if !of.gone && of.place == Place::None && kernel::has_cpu_in_float32(network, tables, node) {
+            let why = network.nodes[node].why.take().unwrap_or_default();
+            network.nodes[node].why = Some(format!("{why}; the CPU computes it in float32, between Casts"));
+            network.nodes[node].place = Place::Cpu;
+        }
     }
     kernels
 }

@@ -7,13 +7,14 @@ use super::element::Kind;
 use super::folding::unused;
 use super::network::{Network, NodeId, Tensor, ValueId};
 use super::shapes::product;
+use super::tables::Tables;
 
 /// Applies it to every Reshape.
-pub fn apply(network: &mut Network) -> bool {
+pub fn apply(network: &mut Network, tables: &Tables) -> bool {
     let mut changed = false;
     for graph in 0..network.graphs.len() {
         for node in network.present(graph) {
-            if !network.nodes[node].gone && network.is(node, "Reshape") {
+            if !network.nodes[node].gone && network.is_of(tables, node, "Reshape", &[5, 13, 14]) {
                 changed |= fuse(network, node);
             }
         }
@@ -99,7 +100,8 @@ fn is_sliced_size(network: &Network, value: ValueId, root: ValueId) -> bool {
     let binary = above(network, inner, "Mul").or_else(|| above(network, inner, "Div"));
     binary.is_some_and(|binary| {
         let inputs = network.nodes[binary].inputs.iter().flatten();
-        inputs.clone().count() == 2 && inputs.into_iter().all(|input| is_one(network, *input) || is_size(*input).is_some())
+        inputs.clone().count() == 2
+            && inputs.into_iter().all(|input| is_one(network, *input) || is_size(*input).is_some())
     })
 }
 

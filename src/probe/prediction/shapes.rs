@@ -20,6 +20,7 @@ pub fn of(network: &Network, id: NodeId) -> Vec<Option<Shape>> {
             vec![shape.clone(), shape]
         }
         "LSTM" | "GRU" | "RNN" => shapes.recurrent(),
+        "DynamicQuantizeLinear" => vec![shapes.input(0).cloned(), Some(Vec::new()), Some(Vec::new())],
         _ => vec![shapes.first().filter(|shape| shape.len() <= RANK_LIMIT)],
     }
 }
@@ -56,13 +57,13 @@ impl Shapes<'_, '_> {
             | "GreaterOrEqual" | "LessOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "PRelu" | "BitShift"
             | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" => self.broadcast_all(),
             "Shape" => {
-                let rank = self.input(0)?.len();
+                let Some(rank) = self.input(0).map(Vec::len) else { return Some(vec![None]) };
                 let (start, end) = (self.node.int("start").unwrap_or(0), self.node.int("end").unwrap_or(rank as i64));
                 let clamp = |at: i64| if at < 0 { at + rank as i64 } else { at }.clamp(0, rank as i64);
                 Some(vec![Some((clamp(end) - clamp(start)).max(0))])
             }
             "Size" => Some(Vec::new()),
-            "ConstantOfShape" => Some(known(self.numbers(0, "")?)),
+            "ConstantOfShape" => self.target(0),
             "Conv" | "MaxPool" | "AveragePool" | "LpPool" | "QLinearConv" | "ConvInteger" => self.convolved(),
             "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
                 let input = self.input(0)?;
@@ -130,10 +131,7 @@ impl Shapes<'_, '_> {
                 Some(data[..axis].iter().chain(indices).chain(&data[axis + 1..]).copied().collect())
             }
             "GatherElements" => self.input(1).cloned(),
-            "Expand" => {
-                let target = known(self.numbers(1, "")?);
-                broadcast(self.input(0)?, &target)
-            }
+            "Expand" => broadcast(self.input(0)?, &self.target(1)?),
             "Tile" => {
                 let (input, times) = (self.input(0)?, self.numbers(1, "")?);
                 let sizes = input.iter().zip(times);
@@ -170,17 +168,66 @@ impl Shapes<'_, '_> {
                 }
                 Some(shape)
             }
-            "Einsum" | "Resize" | "Upsample" | "NonZero" | "NonMaxSuppression" | "Compress" | "Unique" | "GatherND"
-            | "DepthToSpace" | "SpaceToDepth" | "RoiAlign" | "MaxRoiPool" | "MaxUnpool" | "ConvTranspose" | "STFT"
-            | "DFT" | "Col2Im" | "GridSample" | "AffineGrid" | "Multinomial" | "SequenceAt" | "ConcatFromSequence"
-            | "OptionalGetElement" | "SplitToSequence" | "SequenceConstruct" | "SequenceInsert" | "SequenceErase"
-            | "SequenceEmpty" | "SequenceLength" | "StringSplit" | "CenterCropPad" | "Det" | "ImageDecoder"
-            | "MelWeightMatrix" | "TfIdfVectorizer" | "RandomNormal" | "RandomUniform" | "HannWindow"
-            | "HammingWindow" | "BlackmanWindow" | "NegativeLogLikelihoodLoss" | "SoftmaxCrossEntropyLoss"
-            | "Optional" | "OptionalHasElement" | "RegexFullMatch" | "Attention" => None,
+            "Einsum"
+            | "Resize"
+            | "Upsample"
+            | "NonZero"
+            | "NonMaxSuppression"
+            | "Compress"
+            | "Unique"
+            | "GatherND"
+            | "DepthToSpace"
+            | "SpaceToDepth"
+            | "RoiAlign"
+            | "MaxRoiPool"
+            | "MaxUnpool"
+            | "ConvTranspose"
+            | "STFT"
+            | "DFT"
+            | "Col2Im"
+            | "GridSample"
+            | "AffineGrid"
+            | "Multinomial"
+            | "SequenceAt"
+            | "ConcatFromSequence"
+            | "OptionalGetElement"
+            | "SplitToSequence"
+            | "SequenceConstruct"
+            | "SequenceInsert"
+            | "SequenceErase"
+            | "SequenceEmpty"
+            | "SequenceLength"
+            | "StringSplit"
+            | "CenterCropPad"
+            | "Det"
+            | "ImageDecoder"
+            | "MelWeightMatrix"
+            | "TfIdfVectorizer"
+            | "RandomNormal"
+            | "RandomUniform"
+            | "HannWindow"
+            | "HammingWindow"
+            | "BlackmanWindow"
+            | "NegativeLogLikelihoodLoss"
+            | "SoftmaxCrossEntropyLoss"
+            | "Optional"
+            | "OptionalHasElement"
+            | "RegexFullMatch"
+            | "Attention" => None,
             _ if op.starts_with("Reduce") => self.reduced(),
             // Everything else of ONNX's works element by element or keeps the shape of its first input.
             _ => self.input(0).cloned(),
+        }
+    }
+
+    /// The shape that an input asks for; if it is no constant, its rank at least.
+    fn target(&self, at: usize) -> Option<Shape> {
+        match self.numbers(at, "") {
+            Some(sizes) => Some(sizes.into_iter().map(|size| Some(size).filter(|size| *size >= 0)).collect()),
+            None => {
+                let [Some(rank)] = self.input(at)?.as_slice() else { return None };
+                Some(vec![None; usize::try_from(*rank).ok().filter(|rank| *rank <= RANK_LIMIT)?])
+            }
         }
     }
 
@@ -239,14 +286,9 @@ impl Shapes<'_, '_> {
     }
 
     fn reshaped(&self) -> Option<Shape> {
-        let target = match self.numbers(1, "shape") {
-            Some(target) => target,
-            // The rank at least is known.
-            None => {
-                let [Some(rank)] = self.input(1)?.as_slice() else { return None };
-                let rank = usize::try_from(*rank).ok().filter(|rank| *rank <= RANK_LIMIT)?;
-                return Some(vec![None; rank]);
-            }
+        let target: Shape = match self.node.ints("shape") {
+            Some(target) => target.iter().map(|size| Some(*size)).collect(),
+            None => self.numbers(1, "")?.into_iter().map(Some).collect(),
         };
         let input = self.input(0);
         let keeps_zero = self.node.int("allowzero").unwrap_or(0) == 0;
@@ -254,12 +296,14 @@ impl Shapes<'_, '_> {
             .iter()
             .enumerate()
             .map(|(at, size)| match size {
-                0 if keeps_zero => input.and_then(|input| input.get(at).copied().flatten()),
-                -1 => None,
-                size => Some(*size),
+                Some(0) if keeps_zero => input.and_then(|input| input.get(at).copied().flatten()),
+                Some(-1) => None,
+                size => *size,
             })
             .collect();
-        if let (Some(rest), Some(total)) = (target.iter().position(|size| *size == -1), input.and_then(|i| product(i))) {
+        if let (Some(rest), Some(total)) =
+            (target.iter().position(|size| *size == Some(-1)), input.and_then(|i| product(i)))
+        {
             let others: Option<i64> = shape
                 .iter()
                 .enumerate()
@@ -341,8 +385,7 @@ impl Shapes<'_, '_> {
     }
 
     fn recurrent(&self) -> Vec<Option<Shape>> {
-        let (Some([length, batch, _]), Some(hidden)) =
-            (self.input(0).map(Vec::as_slice), self.node.int("hidden_size"))
+        let (Some([length, batch, _]), Some(hidden)) = (self.input(0).map(Vec::as_slice), self.node.int("hidden_size"))
         else {
             return Vec::new();
         };
@@ -353,10 +396,6 @@ impl Shapes<'_, '_> {
         let last = Some(vec![Some(directions), *batch, Some(hidden)]);
         vec![Some(vec![*length, Some(directions), *batch, Some(hidden)]), last.clone(), last]
     }
-}
-
-fn known(sizes: Vec<i64>) -> Shape {
-    sizes.into_iter().map(|size| Some(size).filter(|size| *size >= 0)).collect()
 }
 
 /// An axis counted from the front.

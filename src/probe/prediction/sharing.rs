@@ -7,16 +7,31 @@ use super::element::Kind;
 use super::folding::is_deterministic;
 use super::network::{GraphId, Network, NodeId, Shape, ValueId};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-/// Most elements of a constant that is compared by value.
+/// Most elements of a constant that is shared (`TENSOR_ELEM_COUNT_THRESHOLD`).
 const ELEMENTS_LIMIT: usize = 8;
 
-/// What a node reads: a value, or a small constant by what it holds.
-#[derive(PartialEq, Eq, Hash)]
-enum Operand {
-    None,
-    Value(ValueId),
-    Constant(Kind, Option<Shape>, Vec<u64>),
+/// Lets the first of equal small constants of the main graph stand for all that no subgraph reads.
+pub fn constants(network: &mut Network) {
+    let mut seen: HashMap<(GraphId, Kind, Option<Shape>, Vec<u64>), ValueId> = HashMap::new();
+    for id in 0..network.values.len() {
+        let value = &network.values[id];
+        let Some(values) = network.elements(Some(id)).filter(|values| (1..=ELEMENTS_LIMIT).contains(&values.len()))
+        else {
+            continue;
+        };
+        let is_shared_kind = matches!(value.kind.code(), Some(1 | 6 | 7 | 10 | 11));
+        let is_read_here = network.readers(id).all(|reader| network.nodes[reader].graph == value.graph);
+        if !is_shared_kind || !is_read_here || value.is_output || value.graph != 0 {
+            continue;
+        }
+        let bits = values.iter().map(|number| number.to_bits()).collect();
+        match seen.entry((value.graph, value.kind, value.shape.clone(), bits)) {
+            Entry::Vacant(free) => drop(free.insert(id)),
+            Entry::Occupied(first) => network.redirect(id, *first.get()),
+        }
+    }
 }
 
 /// Lets the first of equal nodes stand for all, in every graph.
@@ -30,14 +45,14 @@ pub fn apply(network: &mut Network) -> bool {
 
 fn within(network: &mut Network, graph: GraphId) -> bool {
     let mut changed = false;
-    let mut seen: HashMap<(String, i64, String, Vec<Operand>, usize), NodeId> = HashMap::new();
+    let mut seen: HashMap<(String, i64, String, Vec<Option<ValueId>>, usize), NodeId> = HashMap::new();
     for id in network.present(graph) {
         let node = &network.nodes[id];
         let is_left_alone = node.op == "DequantizeLinear" || !node.graphs.is_empty() || !is_deterministic(network, id);
         if is_left_alone || node.inputs.iter().flatten().next().is_none() {
             continue;
         }
-        let operands = node.inputs.iter().map(|input| operand(network, *input)).collect();
+        let operands = node.inputs.clone();
         let mut attributes: Vec<_> = node.attributes.iter().collect();
         attributes.sort_by(|a, b| a.0.cmp(&b.0));
         // Of numbers with a fraction the value is not kept, so nodes with such attributes are not compared.
@@ -66,16 +81,4 @@ fn within(network: &mut Network, graph: GraphId) -> bool {
         changed = true;
     }
     changed
-}
-
-fn operand(network: &Network, input: Option<ValueId>) -> Operand {
-    let Some(input) = input else { return Operand::None };
-    match network.elements(Some(input)) {
-        Some(values) if values.len() <= ELEMENTS_LIMIT => {
-            let value = &network.values[input];
-            let bits = values.iter().map(|number| number.to_bits()).collect();
-            Operand::Constant(value.kind, value.shape.clone(), bits)
-        }
-        _ => Operand::Value(input),
-    }
 }

@@ -25,14 +25,8 @@ pub struct Tables {
 /// Rows by operator and domain.
 type Rows<T> = HashMap<&'static str, HashMap<&'static str, Vec<T>>>;
 /// Domain, operator, first and last version, types by parameter, indices of versions.
-type KernelRow = (
-    &'static str,
-    &'static str,
-    i64,
-    Option<i64>,
-    BTreeMap<&'static str, Vec<&'static str>>,
-    Option<Vec<usize>>,
-);
+type KernelRow =
+    (&'static str, &'static str, i64, Option<i64>, BTreeMap<&'static str, Vec<&'static str>>, Option<Vec<usize>>);
 /// Domain, operator, first version of the kernel, CPU inputs, CPU outputs, indices of versions.
 type SlotRow = (&'static str, &'static str, i64, Vec<u8>, Vec<u8>, Option<Vec<usize>>);
 /// Domain, operator, version, inputs, outputs, single types by parameter, flags.
@@ -197,7 +191,15 @@ impl Tables {
         }
         for (domain, op, since, inputs, outputs, _) in slots.operators.into_iter().filter(|row| within(&row.5)) {
             let (inputs, outputs): (Slots, Slots) = (inputs.into_iter().collect(), outputs.into_iter().collect());
-            for kernel in tables.cuda.entry(op).or_default().entry(domain).or_default().iter_mut().filter(|one| one.start == since) {
+            for kernel in tables
+                .cuda
+                .entry(op)
+                .or_default()
+                .entry(domain)
+                .or_default()
+                .iter_mut()
+                .filter(|one| one.start == since)
+            {
                 (kernel.cpu_inputs, kernel.cpu_outputs) = (inputs, outputs);
             }
         }
