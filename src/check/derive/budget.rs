@@ -81,7 +81,8 @@ impl Needs {
     fn of(facts: &Facts) -> Result<Needs, Unknown> {
         let whole = whole(facts)?;
         let may_be_spread = facts.model.format.known().is_some_and(|format| format != "onnx");
-        let tellers = [("placement", placed(facts))];
+        let predicted = facts.prediction.gpu_parameter_bytes.known().copied();
+        let tellers = [("placement", placed(facts)), ("prediction", predicted)];
         let told = tellers.into_iter().find_map(|(from, bytes)| Some((from, bytes?)));
         let (from, parameters) = told.unwrap_or(("model", whole));
         Ok(Needs { parameters, from, may_be_spread })

@@ -64,8 +64,11 @@ fn nodes(facts: &Facts) -> Result<(u64, String), Unknown> {
     if let Some(most) = said.max_by_key(|(number, _)| *number) {
         return Ok(most);
     }
-    let placed = &facts.placement;
-    let tellers = [("onnxruntime put", &placed.memcpy_nodes, &placed.nodes_by_provider)];
+    let (placed, predicted) = (&facts.placement, &facts.prediction);
+    let tellers = [
+        ("onnxruntime put", &placed.memcpy_nodes, &placed.nodes_by_provider),
+        ("onnxruntime is predicted to put", &predicted.memcpy_nodes, &predicted.nodes_by_provider),
+    ];
     for (who, nodes, by_provider) in tellers {
         let Some(number) = nodes.known() else { continue };
         let shares: Vec<String> = by_provider

@@ -17,7 +17,7 @@ fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
 }
 
 fn tensor(name: &str, bytes: u64) -> NamedTensor {
-    NamedTensor { name: name.into(), bytes }
+    NamedTensor { name: name.into(), bytes, ..Default::default() }
 }
 
 fn log(nodes: &[(&str, &str, &str)]) -> PlacementLog {
@@ -57,11 +57,13 @@ fn graph() -> (Structure, PlacementLog) {
             tensor("shape_of", 32),
             tensor("unread", 7),
         ],
+        ..Scope::default()
     };
     let branch = Scope {
         parent: Some(0),
         nodes: vec![node("Gemm", "inner", &["h", "k", "w"], &["j"])],
         tensors: vec![tensor("k", 100)],
+        ..Scope::default()
     };
     let log = log(&[
         (CUDA, "FusedConv", "fused conv"),
@@ -77,7 +79,7 @@ fn graph() -> (Structure, PlacementLog) {
         (CUDA, "If", "if"),
         (CUDA, "Gemm", "inner"),
     ]);
-    (Structure { scopes: vec![main, branch] }, log)
+    (Structure { scopes: vec![main, branch], ..Default::default() }, log)
 }
 
 #[test]
@@ -144,7 +146,7 @@ fn nodes_without_a_name_are_told_apart_by_their_neighbours() {
             node("Add", "", &["d", "d"], &["e"]),
             node("Add", "", &["y", "z"], &["f"]),
         ],
-        tensors: Vec::new(),
+        ..Scope::default()
     };
     let cpu = "CPUExecutionProvider";
     let log = log(&[
@@ -154,7 +156,7 @@ fn nodes_without_a_name_are_told_apart_by_their_neighbours() {
         (cpu, "Add", ""),
         (cpu, "Add", ""),
     ]);
-    let found = join(&Structure { scopes: vec![scope] }, &log, true).nodes;
+    let found = join(&Structure { scopes: vec![scope], ..Default::default() }, &log, true).nodes;
     let told: Vec<_> = found.iter().map(|node| (node.name.as_str(), node.provider.as_str())).collect();
     assert_eq!(told, [("conv", CUDA), ("\"c\"", CUDA), ("Memcpy", CUDA), ("\"e\"", cpu), ("\"f\"", "")]);
     assert!(found[4].why.contains("several nodes"), "{}", found[4].why);
@@ -172,7 +174,7 @@ fn without_a_graph_the_log_s_own_list_is_told() {
 #[test]
 fn what_is_told_is_bounded() {
     let nodes = (0..150_000).map(|index| node("Add", &format!("n{index}{}", "x".repeat(50)), &["a"], &["a"])).collect();
-    let structure = Structure { scopes: vec![Scope { parent: None, nodes, tensors: Vec::new() }] };
+    let structure = Structure { scopes: vec![Scope { nodes, ..Default::default() }], ..Default::default() };
     let mut log = PlacementLog::default();
     log.nodes_by_provider.insert(CUDA.into(), 150_000);
     let told = join(&structure, &log, true).nodes;
@@ -197,7 +199,7 @@ proptest! {
             scope.nodes.push(node(ops[*op], "", &[reads, makes], &[makes, reads]));
             scope.tensors.push(tensor(reads, 1));
         }
-        let found = join(&Structure { scopes }, &log, every);
+        let found = join(&Structure { scopes, ..Default::default() }, &log, every);
         let sum = found.parameters;
         prop_assert_eq!(sum.gpu.tensors + sum.cpu.tensors + sum.unplaced.tensors, edges.len() as u64);
         log.nodes.clear();
