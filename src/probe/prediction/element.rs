@@ -47,8 +47,6 @@ impl Kind {
     pub const INT64: Self = Self(7);
     /// float16.
     pub const FLOAT16: Self = Self(10);
-    /// Texts.
-    pub const STRING: Self = Self(8);
     /// bool.
     pub const BOOL: Self = Self(9);
 
@@ -179,7 +177,7 @@ mod tests {
             let kind = Kind::tensor(code);
             assert_eq!(kind.code(), Some(code));
             assert_eq!(Kind::named(NAMES[code as usize]), kind);
-            assert!((kind.bits() > 0) == (kind != Kind::STRING), "{kind}");
+            assert!((kind.bits() > 0) == (code != 8), "{kind}");
         }
         assert_eq!(Kind::tensor(99), Kind::UNKNOWN);
         let sequence = Kind::named("seq(tensor(float))");

@@ -14,12 +14,15 @@ use std::collections::{BTreeMap, HashMap};
 /// Most rounds in which the model's own functions are expanded.
 const ROUNDS_LIMIT: usize = 32;
 
+/// A version of an operator, its body, and for which nodes that is.
+type Body<'m> = (i64, &'m Function, &'m Condition);
+
 /// What nodes can be replaced by.
 pub struct Bodies<'m> {
     model: &'m Structure,
     operators: &'m Operators,
     local: HashMap<(&'m str, &'m str, &'m str), &'m Function>,
-    known: HashMap<(&'m str, &'m str), Vec<(i64, &'m Function, &'m Condition)>>,
+    known: HashMap<(&'m str, &'m str), Vec<Body<'m>>>,
 }
 
 impl<'m> Bodies<'m> {

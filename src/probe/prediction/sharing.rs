@@ -12,6 +12,9 @@ use std::collections::hash_map::Entry;
 /// Most elements of a constant that is shared (`TENSOR_ELEM_COUNT_THRESHOLD`).
 const ELEMENTS_LIMIT: usize = 8;
 
+/// Operator, its version, attributes, inputs, number of outputs.
+type Computation = (String, i64, String, Vec<Option<ValueId>>, usize);
+
 /// Lets the first of equal small constants of the main graph stand for all that no subgraph reads.
 pub fn constants(network: &mut Network) {
     let mut seen: HashMap<(GraphId, Kind, Option<Shape>, Vec<u64>), ValueId> = HashMap::new();
@@ -45,7 +48,7 @@ pub fn apply(network: &mut Network) -> bool {
 
 fn within(network: &mut Network, graph: GraphId) -> bool {
     let mut changed = false;
-    let mut seen: HashMap<(String, i64, String, Vec<Option<ValueId>>, usize), NodeId> = HashMap::new();
+    let mut seen: HashMap<Computation, NodeId> = HashMap::new();
     for id in network.present(graph) {
         let node = &network.nodes[id];
         let is_left_alone = node.op == "DequantizeLinear" || !node.graphs.is_empty() || !is_deterministic(network, id);
