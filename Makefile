@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test help lint venvs drivers rig bench placement
+.PHONY: test help lint venvs drivers rig bench placement fuzz
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
@@ -36,10 +36,17 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-# What examining the machine costs: times, and ratios against other commands. For people, not for CI.
+# What examining the machine and auditing a model cost: times, and ratios against other commands. For people, not for CI.
 bench: venvs drivers
 	cargo build --release
 	benches/machine.py
+	@[ -x target/venv-bench/bin/python ] || $(PYTHON) -m venv target/venv-bench
+	@target/venv-bench/bin/pip install --quiet --disable-pip-version-check onnx==1.23.2
+	target/venv-bench/bin/python benches/model.py
+
+# The readers of models under libFuzzer, a minute each, on stable Rust.
+fuzz:
+	fuzz/run.sh
 
 # How well placements are predicted, against the real partitioner of eight versions of onnxruntime-gpu. Fetches some 4 GB
 # from PyPI into target/placement. For people, not for CI.

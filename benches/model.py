@@ -4,12 +4,14 @@
     python3 -m venv target/venv-bench && target/venv-bench/bin/pip install onnx==1.23.2
     cargo build --release && target/venv-bench/bin/python benches/model.py
 
+DOCTOR=PATH in the environment measures another binary than target/release/gpu-doctor.
 The models are written here, without their payloads' bytes: a sparse file has the size, and nothing of it is on disk. Each
 time is the median of several runs with everything in the page cache, and the least beside it. `probe` is the work on the
 file by the doctor's own clock; `whole` is the command from start to end, which includes starting the process. A goal that
 is missed makes the exit status 1: a person runs this, no test does.
 """
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -17,7 +19,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DOCTOR = pathlib.Path(__import__("os").environ.get("DOCTOR", ROOT / "target/release/gpu-doctor"))
+DOCTOR = pathlib.Path(os.environ.get("DOCTOR", ROOT / "target/release/gpu-doctor"))
 RUNS = 15
 FLOAT = 1
 missed = []

@@ -8,8 +8,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes read at once. Field headers lie close together except around payloads, which are jumped over.
-const BUFFER_BYTES: usize = 16 << 10;
+/// Bytes that are read at once after a jump. Behind a payload lies often no more than the next tensor's header.
+const FIRST_BYTES: usize = 2 << 10;
+/// Bytes that are read at once in the end, where fields follow one another: each read is twice the one before.
+const MOST_BYTES: usize = 64 << 10;
 /// Longest text that is kept, bytes; the rest of a longer one is dropped.
 const TEXT_LIMIT_BYTES: u64 = 4096;
 /// Most fields and packed numbers that are walked: a few seconds of work, far beyond any real model.
@@ -109,7 +111,9 @@ impl<S: ReadAt> Reader<S> {
         if let Some(byte) = self.buffered(at) {
             return Ok(byte);
         }
-        self.buffer.resize(BUFFER_BYTES, 0);
+        let follows = at == self.buffer_start.saturating_add(self.buffer.len() as u64);
+        let bytes = if follows { (self.buffer.len() * 2).clamp(FIRST_BYTES, MOST_BYTES) } else { FIRST_BYTES };
+        self.buffer.resize(bytes, 0);
         let count = loop {
             match self.source.read_at(&mut self.buffer, at) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -126,10 +130,24 @@ impl<S: ReadAt> Reader<S> {
     pub fn array<const N: usize>(&mut self, at: u64, inside: &'static str) -> Result<[u8; N], Fault> {
         self.within(at, N as u64, inside)?;
         let mut array = [0; N];
-        for (byte, at) in array.iter_mut().zip(at..) {
-            *byte = self.byte(at, inside)?;
-        }
+        self.copy(at, &mut array, inside)?;
         Ok(array)
+    }
+
+    /// Fills `to` with the bytes from `at` on.
+    fn copy(&mut self, mut at: u64, mut to: &mut [u8], inside: &'static str) -> Result<(), Fault> {
+        while let [first, rest @ ..] = to {
+            // Reads on, where the buffer ends.
+            *first = self.byte(at, inside)?;
+            at = at.saturating_add(1);
+            let buffered = usize::try_from(at.saturating_sub(self.buffer_start)).ok();
+            let from = buffered.and_then(|index| self.buffer.get(index..)).unwrap_or_default();
+            let count = from.len().min(rest.len());
+            let (now, later) = rest.split_at_mut(count);
+            now.copy_from_slice(from.get(..count).unwrap_or_default());
+            (at, to) = (at.saturating_add(count as u64), later);
+        }
+        Ok(())
     }
 
     /// The stretch of `bytes` bytes from `at` on, which must lie in the file.
@@ -185,10 +203,8 @@ impl<S: ReadAt> Reader<S> {
     /// The text in `span`, at most 4 KiB of it. Bytes that are not UTF-8 are replaced.
     pub fn text(&mut self, span: Span) -> Result<String, Fault> {
         let end = span.end.min(span.start.saturating_add(TEXT_LIMIT_BYTES));
-        let mut bytes = Vec::with_capacity(end.saturating_sub(span.start) as usize);
-        for at in span.start..end {
-            bytes.push(self.byte(at, "a text")?);
-        }
+        let mut bytes = vec![0; end.saturating_sub(span.start) as usize];
+        self.copy(span.start, &mut bytes, "a text")?;
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
@@ -318,6 +334,19 @@ mod tests {
         let mut reader = Reader::new(&bytes[..], 10_000);
         let whole = reader.whole();
         assert_eq!(reader.text(whole).unwrap().len(), 4096);
+    }
+
+    #[test]
+    fn texts_and_arrays_are_the_same_wherever_the_buffer_ends() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|at| b'a' + (at % 23) as u8).collect();
+        let mut reader = Reader::new(&bytes[..], bytes.len() as u64);
+        for start in (0..290_000).step_by(997).chain((0..8000).step_by(61)) {
+            let end = start + 1 + start % 4000;
+            let text = reader.text(Span { start: start as u64, end: end as u64 }).unwrap();
+            assert_eq!(text.as_bytes(), &bytes[start..end]);
+            assert_eq!(reader.array::<8>(end as u64, "").unwrap(), bytes[end..end + 8]);
+        }
+        assert!(reader.array::<8>(299_993, "").is_err());
     }
 
     proptest! {
