@@ -35,7 +35,7 @@ room! {
         pub gpu_parameter_bytes: u64,
         /// Parameter bytes that a node on the CPU reads.
         pub cpu_parameter_bytes: u64,
-        /// Parameter bytes that could not be followed to an execution graph node (folded or fused away).
+        /// Parameter bytes that no node of the execution graph was found to read (folded or fused away).
         pub unplaced_parameter_bytes: u64,
         /// Why nodes went to the CPU, in onnxruntime's words, without repetition.
         pub cpu_reasons: Vec<String>,

@@ -177,6 +177,29 @@ fn islands_on_the_cpu_are_told_with_what_crosses() {
     assert_eq!(why["why"], "no CUDA kernel for this operator, its version and its types");
 }
 
+#[test]
+fn a_tensor_too_large_for_the_block_leaves_the_log() {
+    let Some((library, variables)) = wheel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("big.onnx");
+    std::fs::write(&model, BIG).unwrap();
+    // Nothing of it is written to the disk.
+    std::fs::File::create(folder.path().join("w.bin")).unwrap().set_len(600_000_000).unwrap();
+    let arguments = ["model", model.to_str().unwrap(), "--onnxruntime", library.to_str().unwrap(), "--format", "json"];
+    let real = gpu_doctor(&arguments, &variables).report()["placement"]["real"].clone();
+    assert_eq!((&real["session"]["known"], &real["method"]["known"]), (&"dry".into(), &"verbose log".into()), "{real}");
+    assert_eq!(real["gpu_parameter_bytes"]["known"], 600_000_000);
+    assert!(real["listed_nodes"]["unknown"]["detail"].as_str().unwrap().contains("more than 512 MiB"), "{real}");
+}
+
+/// y = MatMul(x, w) with w of 12,000 x 12,500 float32 in the file w.bin.
+const BIG: &[u8] =
+    b"\x08\x08\x3a\x6a\x0a\x15\x0a\x01\x78\x0a\x01\x77\x12\x01\x79\x1a\x02\x6d\x6d\x22\x06\x4d\x61\x74\x4d\x75\x6c\x12\
+\x03\x62\x69\x67\x2a\x20\x08\xe0\x5d\x08\xd4\x61\x10\x01\x42\x01\x77\x6a\x11\x0a\x08\x6c\x6f\x63\x61\x74\x69\x6f\
+\x6e\x12\x05\x77\x2e\x62\x69\x6e\x70\x01\x5a\x14\x0a\x01\x78\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x02\x08\x01\x0a\
+\x03\x08\xe0\x5d\x62\x14\x0a\x01\x79\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x02\x08\x01\x0a\x03\x08\xd4\x61\x42\x04\
+\x0a\x00\x10\x0d";
+
 /// y = Exp(Det(Relu(x))) on float32 of 2 x 3 x 3 (IR 8, operator set 13): Det has no CUDA kernel.
 const CUT: &[u8] =
     b"\x08\x08\x3a\x67\x0a\x12\x0a\x01\x78\x12\x01\x61\x1a\x04\x72\x65\x6c\x75\x22\x04\x52\x65\x6c\x75\x0a\x10\x0a\x01\

@@ -81,6 +81,7 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
         model: model.to_string(),
         cuda,
         whole: ask.whole_session,
+        plain: false,
         // On the CPU alone the log says all, but for the names of nodes.
         execution_graph: cuda || ask.every_node,
         every_node: ask.every_node,
@@ -90,8 +91,9 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
         |order: &Order| isolation::run("placement", &json!(order), &environment::of_server(facts), context.deadline);
     let mut report = run(&order);
     // A way of creating it that kills the process leaves the plain one.
-    if order.execution_graph && !order.whole && matches!(report.end, End::Signal(_)) {
-        report = run(&Order { execution_graph: false, ..order });
+    let crashed = order.execution_graph && !order.whole && matches!(report.end, End::Signal(_));
+    if crashed {
+        report = run(&Order { plain: true, execution_graph: false, ..order });
     }
     let obstacle = obstacle(&report);
     let placed = report.parts.iter().find_map(|part| part.get(PLACED));
@@ -104,6 +106,10 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
         .map_err(|_| Unknown::new(Why::Crashed, "the child's answer makes no sense"))?;
     if let Some(unknown) = obstacle {
         answer.run_error = unknown.detail;
+    }
+    if crashed {
+        answer.no_execution =
+            "onnxruntime crashed when it was to write it, as it does for a tensor of more than 512 MiB".into();
     }
     Ok(answer)
 }

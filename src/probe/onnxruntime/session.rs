@@ -42,6 +42,10 @@ pub struct Order {
     /// Whether the parameters are to be copied to the GPU.
     #[serde(default)]
     pub whole: bool,
+    /// Whether a dry session is to be had by too little memory alone, since the other way killed the process: a tensor
+    /// larger than the block may get crashes onnxruntime.
+    #[serde(default)]
+    pub plain: bool,
     /// Whether the execution graph is to be written and read.
     #[serde(default)]
     pub execution_graph: bool,
@@ -115,6 +119,7 @@ fn place(order: &Order, reporter: &mut Reporter) -> Result<Answer, Unknown> {
     let ways: &[Device] = match (order.cuda, order.whole) {
         (false, _) => &[Device::Cpu],
         (true, true) => &[Device::Whole],
+        (true, false) if order.plain => &[Device::Limit],
         (true, false) => &[Device::Block, Device::Limit],
     };
     let mut answer = Answer::default();
