@@ -97,6 +97,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
             "nvml",
             "ort",
             "packages",
+            "placement",
             "process",
             "request",
             "server_log",

@@ -13,6 +13,7 @@ mod hostile;
 mod hostile_root;
 mod linker;
 mod logs;
+mod prediction;
 mod replay;
 mod rig;
 #[path = "../setup/scripted_server.rs"]
