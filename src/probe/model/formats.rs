@@ -139,7 +139,7 @@ pub fn by_content(name: &Path, head: &[u8], tail: &[u8]) -> Option<Foreign> {
     } else if lower.starts_with("version https://git-lfs") {
         no_model("a Git LFS pointer", "the model itself was not downloaded; run git lfs pull in its folder")
     } else if lower.starts_with("<!doctype html") || lower.starts_with("<html") {
-        no_model("an HTML page", "such as an error page that a download saved; download the model again")
+        no_model("an HTML page, such as an error page that a download saved", "download the model again")
     } else if lower.starts_with("<?xml") && lower.contains("<net ") {
         OPENVINO
     } else if lower.starts_with('<') {
