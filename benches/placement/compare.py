@@ -35,11 +35,11 @@ def of_truth(nodes):
 def of_prediction(audit):
     """Nodes of `gpu-doctor model --format json`, and its bytes for the GPU (None where it does not know)."""
     facts = audit["placement"]["predicted"]
-    if "known" not in facts["listed_nodes"]:
-        raise ValueError(facts["listed_nodes"]["unknown"]["detail"])
-    nodes = facts["listed_nodes"]["known"]
-    return (placed((node["op"], node["name"], node["provider"]) for node in nodes),
-            facts["gpu_parameter_bytes"].get("known"))
+    if facts["nodes"] is None:
+        reasons = {missing["path"]: missing["detail"] for missing in audit["unknown"]}
+        raise ValueError(reasons.get("placement.predicted.listed_nodes", "no nodes are listed"))
+    return (placed((node["op"], node["name"], node["provider"]) for node in facts["nodes"]),
+            facts["parameter_bytes_by_device"]["gpu"])
 
 
 class Tally:
