@@ -4,6 +4,7 @@
 //! Source: `GetCpuPreferredNodes` (core/framework/fallback_cpu_capability.cc).
 
 use super::network::{GraphId, Network, NodeId, Place, ValueId};
+use super::order;
 use super::partition::Kernels;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -21,7 +22,7 @@ pub fn of<'t>(
     kernels: &Kernels<'t>,
 ) -> HashMap<NodeId, &'static str> {
     let order: HashMap<NodeId, usize> =
-        network.graphs[graph].nodes.iter().enumerate().map(|(at, node)| (*node, at)).collect();
+        order::visited(network, graph).into_iter().enumerate().map(|(at, node)| (node, at)).collect();
     let cuda: HashSet<NodeId> = candidates.iter().copied().collect();
     let mut on_cpu: HashSet<ValueId> = HashSet::new();
     let mut waiting: BinaryHeap<Reverse<(usize, NodeId)>> = BinaryHeap::new();

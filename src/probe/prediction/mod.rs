@@ -20,6 +20,7 @@ mod inline;
 mod kernel;
 mod network;
 mod optimization;
+mod order;
 mod partition;
 mod reshape_fusion;
 mod residence;

@@ -6,6 +6,7 @@
 use super::element::Kind;
 use super::folding::is_deterministic;
 use super::network::{GraphId, Network, NodeId, Shape, ValueId};
+use super::order;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -49,7 +50,7 @@ pub fn apply(network: &mut Network) -> bool {
 fn within(network: &mut Network, graph: GraphId) -> bool {
     let mut changed = false;
     let mut seen: HashMap<Computation, NodeId> = HashMap::new();
-    for id in network.present(graph) {
+    for id in order::visited(network, graph) {
         let node = &network.nodes[id];
         let is_left_alone = node.op == "DequantizeLinear" || !node.graphs.is_empty() || !is_deterministic(network, id);
         if is_left_alone || node.inputs.iter().flatten().next().is_none() {
