@@ -1,6 +1,9 @@
 """Predicted placements against real ones, node by node, and the bytes that went to the device."""
 import collections
+import re
 
+# What onnxruntime makes of an output's name inside of a function.
+INLINED = re.compile(r"^(_inlfunc_[A-Za-z0-9]+(_token_\d+)?_)+")
 # Bytes may differ by this share.
 BYTES_WITHIN = 0.001
 
@@ -11,8 +14,14 @@ def operator(node):
 
 
 def label(node):
-    """As the report names it: a node without a name by its first output, in quotes."""
-    return node["name"] or '"{}"'.format(next((name for name in node["outputs"] or [] if name), ""))
+    """As the report names it: a node without a name by its first output, in quotes.
+
+    What onnxruntime puts before the outputs of an expanded function, its name and a number, is left out.
+    """
+    if node["name"]:
+        return node["name"]
+    output = next((name for name in node["outputs"] or [] if name), "")
+    return '"{}"'.format(INLINED.sub("", output))
 
 
 def is_copy(op):
@@ -43,26 +52,40 @@ def of_prediction(audit):
 
 
 class Tally:
-    """Nodes of one or more models: placed as predicted, otherwise, and in one of the lists only."""
+    """Nodes of one or more models: placed as predicted, otherwise, and in one of the lists only.
+
+    Nodes are joined by operator and name. Those of a model that are left over, because an optimization kept the other of
+    two equal nodes or gave a name of its own, are joined by operator and provider and counted apart (`renamed`).
+    """
 
     def __init__(self):
-        self.agree = self.differ = self.missed = self.extra = self.models = self.perfect = 0
+        self.agree = self.differ = self.missed = self.extra = self.renamed = self.models = self.perfect = 0
         self.notes = []
 
     def add(self, model, truth, predicted):
-        before = self.agree, self.differ + self.missed + self.extra
+        before = self.differ + self.missed + self.extra
+        missed, extra = collections.Counter(), collections.Counter()
         for key in truth.keys() | predicted.keys():
             real, said = truth.get(key, collections.Counter()), predicted.get(key, collections.Counter())
-            same = sum((real & said).values())
-            other = min(sum(real.values()), sum(said.values())) - same
-            self.agree += same
+            same = real & said
+            real_left, said_left = real - same, said - same
+            other = min(sum(real_left.values()), sum(said_left.values()))
+            self.agree += sum(same.values())
             self.differ += other
-            self.missed += sum(real.values()) - same - other
-            self.extra += sum(said.values()) - same - other
-            if real != said:
+            if other:
                 self.notes.append(f"{model}: {key[0]} ({key[1]}): real {dict(real)}, predicted {dict(said)}")
+                continue
+            missed.update({(key[0], provider): count for provider, count in real_left.items()})
+            extra.update({(key[0], provider): count for provider, count in said_left.items()})
+        renamed = missed & extra
+        self.renamed += sum(renamed.values())
+        self.agree += sum(renamed.values())
+        for what, left in (("only real", missed - renamed), ("only predicted", extra - renamed)):
+            self.notes += [f"{model}: {what}: {count} {op} on {provider}" for (op, provider), count in left.items()]
+        self.missed += sum((missed - renamed).values())
+        self.extra += sum((extra - renamed).values())
         self.models += 1
-        self.perfect += self.differ + self.missed + self.extra == before[1]
+        self.perfect += self.differ + self.missed + self.extra == before
 
     @property
     def ratio(self):
@@ -82,7 +105,7 @@ class Tally:
 
         return (f"{percent(self.ratio)} of {self.agree + self.differ + self.missed + self.extra} nodes"
                 f" ({percent(self.ratio_in_both)} of those in both; {self.differ} elsewhere, {self.missed} not predicted,"
-                f" {self.extra} not there), {self.perfect} of {self.models} models without a difference")
+                f" {self.extra} not there, {self.renamed} joined by operator), {self.perfect} of {self.models} models without a difference")
 
 
 def fused(result, graph_nodes, predicted):
