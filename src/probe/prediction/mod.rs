@@ -93,8 +93,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
 fn predict(structure: &Structure, tables: &Tables, every_node: bool) -> Result<PredictionFacts, Unknown> {
     let opset = structure.opsets.get("ai.onnx").copied().unwrap_or(1);
     if opset > tables.newest_opset {
+        let later = tables.later_with_opset(opset).map_or(String::new(), |version| format!("; {version} knows it"));
         let detail = format!(
-            "the model uses opset {opset} of ONNX; onnxruntime {} knows opsets up to {}",
+            "the model uses opset {opset} of ONNX; onnxruntime {} knows opsets up to {}{later}",
             tables.version, tables.newest_opset
         );
         return Err(Unknown::new(Why::Unsupported, detail));
@@ -194,7 +195,7 @@ fn name_of(network: &Network, id: NodeId) -> String {
     match node.name.as_ref() {
         "" => {
             let first = node.outputs.iter().flatten().next().map_or("", |output| network.values[*output].name);
-            format!("'{first}'")
+            format!("\"{first}\"")
         }
         name => name.to_string(),
     }

@@ -1,6 +1,8 @@
 //! The audit of a model: what is in its file, where it would run, where it does.
 
 mod agreement;
+mod cost;
+mod table;
 mod text;
 
 pub use agreement::Agreement;
