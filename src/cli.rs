@@ -80,7 +80,7 @@ pub struct Model {
 #[derive(Debug, Default, Args)]
 pub struct PlacementOptions {
     /// Predict for this version of onnxruntime, for instance 1.23 [default: the deployment's, else the newest known].
-    #[arg(long, value_name = "VERSION", value_parser = version)]
+    #[arg(long, value_name = "VERSION")]
     pub for_onnxruntime: Option<String>,
     /// Create a whole session, which copies the parameters to the GPU, instead of stopping once the nodes are placed.
     #[arg(long)]
@@ -294,19 +294,6 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     match std::time::Duration::try_from(span) {
         Ok(duration) if !duration.is_zero() && duration.as_secs() <= 3600 => Ok(duration),
         _ => Err("it must be more than zero and at most an hour".into()),
-    }
-}
-
-/// Accepts a version of onnxruntime: numbers with points between, and what builds add to them (`1.23.0.dev20250801`).
-pub fn version(text: &str) -> Result<String, String> {
-    let version = text.strip_prefix('v').unwrap_or(text);
-    let mut parts = version.split('.');
-    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".+-_".contains(c);
-    if is_number(parts.next()) && is_number(parts.next()) && version.chars().all(is_plain) {
-        Ok(version.to_owned())
-    } else {
-        Err("write it as 1.23 or 1.23.2".into())
     }
 }
 
