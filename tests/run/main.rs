@@ -15,6 +15,7 @@ mod linker;
 mod loader;
 mod logs;
 mod models;
+mod prediction;
 mod replay;
 mod rig;
 #[path = "../setup/scripted_server.rs"]
