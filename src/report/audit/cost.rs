@@ -2,9 +2,9 @@
 
 use super::Audit;
 use super::table::has_gpu;
-use super::text::{OPERATORS_MAX, listed, tally};
+use super::text::{OPERATORS_MAX, listed, paragraph, tally, things};
 use crate::snapshot::{CpuIsland, DeviceCopy, PlacedNode};
-use crate::words::{count, grouped, plain};
+use crate::words::{grouped, plain};
 use colored::Colorize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
@@ -30,14 +30,7 @@ pub fn write(audit: &Audit, verbose: bool, out: &mut dyn Write) -> std::io::Resu
     if with_gpu && (islands.is_empty() || verbose) {
         copies(real.copies.known().map_or(&[], Vec::as_slice), verbose, out)?;
     }
-    reasons(&whys, &told, verbose, out)?;
-    if verbose && !whys.on_cpu.is_empty() {
-        writeln!(out, "\nnodes on the CPU")?;
-        for node in &whys.on_cpu {
-            writeln!(out, "  {} ({}): {}", plain(&node.name), plain(&node.op), plain(whys.of_node(node)))?;
-        }
-    }
-    Ok(())
+    reasons(&whys, &told, verbose, out)
 }
 
 /// The nodes on the CPU with their reasons. The prediction's say more than onnxruntime's, where both put the node there.
@@ -74,7 +67,7 @@ fn headline(islands: &[CpuIsland], whys: &Whys, with_gpu: bool, out: &mut dyn Wr
         let first: Vec<&str> = cutting.iter().flat_map(|island| island.first.first()).map(String::as_str).collect();
         let words = format!(
             "{predicted}{} on the CPU {} the graph in {}: {}",
-            count(all as usize, "node"),
+            things(all, "node"),
             if all == 1 { "cuts" } else { "cut" },
             cutting.len() + 1,
             listed(&first, ISLANDS_MAX, |name| name.to_string())
@@ -106,14 +99,14 @@ fn islands<'a>(
         let words = format!(
             "{names}{more} ({}), {} from the GPU, {} back to it",
             tally(&island.operators, OPERATORS_MAX),
-            count(island.tensors_in as usize, "tensor"),
+            things(island.tensors_in, "tensor"),
             island.tensors_out
         );
-        writeln!(out, "  {}. {}", number + 1, plain(&words))?;
+        paragraph(out, 2, &format!("{}. {words}", number + 1))?;
         let mut of_island = BTreeSet::new();
         for (name, why) in island.first.iter().filter_map(|name| whys.of_name(name)) {
             if of_island.insert(why) {
-                writeln!(out, "     {}: {}", plain(name), plain(why))?;
+                paragraph(out, 5, &format!("{name}: {why}"))?;
             }
         }
         told.append(&mut of_island);
@@ -136,7 +129,7 @@ fn copies(copies: &[DeviceCopy], verbose: bool, out: &mut dyn Write) -> std::io:
             [] => String::new(),
             nodes => format!(", for {}", nodes.join(", ")),
         };
-        writeln!(out, "  {} {}{}", plain(&copy.tensor), copy.direction, plain(&(made + &needed)))?;
+        paragraph(out, 2, &format!("{} {}{made}{needed}", copy.tensor, copy.direction))?;
     }
     if copies.len() > shown {
         writeln!(out, "  and {} more (-v)", copies.len() - shown)?;
@@ -144,28 +137,31 @@ fn copies(copies: &[DeviceCopy], verbose: bool, out: &mut dyn Write) -> std::io:
     Ok(())
 }
 
-/// The reasons that no island told yet, those of most nodes first.
+/// The reasons that no island told yet, those of most nodes first; or all of them, each with its nodes.
 fn reasons(whys: &Whys, told: &BTreeSet<&str>, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
-    let mut by_reason: BTreeMap<&str, (u64, BTreeMap<String, u64>)> = BTreeMap::new();
+    let mut by_reason: BTreeMap<&str, Vec<&PlacedNode>> = BTreeMap::new();
     for node in &whys.on_cpu {
         let why = whys.of_node(node);
-        if !told.contains(why) {
-            let (number, operators) = by_reason.entry(why).or_default();
-            *number += 1;
-            *operators.entry(node.op.clone()).or_default() += 1;
+        if verbose || !told.contains(why) {
+            by_reason.entry(why).or_default().push(node);
         }
     }
     if by_reason.is_empty() {
         return Ok(());
     }
     let mut reasons: Vec<_> = by_reason.into_iter().collect();
-    reasons.sort_by_key(|(_, (number, _))| std::cmp::Reverse(*number));
-    writeln!(out, "\nWhy nodes are on the CPU:")?;
+    reasons.sort_by_key(|(_, nodes)| std::cmp::Reverse(nodes.len()));
+    writeln!(out, "\nWhy {}nodes are on the CPU:", if told.is_empty() || verbose { "" } else { "other " })?;
     let shown = if verbose { usize::MAX } else { REASONS_MAX };
-    for (why, (number, operators)) in reasons.iter().take(shown) {
+    for (why, nodes) in reasons.iter().take(shown) {
         let why = if why.is_empty() { "no reason was given" } else { why };
-        let of = tally(operators, OPERATORS_MAX);
-        writeln!(out, "  {} ({}): {}", count(*number as usize, "node"), plain(&of), plain(why))?;
+        let mut operators: BTreeMap<String, u64> = BTreeMap::new();
+        nodes.iter().for_each(|node| *operators.entry(node.op.clone()).or_default() += 1);
+        let of = tally(&operators, OPERATORS_MAX);
+        paragraph(out, 2, &format!("{} ({of}): {why}", things(nodes.len() as u64, "node")))?;
+        for node in nodes.iter().filter(|_| verbose) {
+            writeln!(out, "    {} ({})", plain(&node.name), plain(&node.op))?;
+        }
     }
     if reasons.len() > shown {
         writeln!(out, "  and {} more reasons (-v)", reasons.len() - shown)?;

@@ -1,10 +1,10 @@
 //! Both placements side by side, and what the model needs of a GPU's memory.
 
 use super::Audit;
-use super::text::{HEAD, line, said, short, sized};
+use super::text::{HEAD, line, paragraph, said, short, sized, things};
 use crate::check::{CONTEXT_BYTES, mebibytes};
 use crate::snapshot::{Fact, Facts, PlacementFacts, PredictionFacts, Unknown, Why};
-use crate::words::{bytes, grouped, plain};
+use crate::words::{bytes, plain};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -37,6 +37,12 @@ pub fn write(audit: &Audit, verbose: bool, out: &mut dyn Write) -> std::io::Resu
 
 /// Why there is no placement to tell.
 fn missing(facts: &Facts, shown: [bool; 2], out: &mut dyn Write) -> std::io::Result<()> {
+    let format = facts.model.format.known().map(String::as_str);
+    if let (Some(format @ ("safetensors" | "gguf")), [false, false]) = (format, shown) {
+        let format = if format == "gguf" { "GGUF" } else { format };
+        let words = format!("a {format} file holds tensors and no nodes, so there is nothing for onnxruntime to place");
+        return line(out, "placement", &words);
+    }
     let reason = |nodes: &Fact<BTreeMap<String, u64>>| match nodes.reason() {
         Some(Unknown { why: Why::NotAsked, .. })
             if facts.model.format.known().is_some_and(|format| format == "onnx") =>
@@ -68,7 +74,11 @@ fn rows(predicted: &PredictionFacts, real: &PlacementFacts, verbose: bool) -> Ve
         (Some(version), _) => version.clone(),
         (None, _) => String::new(),
     };
-    let session = real.session.known().map_or(String::new(), |session| format!(", {session} session"));
+    let session = match real.session.known().map(String::as_str) {
+        Some("dry") => ", dry session (nothing loaded)".to_string(),
+        Some(session) => format!(", {session} session"),
+        None => String::new(),
+    };
     let runtime = said(&real.runtime);
     let runtime = runtime.strip_prefix("onnxruntime ").unwrap_or(&runtime);
     let mut rows = vec![("onnxruntime".to_string(), [tables, format!("{runtime}{session}")])];
@@ -122,10 +132,6 @@ fn rows(predicted: &PredictionFacts, real: &PlacementFacts, verbose: bool) -> Ve
     rows
 }
 
-fn things(number: u64, thing: &str) -> String {
-    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
 /// Whether the session had a GPU provider.
 pub fn has_gpu(real: &PlacementFacts) -> bool {
     real.session_providers.known().is_some_and(|providers| providers.iter().any(|name| !name.starts_with("CPU")))
@@ -133,13 +139,6 @@ pub fn has_gpu(real: &PlacementFacts) -> bool {
 
 fn notes(facts: &Facts, out: &mut dyn Write) -> std::io::Result<()> {
     let (predicted, real) = (&facts.prediction, &facts.placement);
-    if real.nodes_by_provider.known().is_some() && !has_gpu(real) {
-        let mut words = "The real session had no CUDA, so all of it is on the CPU.".to_string();
-        if let Some(error) = facts.ort.cuda_error.known().filter(|error| !error.is_empty()) {
-            words.push_str(&format!(" onnxruntime says: {}", error.chars().take(ERROR_MAX).collect::<String>()));
-        }
-        line(out, "", &words)?;
-    }
     // The bytes of the session with a GPU, else those of the prediction; of a format without nodes all of them.
     let placed = match has_gpu(real) {
         true => (&real.gpu_parameter_bytes, &real.cpu_parameter_bytes),
@@ -167,8 +166,23 @@ fn notes(facts: &Facts, out: &mut dyn Write) -> std::io::Result<()> {
                 crate::words::bytes(bytes as f64),
                 mebibytes(CONTEXT_BYTES)
             );
-            line(out, "needs", &words)
+            line(out, "needs", &words)?;
         }
+        None => {}
+    }
+    if real.nodes_by_provider.known().is_some() && !has_gpu(real) { without_cuda(facts, out) } else { Ok(()) }
+}
+
+/// That the real session had no CUDA, why, and what to do.
+fn without_cuda(facts: &Facts, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out)?;
+    paragraph(out, 0, "CUDA does not register in this onnxruntime, so the real session is on the CPU whole.")?;
+    if let Some(error) = facts.ort.cuda_error.known().filter(|error| !error.is_empty()) {
+        let error: String = error.chars().take(ERROR_MAX).collect();
+        paragraph(out, 2, &format!("onnxruntime says: {error}"))?;
+    }
+    match facts.ort.cuda_failure.known().filter(|failure| !failure.fix.is_empty()) {
+        Some(failure) => paragraph(out, 2, &format!("to do: {}", failure.fix)),
         None => Ok(()),
     }
 }

@@ -80,8 +80,13 @@ fn contents(model: &ModelFacts, verbose: bool, out: &mut dyn Write) -> std::io::
         }
     }
     let number = |fact: &Fact<u64>| fact.known().map_or_else(|| said(fact), |number| grouped(*number));
-    let mut words = format!("{} in {} tensors", number(&model.parameters), number(&model.tensors));
-    words.push_str(&format!(", {}", sized(&model.parameter_bytes)));
+    // Of a model whose other files are missing, those are told below.
+    let mut words = match (&model.parameters, &model.parameter_bytes) {
+        (Fact::Unknown(_), Fact::Unknown(_)) if model.external_files.known().is_some_and(|files| !files.is_empty()) => {
+            "unknown, for files are missing or not sound".to_string()
+        }
+        (parameters, size) => format!("{} in {}, {}", number(parameters), tensors(&model.tensors), sized(size)),
+    };
     if let Some(by_type) = model.parameter_bytes_by_type.known() {
         let mut types: Vec<(&String, &u64)> = by_type.iter().collect();
         types.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
@@ -91,9 +96,32 @@ fn contents(model: &ModelFacts, verbose: bool, out: &mut dyn Write) -> std::io::
     line(out, "parameters", &words)?;
     for file in model.external_files.known().into_iter().flatten() {
         let fault = if file.sound { String::new() } else { format!(": {}", file.fault) };
-        line(out, "external data", &format!("{}{fault}", file.location))?;
+        let head = if model.format.known().is_some_and(|format| format == "onnx") { "external data" } else { "file" };
+        line(out, head, &format!("{}{fault}", file.location))?;
     }
     Ok(())
+}
+
+fn tensors(fact: &Fact<u64>) -> String {
+    match fact {
+        Fact::Known(number) => things(*number, "tensor"),
+        Fact::Unknown(_) => "an unknown number of tensors".into(),
+    }
+}
+
+/// A number of things: `1 node`, `5,000 nodes`.
+pub fn things(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// Text that may be long, broken into lines.
+pub fn paragraph(out: &mut dyn Write, indent: usize, words: &str) -> std::io::Result<()> {
+    let lines = wrap(&plain(words), WIDTH - indent);
+    lines.iter().enumerate().try_for_each(|(at, line)| {
+        // What goes on from the line above stands further in.
+        let further = if at > 0 && indent > 0 { 4 } else { 0 };
+        writeln!(out, "{:indent$}{line}", "", indent = indent + further)
+    })
 }
 
 fn port(port: &ModelPort) -> String {
@@ -132,14 +160,14 @@ pub fn short(provider: &str) -> &str {
 fn agreement(audit: &Audit, out: &mut dyn Write) -> std::io::Result<()> {
     let Some(agreement) = &audit.agreement else { return Ok(()) };
     let (same, compared) = (grouped(agreement.same), grouped(agreement.compared));
-    writeln!(out, "\nPrediction and placement agree on {same} of {compared} nodes.")?;
+    writeln!(out, "\nPrediction and real placement agree on {same} of {compared} nodes.")?;
     if agreement.not_predicted > 0 {
         let words = format!(
-            "{} more came of fusions that follow the placement, which are not predicted: {}.",
-            grouped(agreement.not_predicted),
+            "{} that onnxruntime fused or renamed after the placement are not compared: {}.",
+            things(agreement.not_predicted, "further node"),
             tally(&agreement.not_predicted_operators, OPERATORS_MAX)
         );
-        wrap(&plain(&words), WIDTH).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        paragraph(out, 0, &words)?;
     }
     for node in agreement.different.iter().take(NODES_MAX) {
         let (predicted, real) = (short(&node.predicted), short(&node.real));
