@@ -111,7 +111,7 @@ fn every_node_is_where_it_was_predicted_and_every_byte() {
             (Some(compared as u64), Some(fused as u64)),
             "{name}"
         );
-        assert!(compared > 30 && fused * 100 <= compared * 8, "{name}: {fused} beside {compared}");
+        assert!(compared > 20 && fused * 100 <= compared * 8, "{name}: {fused} beside {compared}");
         let counted: u64 =
             agreement["not_predicted_operators"].as_object().unwrap().values().flat_map(Value::as_u64).sum();
         assert_eq!(counted, fused as u64, "{name}");
@@ -189,7 +189,7 @@ fn islands_are_predicted_as_they_are() {
     ];
     assert_eq!(islands, expected, "{real}");
     assert_eq!(predicted["cpu_islands"], real["cpu_islands"]);
-    assert_eq!((&predicted["memcpy_nodes"], &real["memcpy_nodes"]), (&json!(5), &json!(5)), "{real}");
+    assert_eq!((&predicted["memcpy_nodes"], &real["memcpy_nodes"]), (&json!(6), &json!(6)), "{real}");
     let agreement = &audit["placement"]["agreement"];
     assert_eq!((&agreement["compared"], &agreement["same"]), (&json!(8), &json!(8)), "a node without a name too");
     let told = gpu_doctor(&["model", model.to_str().unwrap(), "--onnxruntime", library.to_str().unwrap()], &variables);
@@ -278,7 +278,7 @@ fn a_cpu_build_is_timed_and_told_to_be_one() {
     let told = gpu_doctor(&arguments, &[]).out;
     for words in [
         "1.23.2, whole session",
-        "90 nodes               0 nodes",
+        "90 nodes              0 nodes",
         " ms on CPU\n",
         "\nCUDA does not register in this onnxruntime, so the real session is on the CPU whole.\n",
         "onnxruntime says: CUDA execution provider is not enabled in this build.\n",

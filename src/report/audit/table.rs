@@ -158,17 +158,14 @@ fn notes(facts: &Facts, out: &mut dyn Write) -> std::io::Result<()> {
         _ if facts.model.format.known().is_some_and(|format| format != "onnx") => of_file,
         _ => None,
     };
-    match on_gpu.filter(|bytes| *bytes > 0) {
-        Some(bytes) => {
-            let words = format!(
-                "about {} MiB on a GPU: {} of parameters, and some {} MiB for CUDA itself; requests take more",
-                mebibytes(bytes.saturating_add(CONTEXT_BYTES)),
-                crate::words::bytes(bytes as f64),
-                mebibytes(CONTEXT_BYTES)
-            );
-            line(out, "needs", &words)?;
-        }
-        None => {}
+    if let Some(size) = on_gpu.filter(|bytes| *bytes > 0) {
+        let words = format!(
+            "about {} MiB on a GPU: {} of parameters, and some {} MiB for CUDA itself; requests take more",
+            mebibytes(size.saturating_add(CONTEXT_BYTES)),
+            bytes(size as f64),
+            mebibytes(CONTEXT_BYTES)
+        );
+        line(out, "needs", &words)?;
     }
     if real.nodes_by_provider.known().is_some() && !has_gpu(real) { without_cuda(facts, out) } else { Ok(()) }
 }
