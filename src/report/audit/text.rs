@@ -69,7 +69,7 @@ fn contents(model: &ModelFacts, verbose: bool, out: &mut dyn Write) -> std::io::
         if *inner > 0 {
             words.push_str(&format!(", {} in subgraphs and functions", grouped(*inner)));
         }
-        if let Some(operators) = model.operators.known() {
+        if let Some(operators) = model.operators.known().filter(|operators| !operators.is_empty()) {
             words.push_str(&format!(": {}", tally(operators, if verbose { usize::MAX } else { OPERATORS_MAX })));
         }
         line(out, "nodes", &words)?;
@@ -170,7 +170,7 @@ fn agreement(audit: &Audit, out: &mut dyn Write) -> std::io::Result<()> {
         paragraph(out, 0, &words)?;
     }
     for node in agreement.different.iter().take(NODES_MAX) {
-        let (predicted, real) = (short(&node.predicted), short(&node.real));
+        let (predicted, real) = (plain(short(&node.predicted)), plain(short(&node.real)));
         writeln!(out, "  {} ({}): predicted on {predicted}, is on {real}", plain(&node.name), plain(&node.op))?;
     }
     if agreement.different.len() > NODES_MAX {
