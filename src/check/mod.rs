@@ -14,7 +14,7 @@ mod template;
 mod view;
 
 pub use catalogue::{Coverage, coverage};
-pub use derive::{Derived, loaded_in_words};
+pub use derive::{CONTEXT_BYTES, Derived, loaded_in_words, mebibytes};
 pub use judge::{Evidence, Finding, Verdict, judge};
 pub use lint::lint;
 pub use load::{Check, Checks, LoadError};

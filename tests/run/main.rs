@@ -1,5 +1,6 @@
 //! `gpu-doctor` as its users run it: against real servers, real onnxruntime wheels and fake drivers.
 
+mod audits;
 mod bad_input;
 mod clobbered;
 mod command_line;

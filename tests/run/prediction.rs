@@ -18,14 +18,14 @@ fn both(file: &str) -> Option<(Value, Value)> {
 }
 
 fn on(room: &Value, provider: &str) -> u64 {
-    room["nodes_by_provider"]["known"][provider].as_u64().unwrap_or(0)
+    room["nodes_by_provider"][provider].as_u64().unwrap_or(0)
 }
 
 /// Providers by name, of names that occur once.
 fn by_name(room: &Value) -> BTreeMap<String, String> {
     let text = |node: &Value, key: &str| node[key].as_str().unwrap_or_default().to_string();
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for node in room["listed_nodes"]["known"].as_array().into_iter().flatten() {
+    for node in room["nodes"].as_array().into_iter().flatten() {
         found.entry(text(node, "name")).or_default().push(text(node, "provider"));
     }
     found
@@ -41,15 +41,15 @@ fn predictions_are_what_the_real_partitioner_does() {
         [("silero_vad_half.onnx", 24), ("silero_vad_16k_op15.onnx", 24), ("silero_vad_op18_ifless.onnx", 0)]
     {
         let Some((predicted, real)) = both(file) else { return };
-        assert_eq!(predicted["version_from"]["known"], "the deployment's onnxruntime", "{predicted}");
-        assert_eq!(predicted["tables_version"]["known"], "1.23.2");
+        assert_eq!(predicted["version_from"], "the deployment's onnxruntime", "{predicted}");
+        assert_eq!(predicted["tables_version"], "1.23.2");
         assert_eq!(on(&predicted, "CPUExecutionProvider"), nodes_on_cpu, "{file}: {}", predicted["nodes_by_provider"]);
         assert_eq!(on(&real, "CPUExecutionProvider"), nodes_on_cpu, "{file}: {}", real["nodes_by_provider"]);
         // What follows the placement joins a few nodes of one provider.
         let (here, there) = (on(&predicted, "CUDAExecutionProvider"), on(&real, "CUDAExecutionProvider"));
         assert!(here.abs_diff(there) <= 3, "{file}: {here} predicted, {there} real");
-        if let Some(copies) = real["memcpy_nodes"]["known"].as_u64() {
-            assert_eq!(predicted["memcpy_nodes"]["known"].as_u64(), Some(copies), "{file}");
+        if let Some(copies) = real["memcpy_nodes"].as_u64() {
+            assert_eq!(predicted["memcpy_nodes"].as_u64(), Some(copies), "{file}");
         }
         let (ours, theirs) = (by_name(&predicted), by_name(&real));
         let mut compared = 0;
@@ -67,7 +67,7 @@ fn predictions_are_what_the_real_partitioner_does() {
 #[test]
 fn every_node_on_the_cpu_says_why() {
     let Some((predicted, _)) = both("silero_vad_16k_op15.onnx") else { return };
-    let listed = predicted["listed_nodes"]["known"].as_array().expect("nodes are listed").clone();
+    let listed = predicted["nodes"].as_array().expect("nodes are listed").clone();
     let silent: Vec<&Value> = listed
         .iter()
         .filter(|node| {

@@ -7,6 +7,7 @@ pub mod asr;
 pub mod cases;
 pub mod doctor;
 pub mod left_out;
+pub mod onnx_writer;
 pub mod real_server;
 pub mod rig;
 pub mod venv;

@@ -8,6 +8,7 @@ use super::memory;
 use super::sharing::{counted_alike, named, server_pids};
 use super::trouble::{answer, tells};
 use crate::snapshot::{Fact, Facts, Gpu, GpuProcess, Unknown, Why, room};
+use crate::words::grouped;
 
 /// Memory that a CUDA context with a runtime's kernels takes on the GPU at least, bytes. People report 300 to 800 MiB by
 /// card, driver and libraries (https://discuss.pytorch.org/t/73021, https://discuss.pytorch.org/t/81330); since CUDA 11.7
@@ -130,9 +131,12 @@ fn placed(facts: &Facts) -> Option<u64> {
     let placement = &facts.placement;
     let gpu = |name: &String| name == "CUDAExecutionProvider" || name.starts_with("Tensorrt");
     placement.session_providers.known().filter(|providers| providers.iter().any(gpu))?;
-    // What was folded or fused away went somewhere, mostly to where its consumers are.
-    let unplaced = placement.unplaced_parameter_bytes.known().copied().unwrap_or(0);
-    Some(placement.gpu_parameter_bytes.known()?.saturating_add(unplaced))
+    let placed = *placement.gpu_parameter_bytes.known()?;
+    // The execution graph holds what was made of folded parameters; the log alone leaves them out, and they went mostly to
+    // where their consumers are.
+    let is_whole = placement.method.known().is_some_and(|method| method == "optimized model");
+    let unplaced = placement.unplaced_parameter_bytes.known().copied().filter(|_| !is_whole).unwrap_or(0);
+    Some(placed.saturating_add(unplaced))
 }
 
 /// Memory of one GPU that the server may use.
@@ -287,15 +291,7 @@ fn line(facts: &Facts, needs: &Needs, gpus: &[Room]) -> String {
 
 /// Whole MiB, rounded up, with separators: `2,400`.
 pub fn mebibytes(bytes: u64) -> String {
-    let digits = bytes.div_ceil(MIB).to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    grouped(bytes.div_ceil(MIB))
 }
 
 #[cfg(test)]
@@ -328,6 +324,12 @@ mod tests {
         facts.placement.session_providers =
             Fact::Known(["CUDAExecutionProvider", "CPUExecutionProvider"].map(String::from).to_vec());
         assert_eq!(needs(&facts), ("placement", 1600));
+        facts.placement.method = Fact::Known("optimized model".into());
+        assert_eq!(
+            needs(&facts),
+            ("placement", 1500),
+            "what the execution graph holds in their place is counted already"
+        );
         facts.model.parameter_bytes = Fact::unknown(Why::NotAsked, "no model was named");
         assert_eq!(Needs::of(&facts).err().unwrap().why, Why::NotAsked);
     }

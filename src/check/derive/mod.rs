@@ -34,6 +34,7 @@ mod start_failure;
 mod state;
 mod trouble;
 
+pub use budget::{CONTEXT_BYTES, mebibytes};
 pub use loaded::loaded_in_words;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown};

@@ -12,7 +12,8 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 /// Most elements of an initializer that counts as small.
 const SMALL_ELEMENTS: u64 = 100;
 /// Why they are on the CPU.
-pub const WHY: &str = "part of a computation with shapes, which onnxruntime keeps on the CPU";
+pub const WHY: &str =
+    "part of a computation with shapes, which onnxruntime keeps on the CPU on purpose: nothing to change";
 
 /// Those of `candidates`, nodes of `graph` with a kernel in `kernels`, that go to the CPU.
 pub fn of<'t>(

@@ -5,7 +5,7 @@
 use super::element::{Kind, Kinds};
 use super::inference::formal;
 use super::network::{Network, NodeId};
-use super::tables::{Kernel, Schema, Tables};
+use super::tables::{Kernel, Later, Schema, Tables};
 
 /// Why a provider has no kernel for a node.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,27 @@ pub enum Lack {
 pub fn cuda<'t>(network: &Network, tables: &'t Tables, node: NodeId) -> Result<&'t Kernel, Lack> {
     let of = &network.nodes[node];
     found(network, tables, node, tables.cuda(&of.domain, &of.op), false)
+}
+
+/// What would give the node a CUDA kernel, in plain words: a later onnxruntime, or the operator as it was before. Empty if
+/// neither would, as far as the tables tell.
+pub fn remedy(network: &Network, tables: &Tables, node: NodeId) -> String {
+    let of = &network.nodes[node];
+    let Some(schema) = network.schema(node, tables) else { return String::new() };
+    let fits = |schema: &Schema, kernel: &Kernel| {
+        kernel.takes_version(schema.since) && refusal(network, node, schema, kernel, false).is_none()
+    };
+    let later = tables.later_cuda(&of.domain, &of.op).iter().filter(|later| fits(schema, &later.kernel));
+    let numbers = |later: &&Later| later.version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u64>>();
+    if let Some(Later { version, .. }) = later.min_by_key(numbers) {
+        return format!("; onnxruntime {version} has one for it");
+    }
+    match tables.schema(&of.domain, &of.op, schema.since - 1) {
+        Some(before) if tables.cuda(&of.domain, &of.op).iter().any(|kernel| fits(before, kernel)) => {
+            format!("; exported with opset {} or older it has one", schema.since - 1)
+        }
+        _ => String::new(),
+    }
 }
 
 /// Whether the CPU provider has a kernel. Where the tables do not tell, it has one, for it has one for nearly every
@@ -61,14 +82,7 @@ fn found<'t>(
     }
     let mut refused: Vec<(Kinds, Kind)> = Vec::new();
     for kernel in fitting {
-        let refusal = kernel.kinds.iter().find_map(|(parameter, kinds)| {
-            let kind = match actual(network, node, schema, parameter)? {
-                Kind::FLOAT16 if in_float32 => Kind::FLOAT,
-                kind => kind,
-            };
-            (!kinds.allow(kind)).then_some((*kinds, kind))
-        });
-        match refusal {
+        match refusal(network, node, schema, kernel, in_float32) {
             None => return Ok(kernel),
             Some(refusal) => refused.push(refusal),
         }
@@ -81,6 +95,23 @@ fn found<'t>(
         }
     }
     Err(Lack::Kind(takes, kind))
+}
+
+/// Which type of the node's a kernel of its version does not take, and those that it does.
+fn refusal(
+    network: &Network,
+    node: NodeId,
+    schema: &Schema,
+    kernel: &Kernel,
+    in_float32: bool,
+) -> Option<(Kinds, Kind)> {
+    kernel.kinds.iter().find_map(|(parameter, kinds)| {
+        let kind = match actual(network, node, schema, parameter)? {
+            Kind::FLOAT16 if in_float32 => Kind::FLOAT,
+            kind => kind,
+        };
+        (!kinds.allow(kind)).then_some((*kinds, kind))
+    })
 }
 
 /// The type that a parameter, or an input or output of that name, has at a node; `None` if the node leaves it out.

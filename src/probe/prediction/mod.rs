@@ -97,8 +97,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
 fn predict(structure: &Structure, tables: &Tables, every_node: bool) -> Result<PredictionFacts, Unknown> {
     let opset = structure.opsets.get("ai.onnx").copied().unwrap_or(1);
     if opset > tables.newest_opset {
+        let later = tables.later_with_opset(opset).map_or(String::new(), |version| format!("; {version} knows it"));
         let detail = format!(
-            "the model uses opset {opset} of ONNX; onnxruntime {} knows opsets up to {}",
+            "the model uses opset {opset} of ONNX; onnxruntime {} knows opsets up to {}{later}",
             tables.version, tables.newest_opset
         );
         return Err(Unknown::new(Why::Unsupported, detail));

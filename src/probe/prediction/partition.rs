@@ -75,7 +75,7 @@ fn cuda<'t>(network: &mut Network, tables: &'t Tables, graph: GraphId, kernels: 
                 continue;
             }
             (Ok(_), Some(reason)) => reason,
-            (Err(lack), _) => lack.told(&network.nodes[node].op),
+            (Err(lack), _) => lack.told(&network.nodes[node].op) + &kernel::remedy(network, tables, node),
         };
         network.nodes[node].why = Some(why);
     }

@@ -17,6 +17,10 @@ pub struct Tables {
     /// The newest operator set of ONNX's own domain that it knows.
     pub newest_opset: i64,
     cuda: Rows<Kernel>,
+    /// Kernels of the CUDA provider that came later than this version.
+    later_cuda: Rows<Later>,
+    /// Later versions, each with the newest operator set of ONNX's own domain that it knows.
+    later_opsets: Vec<(&'static str, i64)>,
     cpu: Rows<Kernel>,
     schemas: Rows<Schema>,
     whole_cpu: bool,
@@ -77,6 +81,15 @@ pub struct Kernel {
     pub cpu_inputs: Slots,
     /// Outputs that it leaves in host memory.
     pub cpu_outputs: Slots,
+}
+
+/// A kernel that this version does not have, and the first one in the tables that does.
+#[derive(Debug)]
+pub struct Later {
+    /// That version.
+    pub version: &'static str,
+    /// The kernel.
+    pub kernel: Kernel,
 }
 
 /// A set of inputs or outputs by position.
@@ -178,13 +191,24 @@ impl Tables {
             version: kernels.versions[index],
             newest_opset: schemas.newest_since_version.get(index).copied().unwrap_or_default(),
             cuda: HashMap::new(),
+            later_cuda: HashMap::new(),
+            later_opsets: kernels.versions.iter().copied().zip(schemas.newest_since_version.iter().copied()).collect(),
             cpu: HashMap::new(),
             schemas: HashMap::new(),
             whole_cpu: !kernels.cpu.is_empty(),
         };
         let within = |of: &Option<Vec<usize>>| of.as_ref().is_none_or(|list| list.contains(&index));
-        for row in kernels.cuda.into_iter().filter(|row| within(&row.5)) {
-            add(&mut tables.cuda, row.0, row.1, kernel(row));
+        tables.later_opsets.drain(..=index.min(tables.later_opsets.len().saturating_sub(1)));
+        for row in kernels.cuda {
+            let (domain, op) = (row.0, row.1);
+            if within(&row.5) {
+                add(&mut tables.cuda, domain, op, kernel(row));
+                continue;
+            }
+            let later = row.5.iter().flatten().filter(|of| **of > index).min();
+            if let Some(version) = later.and_then(|of| kernels.versions.get(*of)) {
+                add(&mut tables.later_cuda, domain, op, Later { version, kernel: kernel(row) });
+            }
         }
         for row in kernels.cpu.into_iter().chain(kernels.cpu_of_functions).filter(|row| within(&row.5)) {
             add(&mut tables.cpu, row.0, row.1, kernel(row));
@@ -228,6 +252,16 @@ impl Tables {
     /// Kernels of the CUDA provider for an operator, of any version and type.
     pub fn cuda(&self, domain: &str, op: &str) -> &[Kernel] {
         get(&self.cuda, domain, op).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same of later versions, as far as this one does not have them.
+    pub fn later_cuda(&self, domain: &str, op: &str) -> &[Later] {
+        get(&self.later_cuda, domain, op).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first later version that knows an operator set of ONNX's own domain.
+    pub fn later_with_opset(&self, opset: i64) -> Option<&'static str> {
+        self.later_opsets.iter().find(|(_, newest)| *newest >= opset).map(|(version, _)| *version)
     }
 
     /// Kernels of the CPU provider; `None` where the tables do not list them.

@@ -105,6 +105,22 @@ fn reasons_name_the_operator_the_version_and_the_type() {
 }
 
 #[test]
+fn what_a_later_version_or_an_older_export_would_change_is_told() {
+    let one = |op: &str, opset: i64, of: &str| {
+        let main = scope(vec![typed("x", FLOAT, &[2, 2])], Vec::new(), vec![node(&format!("y = {op}(x)"), &[])], "y");
+        let facts = predict(&model(opset, main), &Tables::of(of).unwrap(), true).unwrap();
+        why(&facts, op)
+    };
+    let later = "no CUDA kernel for LpNormalization; onnxruntime 1.27.0 has one for it";
+    assert_eq!(one("LpNormalization", 17, "1.23.2"), later);
+    assert_eq!(one("LpNormalization", 17, "1.27.0"), "");
+    assert_eq!(one("Tan", 17, "1.23.2"), "no CUDA kernel for Tan", "no version has one");
+    let main = scope(vec![typed("x", FLOAT, &[2])], Vec::new(), vec![node("y = Relu(x)", &[])], "y");
+    let unknown = predict(&model(24, main), &Tables::of("1.23.2").unwrap(), true).unwrap_err();
+    assert!(unknown.detail.ends_with("onnxruntime 1.23.2 knows opsets up to 23; 1.25.1 knows it"), "{unknown}");
+}
+
+#[test]
 fn a_computation_with_shapes_stays_on_the_cpu() {
     let main = scope(
         vec![typed("x", FLOAT, &[-1, -1, 8])],

@@ -2,7 +2,7 @@
 
 use crate::snapshot::{PlacedNode, PlacementFacts, PredictionFacts};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Differences that are told one by one.
 const DIFFERENCES_MAX: usize = 1000;
@@ -16,6 +16,8 @@ pub struct Agreement {
     pub same: u64,
     /// Nodes of the observed execution graph that the prediction does not have under this name: fused or renamed ones.
     pub not_predicted: u64,
+    /// Those by operator.
+    pub not_predicted_operators: BTreeMap<String, u64>,
     /// The nodes on which they differ, the first 1,000.
     pub different: Vec<Difference>,
 }
@@ -45,10 +47,17 @@ pub fn of(predicted: &PredictionFacts, real: &PlacementFacts) -> Option<Agreemen
     for PlacedNode { name, op, provider, .. } in predicted {
         expected.entry((name, op)).or_default().push(provider);
     }
-    let mut agreement = Agreement { compared: 0, same: 0, not_predicted: 0, different: Vec::new() };
+    let mut agreement = Agreement {
+        compared: 0,
+        same: 0,
+        not_predicted: 0,
+        not_predicted_operators: BTreeMap::new(),
+        different: Vec::new(),
+    };
     for PlacedNode { name, op, provider, .. } in real.iter().filter(|node| !node.op.starts_with("Memcpy")) {
         let Some(providers) = expected.get_mut(&(name.as_str(), op.as_str())).filter(|left| !left.is_empty()) else {
             agreement.not_predicted += 1;
+            *agreement.not_predicted_operators.entry(op.clone()).or_default() += 1;
             continue;
         };
         agreement.compared += 1;
@@ -110,6 +119,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((agreement.compared, agreement.same, agreement.not_predicted), (4, 3, 1));
+        assert_eq!(agreement.not_predicted_operators, BTreeMap::from([("FusedShape".to_string(), 1)]));
         assert_eq!(agreement.different[0].name, "b");
         assert_eq!((agreement.different[0].predicted.as_str(), agreement.different[0].real.as_str()), (CPU, CUDA));
     }

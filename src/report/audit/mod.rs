@@ -1,6 +1,8 @@
 //! The audit of a model: what is in its file, where it would run, where it does.
 
 mod agreement;
+mod cost;
+mod table;
 mod text;
 
 pub use agreement::Agreement;
@@ -58,7 +60,10 @@ impl Audit {
         let mut model = plain("model", serde_json::to_value(&facts.model)?, &mut missing);
         let opset = model.get("opsets").and_then(|opsets| opsets.get("ai.onnx")).cloned().unwrap_or_default();
         model.insert("opset".into(), opset);
-        let onnxruntime = plain("onnxruntime", serde_json::to_value(&facts.ort)?, &mut missing);
+        let mut onnxruntime = plain("onnxruntime", serde_json::to_value(&facts.ort)?, &mut missing);
+        for (name, value) in &mut onnxruntime {
+            unwrap(value, &format!("onnxruntime.{name}"), &mut missing);
+        }
         let predicted = plain("placement.predicted", serde_json::to_value(&facts.prediction)?, &mut missing);
         let real = plain("placement.real", serde_json::to_value(&facts.placement)?, &mut missing);
         Ok(json!({
@@ -84,6 +89,7 @@ fn plain(room: &str, facts: Value, missing: &mut Vec<Missing>) -> Map<String, Va
         let value = match fact.get_mut("unknown").map(Value::take) {
             None => fact.get_mut("known").map(Value::take).unwrap_or_default(),
             Some(unknown) => {
+                let name = if room.starts_with("placement") { name_in_audit(&name) } else { &name };
                 let path = format!("{room}.{name}");
                 missing.push(Missing { path, why: unknown["why"].clone(), detail: unknown["detail"].clone() });
                 Value::Null
@@ -92,6 +98,42 @@ fn plain(room: &str, facts: Value, missing: &mut Vec<Missing>) -> Map<String, Va
         values.insert(name, value);
     }
     values
+}
+
+/// The facts within a fact as plain values too: the failure of CUDA has some.
+fn unwrap(value: &mut Value, path: &str, missing: &mut Vec<Missing>) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().enumerate().for_each(|(at, item)| unwrap(item, &format!("{path}[{at}]"), missing));
+        }
+        Value::Object(fields) if fields.len() == 1 && fields.contains_key("known") => {
+            *value = fields.shift_remove("known").unwrap_or_default();
+        }
+        Value::Object(fields) if fields.len() == 1 && fields.contains_key("unknown") => {
+            let unknown = fields.shift_remove("unknown").unwrap_or_default();
+            let (why, detail) = (unknown["why"].clone(), unknown["detail"].clone());
+            missing.push(Missing { path: path.to_string(), why, detail });
+            *value = Value::Null;
+        }
+        Value::Object(fields) => {
+            fields.iter_mut().for_each(|(name, field)| unwrap(field, &format!("{path}.{name}"), missing));
+        }
+        _ => {}
+    }
+}
+
+/// Where the audit has a fact of a placement.
+fn name_in_audit(fact: &str) -> &str {
+    match fact {
+        "nodes" => "node_count",
+        "listed_nodes" => "nodes",
+        "gpu_parameters" => "parameter_tensors_by_device.gpu",
+        "cpu_parameters" => "parameter_tensors_by_device.cpu",
+        "gpu_parameter_bytes" => "parameter_bytes_by_device.gpu",
+        "cpu_parameter_bytes" => "parameter_bytes_by_device.cpu",
+        "unplaced_parameter_bytes" => "parameter_bytes_by_device.unplaced",
+        other => other,
+    }
 }
 
 /// A placement with its nodes under `nodes`, and what is counted by device in one place.
@@ -115,7 +157,7 @@ fn by_device(mut placement: Map<String, Value>) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Fact, PlacedNode, SCHEMA as SNAPSHOT, Target, Unknown, Why};
+    use crate::snapshot::{CudaFailure, Fact, PlacedNode, SCHEMA as SNAPSHOT, Target, Unknown, Why};
 
     fn snapshot() -> Snapshot {
         let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "not asked"));
@@ -130,6 +172,14 @@ mod tests {
         };
         facts.prediction.listed_nodes = Fact::Known(vec![node("CPUExecutionProvider")]);
         facts.prediction.nodes = Fact::Known(1);
+        facts.ort.cuda_failure = Fact::Known(CudaFailure {
+            kind: "cpu_build".into(),
+            code: Fact::unknown(Why::Absent, "no code"),
+            library: String::new(),
+            call: String::new(),
+            says: String::new(),
+            fix: String::new(),
+        });
         facts.prediction.gpu_parameter_bytes = Fact::Known(28);
         Snapshot {
             schema: SNAPSHOT.into(),
@@ -152,7 +202,11 @@ mod tests {
         assert_eq!(document["placement"]["real"]["parameter_bytes_by_device"]["gpu"], Value::Null);
         let unknown = document["unknown"].as_array().unwrap();
         let of = |path: &str| unknown.iter().find(|missing| missing["path"] == path);
-        assert_eq!(of("placement.real.gpu_parameter_bytes").unwrap()["detail"], "not asked");
+        assert_eq!(of("placement.real.parameter_bytes_by_device.gpu").unwrap()["detail"], "not asked");
+        assert_eq!(of("placement.real.nodes").unwrap()["why"], "not_asked");
+        assert_eq!(document["onnxruntime"]["cuda_failure"]["kind"], "cpu_build");
+        assert_eq!(document["onnxruntime"]["cuda_failure"]["code"], Value::Null);
+        assert_eq!(of("onnxruntime.cuda_failure.code").unwrap()["detail"], "no code");
         assert!(of("model.parameters").is_none());
         assert_eq!(document["placement"]["agreement"], Value::Null);
     }
