@@ -66,6 +66,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
     ("probe", "packages", &["loader"], "one way to start the deployment's interpreter"),
     ("probe", "packages", &["onnxruntime"], "what a build wrote about itself is read in one place"),
+    ("probe", "prediction", &["onnxruntime"], "what CUDA kernels read on the host stands in one table"),
     ("probe", "process", &["container"], "its threads are counted in one place"),
     ("probe", "process", &["docker"], "one way to write a command line without its secrets"),
     ("probe", "process", &["source"], "the files that make up the server are found in one place"),

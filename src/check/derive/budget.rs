@@ -130,9 +130,12 @@ fn placed(facts: &Facts) -> Option<u64> {
     let placement = &facts.placement;
     let gpu = |name: &String| name == "CUDAExecutionProvider" || name.starts_with("Tensorrt");
     placement.session_providers.known().filter(|providers| providers.iter().any(gpu))?;
-    // What was folded or fused away went somewhere, mostly to where its consumers are.
-    let unplaced = placement.unplaced_parameter_bytes.known().copied().unwrap_or(0);
-    Some(placement.gpu_parameter_bytes.known()?.saturating_add(unplaced))
+    let placed = *placement.gpu_parameter_bytes.known()?;
+    // The execution graph holds what was made of folded parameters; the log alone leaves them out, and they went mostly to
+    // where their consumers are.
+    let is_whole = placement.method.known().is_some_and(|method| method == "optimized model");
+    let unplaced = placement.unplaced_parameter_bytes.known().copied().filter(|_| !is_whole).unwrap_or(0);
+    Some(placed.saturating_add(unplaced))
 }
 
 /// Memory of one GPU that the server may use.
@@ -328,6 +331,12 @@ mod tests {
         facts.placement.session_providers =
             Fact::Known(["CUDAExecutionProvider", "CPUExecutionProvider"].map(String::from).to_vec());
         assert_eq!(needs(&facts), ("placement", 1600));
+        facts.placement.method = Fact::Known("optimized model".into());
+        assert_eq!(
+            needs(&facts),
+            ("placement", 1500),
+            "what the execution graph holds in their place is counted already"
+        );
         facts.model.parameter_bytes = Fact::unknown(Why::NotAsked, "no model was named");
         assert_eq!(Needs::of(&facts).err().unwrap().why, Why::NotAsked);
     }

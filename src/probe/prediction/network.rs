@@ -20,7 +20,10 @@ pub type Shape = Vec<Option<i64>>;
 /// Deepest nesting of graphs, functions expanded.
 const DEPTH_LIMIT: usize = 64;
 /// Most nodes, functions expanded.
-pub const NODE_LIMIT: usize = 1_000_000;
+const NODE_LIMIT: usize = 1_000_000;
+/// Most memory for values, nodes, their edges and their own attributes, bytes: a body that a million nodes call counts a
+/// million times.
+const HELD_LIMIT_BYTES: usize = if cfg!(test) { 128 << 20 } else { 1 << 30 };
 
 /// All graphs of a model.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub struct Network<'m> {
     pub cut: bool,
     /// Nodes that stand in place of others since the graphs were last put in order.
     replaced: HashMap<NodeId, Vec<NodeId>>,
+    /// What was added, bytes.
+    held_bytes: usize,
 }
 
 /// One graph.
@@ -221,13 +226,16 @@ impl<'m> Network<'m> {
         depth: usize,
     ) -> Vec<NodeId> {
         for tensor in &of.tensors {
+            if self.is_full() {
+                break;
+            }
             let value = self.named(&tensor.name, graph, names);
             self.values[value].hold(tensor);
+            self.held_bytes += 16 * tensor.dims.len() + 8 * tensor.values.len();
         }
         let first = self.nodes.len();
         for node in &of.nodes {
-            if self.nodes.len() >= NODE_LIMIT {
-                self.cut = true;
+            if self.is_full() {
                 break;
             }
             if node.op_type == "Constant" {
@@ -237,6 +245,15 @@ impl<'m> Network<'m> {
             let id = self.nodes.len();
             let domain = if node.domain.is_empty() { "ai.onnx" } else { &node.domain };
             let refers = node.attributes.iter().any(|(_, value)| matches!(value, Attribute::Reference(_)));
+            let attributes = match refers {
+                true => Cow::Owned(filled_in(&node.attributes, source.caller)),
+                false => Cow::Borrowed(node.attributes.as_slice()),
+            };
+            let own_bytes: usize = match &attributes {
+                Cow::Owned(own) => own.iter().map(|(name, value)| 64 + name.len() + value.held_bytes()).sum(),
+                Cow::Borrowed(_) => 0,
+            };
+            self.held_bytes += size_of::<Node>() + 24 * (node.inputs.len() + node.outputs.len()) + own_bytes;
             self.nodes.push(Node {
                 op: Cow::Borrowed(&node.op_type),
                 domain: Cow::Borrowed(&node.domain),
@@ -245,10 +262,7 @@ impl<'m> Network<'m> {
                 graph,
                 inputs: Vec::new(),
                 outputs: Vec::new(),
-                attributes: match refers {
-                    true => Cow::Owned(filled_in(&node.attributes, source.caller)),
-                    false => Cow::Borrowed(&node.attributes),
-                },
+                attributes,
                 graphs: Vec::new(),
                 opset: source.opsets.get(domain).copied().unwrap_or(1),
                 gone: false,
@@ -256,11 +270,16 @@ impl<'m> Network<'m> {
                 why: None,
             });
             let outputs = node.outputs.iter().map(|name| {
-                (!name.is_empty()).then(|| {
-                    let value = self.named(name, graph, names);
-                    self.values[value].maker = Some(id);
-                    value
-                })
+                if name.is_empty() {
+                    return None;
+                }
+                let value = self.named(name, graph, names);
+                // A name that is made twice is a fault of the model; every value has one maker.
+                if self.values[value].maker.is_some() {
+                    return None;
+                }
+                self.values[value].maker = Some(id);
+                Some(value)
             });
             let outputs = outputs.collect();
             self.nodes[id].outputs = outputs;
@@ -292,6 +311,13 @@ impl<'m> Network<'m> {
             }
         }
         ids
+    }
+
+    /// Whether no more is taken in; then something is left out.
+    pub fn is_full(&mut self) -> bool {
+        let is_full = self.nodes.len() >= NODE_LIMIT || self.held_bytes >= HELD_LIMIT_BYTES;
+        self.cut |= is_full;
+        is_full
     }
 
     /// Notes that `new` stand where `old` stood; [`Network::settle`] puts them there.
@@ -404,6 +430,7 @@ impl<'m> Network<'m> {
             is_output: false,
             tensor: None,
         });
+        self.held_bytes += size_of::<Value>();
         self.values.len() - 1
     }
 
@@ -527,14 +554,20 @@ impl<'m> Network<'m> {
         if old == new {
             return;
         }
-        for reader in std::mem::take(&mut self.values[old].readers) {
-            for input in self.nodes[reader].inputs.iter_mut().flatten() {
+        let readers = std::mem::take(&mut self.values[old].readers);
+        let mut last = None;
+        for reader in &readers {
+            // A node that reads it many times stands there many times, mostly in a row.
+            if last.replace(*reader) == Some(*reader) {
+                continue;
+            }
+            for input in self.nodes[*reader].inputs.iter_mut().flatten() {
                 if *input == old {
                     *input = new;
                 }
             }
-            self.values[new].readers.push(reader);
         }
+        self.values[new].readers.extend(readers);
     }
 
     /// Takes a node out. Its outputs stay, made by nobody.

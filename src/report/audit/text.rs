@@ -151,7 +151,7 @@ fn placements(audit: &Audit, out: &mut dyn Write) -> std::io::Result<()> {
             let number = nodes.known().and_then(|nodes| nodes.get(provider)).copied().unwrap_or(0);
             count(number as usize, "node")
         };
-        let head = format!("on {}", provider.trim_end_matches("ExecutionProvider"));
+        let head = plain(&format!("on {}", short(provider)));
         row(&head, cell(&predicted.nodes_by_provider), cell(&real.nodes_by_provider))?;
     }
     row("copies in between", said(&predicted.memcpy_nodes), said(&real.memcpy_nodes))?;
@@ -173,7 +173,7 @@ fn placements(audit: &Audit, out: &mut dyn Write) -> std::io::Result<()> {
     )?;
     let unplaced = [&predicted.unplaced_parameter_bytes, &real.unplaced_parameter_bytes];
     if unplaced.iter().any(|size| size.known().is_some_and(|size| *size > 0)) {
-        row("in no node's use", sized(unplaced[0]), sized(unplaced[1]))?;
+        row("folded or unused", sized(unplaced[0]), sized(unplaced[1]))?;
     }
     if let Some(times) = real.run_ms_by_provider.known() {
         let times = times.iter().map(|(provider, ms)| format!("{ms:.2} ms on {}", short(provider)));
@@ -241,7 +241,7 @@ fn agreement(audit: &Audit, out: &mut dyn Write) -> std::io::Result<()> {
     let (same, compared) = (agreement.same, agreement.compared);
     writeln!(out, "\nPrediction and placement agree on {same} of {compared} nodes.")?;
     for node in agreement.different.iter().take(NODES_MAX) {
-        let (predicted, real) = (short(&node.predicted), short(&node.real));
+        let (predicted, real) = (plain(short(&node.predicted)), plain(short(&node.real)));
         writeln!(out, "  {} ({}): predicted on {predicted}, is on {real}", plain(&node.name), plain(&node.op))?;
     }
     Ok(())
