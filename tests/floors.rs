@@ -77,7 +77,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["docker", "kubernetes", "process", "server_log", "service"],
         "command lines, logs, requests and orchestrators hold secrets alike",
     ),
-    ("probe", "server_log", &["source"], "one way to quote a line without its secrets"),
+    ("probe", "server_log", &["service", "source"], "one way to quote without secrets"),
     ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),
     (

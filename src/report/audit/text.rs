@@ -65,7 +65,7 @@ fn contents(model: &ModelFacts, verbose: bool, out: &mut dyn Write) -> std::io::
         if *inner > 0 {
             words.push_str(&format!(", {inner} in subgraphs and functions"));
         }
-        if let Some(operators) = model.operators.known() {
+        if let Some(operators) = model.operators.known().filter(|operators| !operators.is_empty()) {
             words.push_str(&format!(": {}", tally(operators, if verbose { usize::MAX } else { OPERATORS_MAX })));
         }
         line(out, "nodes", &words)?;
