@@ -20,25 +20,28 @@ pub fn without_secrets(answer: &str) -> String {
 
 /// Masks such fields and what looks like a secret in other texts; false if there are none. What was parsed is not nested deeper than its parser allows.
 fn hide(value: &mut Value) -> bool {
+    let mut found = false;
     match value {
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| hide(item) || found),
-        Value::Object(fields) => fields.iter_mut().fold(false, |found, (name, value)| {
-            let is_secret = is_in_field(name) || VARIABLES.contains(&name.as_str());
-            // Switches and numbers tell no secret.
-            if !is_secret || matches!(value, Value::Null | Value::Bool(_) | Value::Number(_)) {
-                return hide(value) || found;
+        Value::Array(items) => items.iter_mut().for_each(|item| found |= hide(item)),
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                let is_secret = is_in_field(name) || VARIABLES.contains(&name.as_str());
+                // Switches and numbers tell no secret.
+                if !is_secret || matches!(value, Value::Null | Value::Bool(_) | Value::Number(_)) {
+                    found |= hide(value);
+                } else {
+                    (*value, found) = (MASK.into(), true);
+                }
             }
-            *value = MASK.into();
-            true
-        }),
+        }
         Value::String(text) => {
             let shown = masked(text);
-            let found = shown != *text;
+            found = shown != *text;
             *text = shown;
-            found
         }
-        _ => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+    found
 }
 
 #[cfg(test)]
