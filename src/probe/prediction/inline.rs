@@ -3,9 +3,10 @@
 //! Source: `InlineFunctionsAOT` and `InlineNodes` (core/framework/graph_partitioner.cc), `Graph::InlineFunction`
 //! (core/graph/graph.cc).
 
+use super::building::Source;
 use super::element::Kind;
 use super::functions::{Condition, Expected, Operators, TYPE_OF};
-use super::network::{Network, Node, NodeId, Source, ValueId};
+use super::network::{Network, Node, NodeId, ValueId};
 use super::tables::Tables;
 use super::{inference, partition};
 use crate::probe::model::{Attribute, Function, Structure};

@@ -6,6 +6,7 @@
 //! asked (`partition`), copies are counted (`copies`). Each file names the source that it follows.
 
 mod arithmetic;
+mod building;
 mod copies;
 mod cpu_preferred;
 mod element;
