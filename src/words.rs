@@ -50,7 +50,8 @@ pub fn plain(text: &str) -> String {
 
 /// Whether a character steers a terminal, or turns the direction of the text around it.
 pub fn unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
@@ -72,6 +73,7 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(plain("a\u{1b}[31mred\r\n"), "a [31mred  ");
         assert_eq!(plain("\u{202e}cba"), " cba");
+        assert_eq!(plain("a\u{61c}b\u{2028}c"), "a b c");
     }
 
     #[test]

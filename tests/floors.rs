@@ -66,6 +66,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
     ("probe", "packages", &["loader"], "one way to start the deployment's interpreter"),
     ("probe", "packages", &["onnxruntime"], "what a build wrote about itself is read in one place"),
+    ("probe", "prediction", &["onnxruntime"], "what CUDA kernels read on the host stands in one table"),
     ("probe", "process", &["container"], "its threads are counted in one place"),
     ("probe", "process", &["docker"], "one way to write a command line without its secrets"),
     ("probe", "process", &["source"], "the files that make up the server are found in one place"),
@@ -76,7 +77,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["docker", "kubernetes", "process", "server_log", "service"],
         "command lines, logs, requests and orchestrators hold secrets alike",
     ),
-    ("probe", "server_log", &["source"], "one way to quote a line without its secrets"),
+    ("probe", "server_log", &["service", "source"], "one way to quote without secrets"),
     ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),
     (

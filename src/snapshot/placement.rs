@@ -35,7 +35,9 @@ room! {
         pub gpu_parameter_bytes: u64,
         /// Parameter bytes that a node on the CPU reads.
         pub cpu_parameter_bytes: u64,
-        /// Parameter bytes that no node of the execution graph was found to read (folded or fused away).
+        /// Bytes of the file's tensors that the execution graph does not read as they are: they were folded or fused into
+        /// others, which count in their place, or nothing reads them. Where `method` says that the execution graph was not
+        /// written, those that could not be followed to a node.
         pub unplaced_parameter_bytes: u64,
         /// Why nodes went to the CPU, in onnxruntime's words, without repetition.
         pub cpu_reasons: Vec<String>,
@@ -77,7 +79,8 @@ room! {
         pub gpu_parameter_bytes: u64,
         /// Parameter bytes that would be read from the host's memory.
         pub cpu_parameter_bytes: u64,
-        /// Parameter bytes of tensors that no node of the execution graph reads any more.
+        /// Bytes of the file's tensors that the execution graph would not read as they are: folded or fused into others,
+        /// which count in their place, or read by nothing.
         pub unplaced_parameter_bytes: u64,
         /// Nodes one by one: those on the CPU, the first 1,000; all of them, the first 100,000, when the model itself was
         /// asked about.

@@ -98,6 +98,22 @@ pub enum Attribute {
     Other,
 }
 
+impl Attribute {
+    /// What a copy of the value takes beside its own size, bytes.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Ints(numbers) => 8 * numbers.len(),
+            Self::Text(text) | Self::Reference(text) => text.len(),
+            Self::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+            Self::Tensor(tensor) => {
+                size_of::<NamedTensor>() + tensor.name.len() + 8 * (tensor.dims.len() + tensor.values.len())
+            }
+            Self::Graphs(scopes) => size_of::<usize>() * scopes.len(),
+            Self::Int(_) | Self::Float | Self::Floats(_) | Self::Other => 0,
+        }
+    }
+}
+
 /// A parameter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NamedTensor {

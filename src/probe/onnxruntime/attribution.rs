@@ -1,8 +1,8 @@
 //! Which device reads which parameter: the model's structure joined with a placement.
 
-use super::host_inputs::on_host;
 use super::placement_log::PlacementLog;
 use crate::probe::model::{Node, Structure};
+use crate::probe::prediction::reads_on_host;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,8 @@ pub struct Parameters {
     pub gpu: Sum,
     /// A reader is on the CPU.
     pub cpu: Sum,
-    /// No reader was found in the execution graph.
+    /// Tensors of the file that the execution graph does not read as they are; without that graph, those of which no
+    /// reader was found.
     pub unplaced: Sum,
 }
 
@@ -176,7 +177,7 @@ impl<'a> Join<'a> {
                     continue;
                 };
                 if let Some(placed) = self.placed(node) {
-                    let host = placed.gpu && on_host(&node.op_type, *at);
+                    let host = placed.gpu && reads_on_host(self.structure, &node.domain, &node.op_type, *at);
                     sides = sides.with(if host { Sides::of(CPU) } else { placed });
                 } else if depth < CHAIN_LIMIT {
                     let made = node.outputs.iter().filter(|output| self.constant.contains(&(*scope, output.as_str())));

@@ -1,13 +1,13 @@
 //! The execution graph as onnxruntime wrote it (its "optimized model"), joined with where the log says each node went.
 
-use super::attribution::{CPU, Parameters, original_name};
-use super::host_inputs::on_host;
+use super::attribution::{CPU, Parameters, Sum, original_name};
 use super::placement_log::PlacementLog;
 use crate::probe::islands::{self, Placed};
 use crate::probe::model::{Node, Structure};
+use crate::probe::prediction::reads_on_host;
 use crate::snapshot::{CpuIsland, DeviceCopy, PlacedNode};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Most nodes that are told when all are asked for, and when only those on the CPU are.
 const ALL_NODES_MAX: usize = 100_000;
@@ -21,6 +21,8 @@ const TEXTS_MAX_BYTES: usize = 8 << 20;
 const ROUNDS_MAX: usize = 16;
 /// What onnxruntime appends to the name of a tensor that it copies for the provider.
 const COPY_SUFFIX: &str = "_CUDAExecutionProvider";
+/// What it puts before names of a branch (`Graph::InlineIfSubgraph`) or a function that stands in the graph around it now.
+const INLINED_PREFIXES: [&str; 2] = ["_if_", "_inlfunc_"];
 
 /// What the execution graph tells beyond the log.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,15 +47,18 @@ enum Side<'a> {
     Unlisted,
 }
 
-/// Joins the graph with the log. With `every_node` all nodes are told, else those on the CPU of a graph that has others.
-pub fn join(structure: &Structure, log: &PlacementLog, every_node: bool) -> Execution {
+/// Joins the execution graph `structure` with the log and with the model's file. With `every_node` all nodes are told, else
+/// those on the CPU of a graph that has others.
+pub fn join(structure: &Structure, file: &Structure, log: &PlacementLog, every_node: bool) -> Execution {
     let graph = Graph::of(structure);
     let sides = sides(&graph, log);
+    let parameters =
+        Parameters { unplaced: replaced(file, structure, &graph), ..parameters(structure, &graph, &sides) };
     Execution {
         nodes: told(&graph, &sides, log, every_node),
         islands: islands::of(&contracted(&graph, &sides)),
         copies: copies(&graph),
-        parameters: parameters(structure, &graph, &sides),
+        parameters,
     }
 }
 
@@ -62,6 +67,7 @@ type Maker = (usize, usize);
 
 /// Nodes of all scopes in one row, with who makes what they read.
 struct Graph<'a> {
+    structure: &'a Structure,
     nodes: Vec<(usize, &'a Node)>,
     /// For each node and input, the scope that defines it and its maker.
     inputs: Vec<Vec<Option<Input>>>,
@@ -116,11 +122,17 @@ impl<'a> Graph<'a> {
             }
             inputs.push(found);
         }
-        Self { nodes, inputs, readers }
+        Self { structure, nodes, inputs, readers }
     }
 
     fn op(&self, node: usize) -> &'a str {
         self.nodes.get(node).map_or("", |(_, node)| node.op_type.as_str())
+    }
+
+    /// Whether a node on the GPU reads this input from the host's memory.
+    fn reads_on_host(&self, node: usize, at: usize) -> bool {
+        let of = self.nodes.get(node);
+        of.is_some_and(|(_, node)| reads_on_host(self.structure, &node.domain, &node.op_type, at))
     }
 
     fn inputs(&self, node: usize) -> impl Iterator<Item = (usize, Input)> {
@@ -210,7 +222,7 @@ fn tell_apart<'a>(graph: &Graph<'_>, sides: &mut [Side<'a>], gpu: &'a str) {
 
 fn by_neighbours<'a>(graph: &Graph<'_>, sides: &[Side<'a>], node: usize, gpu: &'a str) -> Option<&'a str> {
     let op = graph.op(node);
-    let makers = graph.makers(node).map(|(at, (maker, _))| (maker, on_host(op, at), graph.op(maker)));
+    let makers = graph.makers(node).map(|(at, (maker, _))| (maker, graph.reads_on_host(node, at), graph.op(maker)));
     for (maker, host_input, made_by) in makers {
         match (made_by, sides.get(maker)) {
             ("MemcpyFromHost", _) => return Some(gpu),
@@ -228,7 +240,9 @@ fn by_neighbours<'a>(graph: &Graph<'_>, sides: &[Side<'a>], node: usize, gpu: &'
             ("MemcpyToHost", _) => return Some(gpu),
             ("MemcpyFromHost", _) if !makes_on_host(op) => return Some(CPU),
             (_, Some(Side::Known(CPU))) if !makes_on_host(op) => return Some(CPU),
-            (_, Some(Side::Known(provider))) if *provider != CPU && !on_host(reading, *at) => return Some(gpu),
+            (_, Some(Side::Known(provider))) if *provider != CPU && !graph.reads_on_host(*reader, *at) => {
+                return Some(gpu);
+            }
             _ => {}
         }
     }
@@ -294,7 +308,7 @@ fn parameters(structure: &Structure, graph: &Graph<'_>, sides: &[Side<'_>]) -> P
         let gpu = matches!(sides.get(node), Some(Side::Known(provider)) if *provider != CPU);
         for (at, input) in graph.inputs(node) {
             if let Input::Tensor(scope, index) = input {
-                let on_gpu = gpu && !on_host(&of.op_type, at) && !is_copy(&of.op_type);
+                let on_gpu = gpu && !graph.reads_on_host(node, at) && !is_copy(&of.op_type);
                 let (by_gpu, by_cpu) = read.entry((scope, index)).or_default();
                 *(if on_gpu { by_gpu } else { by_cpu }) = true;
             }
@@ -306,11 +320,47 @@ fn parameters(structure: &Structure, graph: &Graph<'_>, sides: &[Side<'_>]) -> P
             match read.get(&(scope, index)) {
                 Some((_, true)) => parameters.cpu.add(tensor.bytes),
                 Some((true, false)) => parameters.gpu.add(tensor.bytes),
-                _ => parameters.unplaced.add(tensor.bytes),
+                // What nothing reads is not held.
+                _ => {}
             }
         }
     }
     parameters
+}
+
+/// The file's tensors that the execution graph does not read as they are: others were computed from them beforehand, or
+/// nothing reads them. Those of functions are left out: a body stands in the graph as often as it is called.
+fn replaced(file: &Structure, structure: &Structure, graph: &Graph<'_>) -> Sum {
+    let functions: HashSet<usize> = file.functions.iter().map(|function| function.scope).collect();
+    let of_file = || {
+        let scopes = file.scopes.iter().enumerate().filter(|(scope, _)| !functions.contains(scope));
+        scopes.flat_map(|(_, scope)| &scope.tensors)
+    };
+    let names: HashSet<&str> = of_file().map(|tensor| tensor.name.as_str()).collect();
+    let mut read: HashSet<&str> = HashSet::new();
+    for input in graph.inputs.iter().flatten().flatten() {
+        if let Input::Tensor(scope, index) = input
+            && let Some(tensor) = structure.scopes.get(*scope).and_then(|scope| scope.tensors.get(*index))
+        {
+            read.extend(name_in_file(&tensor.name, &names));
+        }
+    }
+    let mut sum = Sum::default();
+    of_file().filter(|tensor| !read.contains(tensor.name.as_str())).for_each(|tensor| sum.add(tensor.bytes));
+    sum
+}
+
+/// The name that a tensor of the execution graph has in the file, if it is one of the file's.
+fn name_in_file<'a>(name: &'a str, names: &HashSet<&str>) -> Option<&'a str> {
+    if names.contains(name) {
+        return Some(name);
+    }
+    let name = plain_tensor(name);
+    let name = name.rsplit_once("_token_").map_or(name, |(before, _)| before);
+    if !INLINED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Some(name).filter(|name| names.contains(name));
+    }
+    name.match_indices('_').filter_map(|(at, _)| name.get(at + 1..)).find(|rest| names.contains(rest))
 }
 
 fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: bool) -> Vec<PlacedNode> {

@@ -7,7 +7,6 @@ mod error_text;
 mod execution;
 mod failure;
 mod find;
-mod host_inputs;
 mod maps;
 mod placement;
 mod placement_log;

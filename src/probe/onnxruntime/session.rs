@@ -146,9 +146,10 @@ fn place(order: &Order, reporter: &mut Reporter) -> Result<Answer, Unknown> {
         let created = session.is_some();
         let mut log = std::mem::take(&mut *lock(&log)).finish();
         reporter.stage("the execution graph");
-        match graph.as_ref().map(|graph| graph.read(created)) {
-            Some(Ok(structure)) => {
-                answer.execution = Some(execution::join(&structure, &log, order.every_node));
+        let file = |graph| Ok((graph, structure(Path::new(&order.model)).map_err(|unknown| unknown.detail)?));
+        match graph.as_ref().map(|graph| graph.read(created).and_then(file)) {
+            Some(Ok((graph, file))) => {
+                answer.execution = Some(execution::join(&graph, &file, &log, order.every_node));
                 log.nodes.clear();
             }
             Some(Err(why)) => answer.no_execution = why,

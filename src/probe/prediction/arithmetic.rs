@@ -63,6 +63,9 @@ pub fn of(network: &Network, id: NodeId) -> Option<Vec<f64>> {
             let mut all = Vec::new();
             for at in 0..node.inputs.len() {
                 all.extend_from_slice(&input(at)?);
+                if all.len() > LIMIT {
+                    return None;
+                }
             }
             all
         }

@@ -1,7 +1,7 @@
 //! The network made from the model's structure, and functions' bodies added to it.
 
 use super::element::Kind;
-use super::network::{DEPTH_LIMIT, Graph, GraphId, NODE_LIMIT, Network, Node, NodeId, Place, Tensor, Value, ValueId};
+use super::network::{DEPTH_LIMIT, Graph, GraphId, Network, Node, NodeId, Place, Tensor, Value, ValueId};
 use crate::probe::model::{Attribute, NamedTensor, Scope, Structure, TypedName};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -96,13 +96,16 @@ impl<'m> Network<'m> {
         depth: usize,
     ) -> Vec<NodeId> {
         for tensor in &of.tensors {
+            if self.is_full() {
+                break;
+            }
             let value = self.named(&tensor.name, graph, names);
             self.values[value].hold(tensor);
+            self.held_bytes += 16 * tensor.dims.len() + 8 * tensor.values.len();
         }
         let first = self.nodes.len();
         for node in &of.nodes {
-            if self.nodes.len() >= NODE_LIMIT {
-                self.cut = true;
+            if self.is_full() {
                 break;
             }
             if node.op_type == "Constant" {
@@ -112,6 +115,15 @@ impl<'m> Network<'m> {
             let id = self.nodes.len();
             let domain = if node.domain.is_empty() { "ai.onnx" } else { &node.domain };
             let refers = node.attributes.iter().any(|(_, value)| matches!(value, Attribute::Reference(_)));
+            let attributes = match refers {
+                true => Cow::Owned(filled_in(&node.attributes, source.caller)),
+                false => Cow::Borrowed(node.attributes.as_slice()),
+            };
+            let own_bytes: usize = match &attributes {
+                Cow::Owned(own) => own.iter().map(|(name, value)| 64 + name.len() + value.held_bytes()).sum(),
+                Cow::Borrowed(_) => 0,
+            };
+            self.held_bytes += size_of::<Node>() + 24 * (node.inputs.len() + node.outputs.len()) + own_bytes;
             self.nodes.push(Node {
                 op: Cow::Borrowed(&node.op_type),
                 domain: Cow::Borrowed(&node.domain),
@@ -120,10 +132,7 @@ impl<'m> Network<'m> {
                 graph,
                 inputs: Vec::new(),
                 outputs: Vec::new(),
-                attributes: match refers {
-                    true => Cow::Owned(filled_in(&node.attributes, source.caller)),
-                    false => Cow::Borrowed(&node.attributes),
-                },
+                attributes,
                 graphs: Vec::new(),
                 opset: source.opsets.get(domain).copied().unwrap_or(1),
                 gone: false,
@@ -131,11 +140,16 @@ impl<'m> Network<'m> {
                 why: None,
             });
             let outputs = node.outputs.iter().map(|name| {
-                (!name.is_empty()).then(|| {
-                    let value = self.named(name, graph, names);
-                    self.values[value].maker = Some(id);
-                    value
-                })
+                if name.is_empty() {
+                    return None;
+                }
+                let value = self.named(name, graph, names);
+                // A name that is made twice is a fault of the model; every value has one maker.
+                if self.values[value].maker.is_some() {
+                    return None;
+                }
+                self.values[value].maker = Some(id);
+                Some(value)
             });
             let outputs = outputs.collect();
             self.nodes[id].outputs = outputs;

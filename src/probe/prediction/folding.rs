@@ -8,6 +8,7 @@ use super::network::{GraphId, Network, NodeId, Shape, Tensor};
 use super::shapes::product;
 use super::tables::Tables;
 use super::{arithmetic, inference, kernel};
+use std::collections::HashSet;
 
 /// Largest result of folding one node, bytes.
 const LIMIT_BYTES: u64 = 1 << 30;
@@ -165,6 +166,7 @@ fn branch(network: &mut Network, tables: &Tables, node: NodeId) -> bool {
     let (graph, outputs) = (of.graph, of.outputs.clone());
     let results = network.graphs[taken].outputs.clone();
     let moved = std::mem::take(&mut network.graphs[taken].nodes);
+    let local: HashSet<NodeId> = moved.iter().copied().collect();
     network.remove(node);
     for inner in &moved {
         network.nodes[*inner].graph = graph;
@@ -182,7 +184,7 @@ fn branch(network: &mut Network, tables: &Tables, node: NodeId) -> bool {
     for (output, result) in outputs.into_iter().zip(results) {
         let Some(output) = output else { continue };
         let maker = network.values[result].maker.filter(|_| network.values[result].graph == graph);
-        let is_local = maker.is_some_and(|maker| moved.contains(&maker));
+        let is_local = maker.is_some_and(|maker| local.contains(&maker));
         if let (Some(maker), true) = (maker, is_local) {
             for own in network.nodes[maker].outputs.iter_mut().flatten() {
                 if *own == result {

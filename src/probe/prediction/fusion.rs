@@ -75,7 +75,7 @@ fn convolution(network: &mut Network, tables: &Tables, id: NodeId) -> bool {
     let has_bias = network.nodes[id].input(2).is_some();
     if has_bias || network.nodes[last].op != "Mul" {
         let channels = vec![dims.first().copied().flatten()];
-        let bytes = product(&channels).map(|count| count.unsigned_abs() * kind.bits() / 8);
+        let bytes = product(&channels).and_then(|count| Some(count.unsigned_abs().checked_mul(kind.bits())? / 8));
         let name = network.values[weight].name;
         let made = made(network, name, graph, kind, channels, bytes);
         network.set_input(id, 2, made);

@@ -6,7 +6,7 @@
 use super::building::Source;
 use super::element::Kind;
 use super::functions::{Condition, Expected, Operators, TYPE_OF};
-use super::network::{NODE_LIMIT, Network, Node, NodeId, ValueId};
+use super::network::{Network, Node, NodeId, ValueId};
 use super::tables::Tables;
 use super::{inference, partition};
 use crate::probe::model::{Attribute, Function, Structure};
@@ -56,6 +56,9 @@ impl<'m> Bodies<'m> {
             return;
         }
         for _ in 0..ROUNDS_LIMIT {
+            if network.cut {
+                return;
+            }
             inference::whole(network, tables);
             let mut changed = false;
             for node in 0..network.nodes.len() {
@@ -73,8 +76,7 @@ impl<'m> Bodies<'m> {
 
     /// Replaces a node by the body of its function. False if it is none.
     pub fn inline(&self, network: &mut Network<'m>, tables: &Tables, id: NodeId) -> bool {
-        if network.nodes.len() >= NODE_LIMIT {
-            network.cut = true;
+        if network.is_full() {
             return false;
         }
         let of = &network.nodes[id];

@@ -15,6 +15,7 @@ mod exclusion;
 mod folding;
 mod functions;
 mod fusion;
+mod host_slots;
 mod inference;
 mod inline;
 mod kernel;
@@ -37,6 +38,7 @@ use super::model::{self, Structure};
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, PlacedNode, PredictionFacts, Room, Stage, Unknown, Why};
 use copies::Side;
+pub use host_slots::reads_on_host;
 use network::{Network, NodeId, Place};
 use partition::Kernels;
 use residence::Residence;
@@ -108,13 +110,19 @@ fn predict(structure: &Structure, tables: &Tables, every_node: bool) -> Result<P
     let bodies = inline::Bodies::new(structure, &operators);
     let mut network = Network::of(structure);
     bodies.expand_local(&mut network, tables);
+    whole(&network)?;
     optimization::run(&mut network, tables);
     let kernels = partition::place(&mut network, tables, &bodies);
-    if network.cut {
-        let detail = "the model's graphs and functions are beyond what is expanded".to_string();
-        return Err(Unknown::new(Why::Unsupported, detail));
-    }
+    whole(&network)?;
     Ok(told(&network, tables, &kernels, every_node))
+}
+
+/// Whether nothing was left out.
+fn whole(network: &Network) -> Result<(), Unknown> {
+    match network.cut {
+        true => Err(Unknown::new(Why::Unsupported, "the model's graphs and functions are beyond what is expanded")),
+        false => Ok(()),
+    }
 }
 
 fn told(network: &Network, tables: &Tables, kernels: &Kernels, every_node: bool) -> PredictionFacts {

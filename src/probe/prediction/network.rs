@@ -20,7 +20,10 @@ pub type Shape = Vec<Option<i64>>;
 /// Deepest nesting of graphs, functions expanded.
 pub const DEPTH_LIMIT: usize = 64;
 /// Most nodes, functions expanded.
-pub const NODE_LIMIT: usize = 1_000_000;
+const NODE_LIMIT: usize = 1_000_000;
+/// Most memory for values, nodes, their edges and their own attributes, bytes: a body that a million nodes call counts a
+/// million times.
+const HELD_LIMIT_BYTES: usize = if cfg!(test) { 128 << 20 } else { 1 << 30 };
 
 /// All graphs of a model.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub struct Network<'m> {
     pub cut: bool,
     /// Nodes that stand in place of others since the graphs were last put in order.
     replaced: HashMap<NodeId, Vec<NodeId>>,
+    /// What was added, bytes.
+    pub held_bytes: usize,
 }
 
 /// One graph.
@@ -132,6 +137,13 @@ pub struct Tensor {
 }
 
 impl<'m> Network<'m> {
+    /// Whether no more is taken in; then something is left out.
+    pub fn is_full(&mut self) -> bool {
+        let is_full = self.nodes.len() >= NODE_LIMIT || self.held_bytes >= HELD_LIMIT_BYTES;
+        self.cut |= is_full;
+        is_full
+    }
+
     /// Notes that `new` stand where `old` stood; [`Network::settle`] puts them there.
     pub fn replace(&mut self, old: NodeId, new: Vec<NodeId>) {
         self.replaced.insert(old, new);
@@ -206,6 +218,7 @@ impl<'m> Network<'m> {
             is_output: false,
             tensor: None,
         });
+        self.held_bytes += size_of::<Value>();
         self.values.len() - 1
     }
 
@@ -292,14 +305,20 @@ impl<'m> Network<'m> {
         if old == new {
             return;
         }
-        for reader in std::mem::take(&mut self.values[old].readers) {
-            for input in self.nodes[reader].inputs.iter_mut().flatten() {
+        let readers = std::mem::take(&mut self.values[old].readers);
+        let mut last = None;
+        for reader in &readers {
+            // A node that reads it many times stands there many times, mostly in a row.
+            if last.replace(*reader) == Some(*reader) {
+                continue;
+            }
+            for input in self.nodes[*reader].inputs.iter_mut().flatten() {
                 if *input == old {
                     *input = new;
                 }
             }
-            self.values[new].readers.push(reader);
         }
+        self.values[new].readers.extend(readers);
     }
 
     /// Takes a node out. Its outputs stay, made by nobody.

@@ -18,7 +18,7 @@ pub struct Residence {
     pub cpu_tensors: u64,
     /// Their bytes.
     pub cpu_bytes: u64,
-    /// Bytes of the model's tensors that no node reads any more.
+    /// Bytes of the model's tensors that no node reads as they are any more.
     pub unplaced_bytes: u64,
     /// Tensors whose size could not be worked out.
     pub unsized_tensors: u64,

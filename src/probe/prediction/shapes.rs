@@ -374,9 +374,9 @@ impl Shapes<'_, '_> {
                 let mut shape = input.clone();
                 shape[axis] = match &parts {
                     Some(parts) => parts.get(at).copied(),
-                    None if at + 1 == count => {
-                        input[axis].zip(each).map(|(size, each)| size - each * (count as i64 - 1)).filter(|n| *n >= 0)
-                    }
+                    None if at + 1 == count => input[axis].zip(each).and_then(|(size, each)| {
+                        size.checked_sub(each.checked_mul(count as i64 - 1)?).filter(|rest| *rest >= 0)
+                    }),
                     None => each,
                 };
                 Some(shape)

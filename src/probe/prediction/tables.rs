@@ -171,6 +171,19 @@ pub fn versions() -> Result<Vec<&'static str>, Unknown> {
     parse::<Only>(KERNELS).map(|only| only.versions)
 }
 
+/// Domain, operator and first version of a CUDA kernel, and inputs that it reads from the host's memory.
+pub type HostInputs = (&'static str, &'static str, i64, Vec<u8>);
+
+/// Every CUDA kernel of any version of onnxruntime, once as it is registered and once with its inputs on the host.
+///
+/// # Errors
+/// The same.
+pub fn host_inputs() -> Result<Vec<HostInputs>, Unknown> {
+    let (kernels, slots): (KernelFile, SlotFile) = (parse(KERNELS)?, parse(SLOTS)?);
+    let kernels = kernels.cuda.into_iter().map(|row| (row.0, row.1, row.2, Vec::new()));
+    Ok(kernels.chain(slots.operators.into_iter().map(|row| (row.0, row.1, row.2, row.3))).collect())
+}
+
 fn parse<T: Deserialize<'static>>(text: &'static str) -> Result<T, Unknown> {
     serde_json::from_str(text).map_err(|error| Unknown::new(Why::Malformed, format!("the built-in tables: {error}")))
 }

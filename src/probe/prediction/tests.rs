@@ -4,6 +4,9 @@ use super::*;
 use crate::probe::model::{Attribute, Container, Function, NamedTensor, Node, Scope, TypedName};
 use proptest::prelude::*;
 
+#[path = "hostile_tests.rs"]
+mod hostile;
+
 const FLOAT: u64 = 1;
 const INT64: u64 = 7;
 const BOOL: u64 = 9;

@@ -1,5 +1,7 @@
 //! Asks the server's own port and, once its software is recognized, other ports of its host.
 
+use super::quoting::without_secrets;
+use crate::probe::server_log::text::masked;
 use crate::probe::service::discovery::at;
 use crate::probe::service::http::{Http, Outgoing, Payload, Reply, Trust};
 use crate::probe::service::record::Recorder;
@@ -80,7 +82,7 @@ impl Asker {
 
     /// A text of outside, fit to be recorded.
     pub fn clean(&self, text: &str) -> String {
-        self.recorder.clean(text, TEXT_CAP)
+        self.recorder.clean(&masked(text), TEXT_CAP)
     }
 
     /// The text in a field of an answer.
@@ -124,7 +126,7 @@ impl Asker {
         let sent = if beside { self.beside.send(&outgoing, limit) } else { self.http.send(&outgoing, limit) };
         let (result, status, answer) = match sent {
             Ok(reply) => {
-                let text = excerpt(&String::from_utf8_lossy(&reply.body));
+                let text = excerpt(&without_secrets(&String::from_utf8_lossy(&reply.body)));
                 let status = Fact::Known(u64::from(reply.status));
                 (Ok(reply), status, self.recorder.clean(&text, ANSWER_CAP))
             }

@@ -10,6 +10,7 @@ mod ollama;
 mod parsing;
 mod ports;
 mod python;
+mod quoting;
 mod ray;
 #[cfg(test)]
 mod tests;
