@@ -1,9 +1,9 @@
 //! A model of each format in a whole run: one that is read and sound leaves the verdict alone, and so does one that is of
 //! another program. One whose files are missing is a cause.
 
-use crate::setup::doctor::{Said, gpu_doctor};
+use crate::setup::doctor::{Said, causes, gpu_doctor};
 use crate::setup::venv::{site_packages, venv};
-use crate::setup::{driver_variables, rig, scenario};
+use crate::setup::{asr, driver_variables, rig, scenario};
 use std::path::{Path, PathBuf};
 
 fn run(model: &Path) -> Said {
@@ -43,6 +43,27 @@ fn a_model_leaves_a_healthy_machine_healthy() {
         assert_eq!(report["unknown"].as_array().map(Vec::len), Some(0), "{further:?}: {}", report["unknown"]);
         assert_eq!(report["diagnoses"].as_array().map(Vec::len), Some(0), "{further:?}: {}", report["headline"]);
         assert_eq!(said.code, 0);
+    }
+}
+
+/// The rig computes nothing, so that its GPU is idle; nothing else is wrong with the server, whatever is named besides.
+#[test]
+fn a_sound_server_is_blamed_for_nothing_with_its_model_and_interpreter_named() {
+    let (Some(variables), Some(gpu), Some(cpu)) = (rig::variables(&scenario("healthy-idle")), venv("gpu"), venv("cpu"))
+    else {
+        return;
+    };
+    let of_server = [&variables[..], &[("PYTHONPATH", site_packages(&gpu))]].concat();
+    let Some(server) = asr::start("cpu", &of_server) else { return };
+    let request = server.client_request("/asr", "-F audio=@speech.wav -F lang=en").display().to_string();
+    let (python, model) = (gpu.display().to_string(), site_packages(&cpu).join("silero_vad/data/silero_vad.onnx"));
+    let (url, model) = (server.url(), model.display().to_string());
+    let arguments = ["run", "--format", "json", "--server", &url, "--client-request", &request];
+    for further in [&[][..], &["--model", &model], &["--python", &python, "--model", &model]] {
+        let report = gpu_doctor(&[&arguments, further].concat(), &variables).report();
+        assert_eq!(causes(&report), ["gpu-idle-while-serving"], "{further:?}: {}", report["headline"]);
+        let unknown = report["findings"].as_array().unwrap().iter().filter(|finding| finding["verdict"] == "unknown");
+        assert_eq!(unknown.collect::<Vec<_>>(), Vec::<&serde_json::Value>::new(), "{further:?}");
     }
 }
 
