@@ -1,10 +1,13 @@
 //! Situations in which several checks hold at once: which causes a user sees, in which order, and the headline.
 
+#[path = "setup/forgotten.rs"]
+mod forgotten;
 mod setup;
 
+use forgotten::each_fact_forgotten;
 use gpu_doctor::check::{Checks, Severity};
-use gpu_doctor::diagnosis::{Diagnosed, diagnose};
-use gpu_doctor::snapshot::Snapshot;
+use gpu_doctor::diagnosis::{Diagnosed, Verdict, diagnose};
+use gpu_doctor::snapshot::{Snapshot, Why};
 use serde::Deserialize;
 use serde_json::Value;
 use setup::cases::{Case, cases, fixtures, snapshot, yaml};
@@ -109,6 +112,22 @@ fn every_failure_is_a_cause_or_explained_by_one_that_fails() {
     }
 }
 
+/// A fact that may not be read makes no cause where there is none.
+#[test]
+fn a_healthy_situation_with_one_fact_missing_has_no_cause() {
+    let checks = Checks::load(None).unwrap();
+    let healthy: Vec<_> = situations().into_iter().filter(|(_, situation)| situation.causes.is_empty()).collect();
+    assert!(healthy.len() > 1);
+    for (name, situation) in healthy {
+        let snapshot = situation.snapshot();
+        assert_eq!(diagnose(&checks, &snapshot).unwrap().verdict, Verdict::Healthy, "{name}");
+        for (fact, without) in each_fact_forgotten(&snapshot, Why::Denied) {
+            let diagnosed = diagnose(&checks, &without).unwrap();
+            assert_eq!(causes(&diagnosed), Vec::<String>::new(), "{name}, without {fact}");
+        }
+    }
+}
+
 /// Each effect that can be seen anywhere is explained by what the authors of the checks know to cause it.
 #[test]
 fn effects_have_their_causes() {
@@ -170,6 +189,39 @@ const CUDA_REFUSED: &[&str] = &[
     "cuda-visible-devices-hides-gpu",
 ];
 
+/// What keeps every program of the server from the GPU, so that one that chooses its device by itself takes the CPU.
+const UNREACHABLE: &[&str] = &[
+    "driver-not-loaded",
+    "nouveau-bound",
+    "xid79-off-bus",
+    "docker-no-gpu-flag",
+    "k8s-gpu-limit-missing",
+    "nvidia-visible-devices-void",
+    "container-lost-gpu-after-daemon-reload",
+    "cuda-init-failed",
+    "driver-library-version-mismatch",
+    "driver-too-old-for-runtime",
+    "device-node-permission",
+    "uvm-module-missing",
+    "cuda-visible-devices-hides-gpu",
+];
+/// What puts a model on the CPU beside a GPU that could be used.
+const CHOSEN_WITHOUT_GPU: &[&str] = &[
+    "model-never-moved",
+    "hf-pipeline-default-cpu",
+    "device-map-cpu-offload",
+    "whisper-fp16-warning-cpu",
+    "device-string-typo",
+    "wrapper-runs-onnx-or-cpu-internally",
+    "ct2-device-default-or-auto-cpu",
+    "ort-provider-not-requested",
+    "insightface-applied-cpu",
+    "triton-kind-cpu",
+    "ray-serve-no-num-gpus",
+    "torchserve-cpu-worker",
+    "ollama-partial-offload",
+];
+
 /// An effect and its causes.
 const EFFECTS: &[(&str, &[&str])] = &[
     ("cuda-init-failed", DRIVER_ABSENT),
@@ -187,6 +239,19 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("gpu-idle-while-serving", HARDWARE),
     ("gpu-idle-while-serving", CUDA_REFUSED),
     ("gpu-idle-while-serving", BUILT_FOR_CPU),
+    ("parameters-on-cpu", CHOSEN_WITHOUT_GPU),
+    ("parameters-on-cpu", BUILT_FOR_CPU),
+    ("model-never-moved", UNREACHABLE),
+    ("hf-pipeline-default-cpu", UNREACHABLE),
+    ("whisper-fp16-warning-cpu", UNREACHABLE),
+    ("ct2-device-default-or-auto-cpu", UNREACHABLE),
+    ("insightface-applied-cpu", UNREACHABLE),
+    ("llama-gpu-layers-zero", UNREACHABLE),
+    ("ort-cuda-session-fails", UNREACHABLE),
+    ("loader-fails", UNREACHABLE),
+    ("loader-fails", &["cuda-oom", "vram-held-by-other-process", "device-string-typo", "ct2-float16-unsupported"]),
+    ("loader-fails", &["torch-cpu-wheel", "python-import-fails", "external-data-missing", "inputs-on-cpu"]),
+    ("ort-host-copies-per-run", &["ort-graph-split-cpu", "device-map-cpu-offload"]),
     ("smoke-kernel-fails", HARDWARE),
     ("smoke-kernel-fails", CUDA_REFUSED),
     ("vllm-no-platform", DRIVER_ABSENT),

@@ -1,11 +1,14 @@
 //! Every recorded snapshot judged: the causes, the verdict, the exit code, and the report as people and programs read it.
 
+#[path = "setup/forgotten.rs"]
+mod forgotten;
+
+use forgotten::each_fact_forgotten;
 use gpu_doctor::check::{Checks, Severity};
 use gpu_doctor::cli::Format;
 use gpu_doctor::diagnosis::{Diagnosed, Verdict, diagnose};
 use gpu_doctor::report::Report;
-use gpu_doctor::snapshot::{Fact, Facts, Snapshot, Unknown, Why};
-use serde_json::json;
+use gpu_doctor::snapshot::{Facts, Snapshot, Unknown, Why};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{LazyLock, Mutex};
@@ -135,24 +138,6 @@ fn nothing_holds_where_nothing_is_known() {
             assert_eq!(diagnosed.verdict, Verdict::Undecided, "{name}, {why}: {}", diagnosed.headline);
         }
     }
-}
-
-/// Every snapshot that differs from this one in one fact that is not known any more.
-fn each_fact_forgotten(snapshot: &Snapshot, why: Why) -> Vec<(String, Snapshot)> {
-    let whole = serde_json::to_value(&snapshot.facts).unwrap();
-    let forgotten = serde_json::to_value(Fact::<()>::unknown(why, "it could not be read")).unwrap();
-    let mut all = Vec::new();
-    for (room, facts) in whole.as_object().unwrap() {
-        for (name, _) in facts.as_object().unwrap().iter().filter(|(_, fact)| fact.get("known").is_some()) {
-            // Only the room is written and read anew: the rest is the same, and there are hundreds of facts.
-            let mut changed = facts.clone();
-            changed[name] = forgotten.clone();
-            let mut without = snapshot.clone();
-            without.facts.take_room(room, &serde_json::from_value(json!({ room: changed })).unwrap());
-            all.push((format!("{room}.{name}"), without));
-        }
-    }
-    all
 }
 
 /// Unknown is never a cause: forgetting a fact may take causes away or leave the answer open, and no more.

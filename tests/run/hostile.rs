@@ -129,6 +129,24 @@ fn a_server_to_which_no_request_could_be_sent_is_not_healthy() {
     }
 }
 
+/// `cargo test > FILE`: the server of a test is the test's process, and FILE, in which other tests quote servers, its output.
+#[test]
+fn what_tests_print_to_a_file_is_not_the_log_of_their_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("printed");
+    std::fs::write(&file, "Using device: cpu\nCUDA out of memory. Tried to allocate 2.00 GiB.\n").unwrap();
+    let open = || std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "hostile::a_server_to_which_no_request_could_be_sent_is_not_healthy", "--nocapture"])
+        .stdout(open())
+        .stderr(open())
+        .status()
+        .unwrap();
+    let printed = std::fs::read_to_string(&file).unwrap();
+    assert!(status.success(), "{printed}");
+    assert!(printed.contains("test result: ok. 1 passed"), "something was lost: {printed}");
+}
+
 #[test]
 fn nothing_from_outside_steers_the_terminal() {
     let folder = tempfile::tempdir().unwrap();

@@ -28,7 +28,9 @@ pub fn program() -> PathBuf {
 pub fn start(folder: &Path, arguments: &[&str]) -> PlainServer {
     let mut command = Command::new("python3");
     command.arg(program()).args(arguments).current_dir(folder);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("python3 starts");
+    // Its errors must not go where the tests print: if that is a file, it would be read as the server's log.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("python3 starts");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("the server says its port");
     PlainServer { port: line.trim().parse().expect("a port"), child }

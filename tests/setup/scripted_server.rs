@@ -3,6 +3,9 @@
 //! Not every test uses all of it.
 #![allow(dead_code)]
 
+#[path = "printed.rs"]
+mod printed;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +37,7 @@ pub struct ScriptedServer {
 impl ScriptedServer {
     /// Starts a server whose answers `play` writes, each on a connection of its own.
     pub fn start(play: impl Fn(&Received, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        printed::is_no_log();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));

@@ -123,6 +123,8 @@ impl Derived {
         "linker",
         "ort",
         "model",
+        "placement",
+        "prediction",
         "request",
         "execution",
         "engine",
@@ -145,5 +147,30 @@ fn told(judged: Result<(&'static str, String), Unknown>) -> (Fact<String>, Fact<
     match judged {
         Ok((verdict, because)) => (Fact::Known(verdict.to_owned()), Fact::Known(because)),
         Err(unknown) => (Fact::Unknown(unknown.clone()), Fact::Unknown(unknown)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// A room that is read here and not named would not be taken with `--only`, and what follows from it would be missing.
+    #[test]
+    fn every_room_that_is_read_here_is_needed() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/derive");
+        let mut read = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text: String = std::fs::read_to_string(&path).unwrap().split_whitespace().collect();
+            for room in Facts::ROOMS {
+                let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+                if text.split(&format!("facts.{room}")).skip(1).any(is_end) {
+                    read += 1;
+                    assert!(Derived::NEEDS.contains(room), "{} reads the room {room}", path.display());
+                }
+            }
+        }
+        assert!(read > 50, "{read} rooms were found");
     }
 }

@@ -105,7 +105,7 @@ const OTHER_GPU_RUNTIMES: &[&str] =
 
 /// Whether a runtime other than onnxruntime was seen that may be the one that runs the model: faster-whisper computes in
 /// CTranslate2 and keeps onnxruntime on the CPU for its voice detector.
-fn other_gpu_runtime_seen(facts: &Facts) -> bool {
+pub fn other_gpu_runtime_seen(facts: &Facts) -> bool {
     let mapped = gpu_libraries(facts);
     mapped.known().is_some_and(|libraries| OTHER_GPU_RUNTIMES.iter().any(|kind| libraries.contains_key(*kind)))
 }

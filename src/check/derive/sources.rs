@@ -3,8 +3,9 @@
 //! What was not seen is never taken for absent: these facts are for proving and quoting, not for ruling out.
 
 use super::Basis;
+use super::server::other_gpu_runtime_seen;
 use super::sources_text::{layers_kept, mended, refused, typos};
-use crate::snapshot::{Fact, Facts, Saying, SourceCall, room};
+use crate::snapshot::{Fact, Facts, Saying, SourceCall, Why, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ room! {
         pub wrapper_claims_gpu: String,
         /// What shows that the model's own code or the server's makes onnxruntime sessions; empty if nothing was seen to.
         pub onnxruntime_in_code: String,
+        /// Whether all that was seen to use onnxruntime keeps it on the CPU on purpose, beside the runtime that has the
+        /// model: faster-whisper's voice detector.
+        pub onnxruntime_meant_for_cpu: bool,
         /// Whether onnxruntime's CUDA provider was seen mapped by the server.
         pub cuda_provider_seen_mapped: bool,
         /// The last line of a log by which insightface took the CPU alone; empty if there is none.
@@ -114,6 +118,7 @@ impl Sources {
             onnx_wrappers_seen: Fact::Known(
                 wrappers.into_iter().filter(|name| !MEANT_FOR_CPU.contains(&name.as_str())).collect(),
             ),
+            onnxruntime_meant_for_cpu: meant_for_cpu(facts, sessions),
             cuda_provider_seen_mapped: Fact::Known(cuda_provider_seen_mapped(facts)),
             onnxruntime_in_code: Fact::Known(onnxruntime_in_code(facts, sessions)),
             insightface_on_cpu: Fact::Known(insightface_on_cpu(facts)),
@@ -138,6 +143,21 @@ impl Sources {
 
 /// Packages that keep onnxruntime on the CPU on purpose: a small model beside a large one, such as a voice detector.
 const MEANT_FOR_CPU: &[&str] = &["faster_whisper", "magika", "silero_vad", "whisperx"];
+
+/// Whether such packages are all that was seen to use onnxruntime, beside another runtime that may have the GPU.
+fn meant_for_cpu(facts: &Facts, sessions: &[SourceCall]) -> Fact<bool> {
+    if !other_gpu_runtime_seen(facts) {
+        return Fact::Known(false);
+    }
+    let own = sessions.iter().any(|call| call.origin != "package")
+        || facts.source.remote_onnxruntime_files.known().is_some_and(|files| !files.is_empty());
+    let meant = |name: &String| MEANT_FOR_CPU.contains(&name.as_str());
+    match &facts.source.wrappers {
+        // A server that is no Python program imports none of them.
+        Fact::Unknown(unknown) if unknown.why == Why::NotAsked => Fact::Known(false),
+        wrappers => wrappers.as_ref().map(|names| !own && !names.is_empty() && names.iter().all(meant)),
+    }
+}
 
 /// The last of these sayings in each file of the log.
 pub fn last_said(facts: &Facts, fits: impl Fn(&Saying) -> bool) -> Vec<&Saying> {

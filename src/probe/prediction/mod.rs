@@ -86,7 +86,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     });
     let ran = match &predicted {
         Ok(_) => Ran::ok(),
-        Err(unknown) => Ran::from(unknown),
+        // What is wrong with the model its own probe says. What the tables do not know, such as an opset newer than they
+        // are, is no obstacle to a verdict: a prediction only adds to what is seen.
+        Err(unknown) => Ran::skipped(unknown.detail.clone()),
     };
     facts.prediction = predicted.unwrap_or_else(|unknown| PredictionFacts::all_unknown(&unknown));
     facts.prediction.for_version = Fact::Known(choice.version);
