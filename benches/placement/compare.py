@@ -35,11 +35,11 @@ def of_truth(nodes):
 def of_prediction(audit):
     """Nodes of `gpu-doctor model --format json`, and its bytes for the GPU (None where it does not know)."""
     facts = audit["placement"]["predicted"]
-    if "known" not in facts["listed_nodes"]:
-        raise ValueError(facts["listed_nodes"]["unknown"]["detail"])
-    nodes = facts["listed_nodes"]["known"]
-    return (placed((node["op"], node["name"], node["provider"]) for node in nodes),
-            facts["gpu_parameter_bytes"].get("known"))
+    if facts["nodes"] is None:
+        reasons = [one["detail"] for one in audit["unknown"] if one["path"].startswith("placement.predicted.")]
+        raise ValueError(reasons[0] if reasons else "no nodes, and no reason for it")
+    return (placed((node["op"], node["name"], node["provider"]) for node in facts["nodes"]),
+            facts["parameter_bytes_by_device"]["gpu"])
 
 
 class Tally:

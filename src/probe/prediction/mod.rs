@@ -31,7 +31,7 @@ mod transposition;
 mod version;
 
 use super::islands::{self, Placed};
-use super::model::{self, NOT_NAMED, Structure};
+use super::model::{self, Structure};
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, PlacedNode, PredictionFacts, Room, Stage, Unknown, Why};
 use copies::Side;
@@ -62,10 +62,12 @@ const CPU: &str = "CPUExecutionProvider";
 const NONE: &str = "unknown";
 
 fn run(context: &Context, facts: &mut Facts) -> Ran {
-    let Some(path) = &context.ask.model else {
-        let unknown = Unknown::new(Why::NotAsked, NOT_NAMED);
-        facts.prediction = PredictionFacts::all_unknown(&unknown);
-        return Ran::from(&unknown);
+    let path = match model::onnx_file(context, facts) {
+        Ok(path) => path,
+        Err(unknown) => {
+            facts.prediction = PredictionFacts::all_unknown(&unknown);
+            return Ran::from(&unknown);
+        }
     };
     let choice = match version::choose(context, facts) {
         Ok(choice) => choice,
@@ -74,7 +76,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
             return Ran::from(&unknown);
         }
     };
-    let predicted = model::structure(path).and_then(|structure| {
+    let predicted = model::structure(&path).and_then(|structure| {
         let tables = Tables::of(choice.tables)?;
         predict(&structure, &tables, context.ask.placement.every_node)
     });
