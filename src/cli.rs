@@ -62,11 +62,11 @@ Exit codes: 0 the file was read, whatever was found; 64 usage, or no model that 
 #[derive(Debug, Args)]
 #[command(after_help = MODEL_HELP, group = clap::ArgGroup::new("runtime"))]
 pub struct Model {
-    /// The model's file, or a folder that holds one model. ONNX is read whole; of safetensors (also the index of shards)
-    /// and GGUF the tensors are told. No parameter is loaded, nothing is unpickled.
+    /// The model's file, or a folder that holds one model. Of ONNX the graph, the tensors and the placement are told; of
+    /// safetensors (also by the index of its shards) and GGUF the tensors. Nothing is unpickled.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The deployment's onnxruntime library (libonnxruntime.so...), which then places the model itself.
+    /// The deployment's onnxruntime library (libonnxruntime.so...), or its folder: it then places the model itself.
     #[arg(long, value_name = "LIB", group = "runtime")]
     pub onnxruntime: Option<PathBuf>,
     /// The deployment's Python interpreter, or the folder of its environment: the onnxruntime installed there places the
@@ -179,8 +179,8 @@ pub struct TargetOptions {
     /// The model's file, or a folder with one model: ONNX, safetensors, GGUF.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// The deployment's onnxruntime library (libonnxruntime.so...), loaded in a process of its own [default: the one that
-    /// the server's process has mapped].
+    /// The deployment's onnxruntime library (libonnxruntime.so...), or its folder, loaded in a process of its own [default:
+    /// the one in --python's packages, else the one that the server's process has mapped].
     #[arg(long, value_name = "LIB")]
     pub onnxruntime: Option<PathBuf>,
     /// The deployment's Python interpreter, or the folder of its environment. Its packages are read; it is not run unless
