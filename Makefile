@@ -57,4 +57,4 @@ placement:
 # What can be made, each with its comment.
 help:
 	@awk '/^# / { sub(/^# /, ""); said = said ? said " " $$0 : $$0; next } \
-		/^[a-z]+:/ && said { sub(/:.*/, ""); printf "make %-8s %s\n", $$0, said } { said = "" }' Makefile
+		/^[a-z]+:/ && said { sub(/:.*/, ""); printf "make %-9s %s\n", $$0, said } { said = "" }' Makefile

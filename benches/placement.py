@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How well `gpu-doctor model` predicts where onnxruntime's CUDA provider places nodes and what it copies to the GPU.
 
-    cargo build && benches/placement.py [--versions 1.23.2,1.31.1] [--sets known,further,tests]
+    cargo build --release && benches/placement.py [--versions 1.23.2,1.31.1] [--sets known,further,tests]
 
 Fetches onnxruntime-gpu and the models from PyPI into target/placement (some 4 GB for all eight versions), makes the rigs,
 lets each onnxruntime place each model on its rig (placement/truth.py), asks gpu-doctor for the same, and compares node by

@@ -21,7 +21,7 @@ pub struct Cli {
 pub enum Command {
     /// Examine this machine and, where named, the server, its model and its onnxruntime; say what is wrong.
     Run(Run),
-    /// Audit a model's file: what is in it, where onnxruntime would run it, where it really does.
+    /// Read a model's file: what is in it, and which of its nodes onnxruntime runs on CUDA and which on the CPU.
     Model(Model),
     /// Collect the facts only and print them as a snapshot (JSON).
     Collect(Collect),
@@ -50,17 +50,28 @@ pub struct Run {
     pub output: Output,
 }
 
+/// What stands below the help of `model`.
+const MODEL_HELP: &str = "\
+Placement is where each node of an ONNX model runs, on CUDA or on the CPU, and where its parameters lie. It is predicted \
+from tables of the CUDA provider's kernels, without any onnxruntime and without a GPU. With --onnxruntime or --python the \
+library itself is also asked, in a process of its own; the two then stand side by side.
+
+Exit codes: 0 the file was read, whatever was found; 64 usage, or no model that could be read; 70 bug.";
+
 /// `model`.
 #[derive(Debug, Args)]
+#[command(after_help = MODEL_HELP, group = clap::ArgGroup::new("runtime"))]
 pub struct Model {
-    /// The model's file, or a folder with one model: ONNX; of safetensors (also a sharded index) and GGUF the tensors.
+    /// The model's file, or a folder that holds one model. Of ONNX the graph, the tensors and the placement are told; of
+    /// safetensors (also by the index of its shards) and GGUF the tensors. Nothing is unpickled.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The deployment's onnxruntime library (libonnxruntime.so...), which then places the model for real.
-    #[arg(long, value_name = "LIB")]
+    /// The deployment's onnxruntime library (libonnxruntime.so...), or its folder: it then places the model itself.
+    #[arg(long, value_name = "LIB", group = "runtime")]
     pub onnxruntime: Option<PathBuf>,
-    /// The deployment's Python interpreter, whose onnxruntime is used; it is run where that one (before 1.19) needs it.
-    #[arg(long, value_name = "EXE", conflicts_with = "onnxruntime")]
+    /// The deployment's Python interpreter, or the folder of its environment: the onnxruntime installed there places the
+    /// model. The interpreter is run only for an onnxruntime before 1.19, which no other program can load.
+    #[arg(long, value_name = "EXE", group = "runtime")]
     pub python: Option<PathBuf>,
     /// How the placement is found out.
     #[command(flatten)]
@@ -68,7 +79,7 @@ pub struct Model {
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// List every node on the CPU, not only the worst groups of them.
+    /// List every node on the CPU, with the reason, not only the worst groups of them.
     #[arg(long, short)]
     pub verbose: bool,
     /// Longest time it may take, for instance 60s or 2m.
@@ -79,14 +90,17 @@ pub struct Model {
 /// How the model's placement is found out.
 #[derive(Debug, Default, Args)]
 pub struct PlacementOptions {
-    /// Predict for this version of onnxruntime, for instance 1.23 [default: the deployment's, else the newest known].
-    #[arg(long, value_name = "VERSION")]
+    /// Predict for this version of onnxruntime, for instance 1.23 [default: the deployment's, else the newest whose tables
+    /// are built in].
+    #[arg(long, value_name = "VERSION", value_parser = version)]
     pub for_onnxruntime: Option<String>,
-    /// Create a whole session, which copies the parameters to the GPU, instead of stopping once the nodes are placed.
-    #[arg(long)]
+    /// Let onnxruntime create a whole session, with every parameter on the GPU. Without it the session is dry: it places
+    /// the nodes, and takes GPU memory for CUDA itself and the largest tensor only.
+    #[arg(long, requires = "runtime")]
     pub whole_session: bool,
-    /// Run the model once on zeros and tell the time by execution provider; implies --whole-session.
-    #[arg(long)]
+    /// Also run the model, on inputs made up of zeros and ones, and tell the time that its nodes took on CUDA and on the
+    /// CPU. Implies --whole-session.
+    #[arg(long, requires = "runtime")]
     pub profile: bool,
 }
 
@@ -165,10 +179,12 @@ pub struct TargetOptions {
     /// The model's file, or a folder with one model: ONNX, safetensors, GGUF.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// The deployment's onnxruntime library (libonnxruntime.so...).
+    /// The deployment's onnxruntime library (libonnxruntime.so...), or its folder, loaded in a process of its own [default:
+    /// the one in --python's packages, else the one that the server's process has mapped].
     #[arg(long, value_name = "LIB")]
     pub onnxruntime: Option<PathBuf>,
-    /// The deployment's Python interpreter; its packages are read, it is not run unless --import or --loader asks.
+    /// The deployment's Python interpreter, or the folder of its environment. Its packages are read; it is not run unless
+    /// --import or --loader asks for that.
     #[arg(long, value_name = "EXE")]
     pub python: Option<PathBuf>,
     /// The client's own request: a file with its curl command line. It names the server, if --server does not.
@@ -192,16 +208,18 @@ pub struct TargetOptions {
     /// Run a small kernel of the doctor's own on every device that CUDA shows, and verify its result.
     #[arg(long)]
     pub smoke: bool,
-    /// Import this Python module with --python's interpreter in a child, and report its words (may be repeated). Of an
-    /// onnxruntime before 1.19, which no other program can load, the providers and the placement are told then too.
+    /// Import this Python module with --python's interpreter, in a process of its own, and report what it prints (may be
+    /// repeated). `--import onnxruntime` also lets an onnxruntime before 1.19, which no other program can load, tell its
+    /// providers and place the model.
     #[arg(long = "import", value_name = "MODULE", requires = "python")]
     pub imports: Vec<String>,
-    /// Run this function of the deployment with --python's interpreter, in a child: it loads the model as the server does,
-    /// and where its parameters lie is counted. Written module:callable; module is imported from the server's working
-    /// directory. It runs with gpu-doctor's own rights, and needs the memory of a second model.
+    /// Run this function of the deployment's code, with --python's interpreter and in a process of its own: it loads the
+    /// model as the server does, and its parameters are counted by device. Written module:callable, as in app.models:load;
+    /// the module is imported from the server's working directory, else from this one. It runs with gpu-doctor's own
+    /// rights, and needs memory for a second model.
     #[arg(long, value_name = "MODULE:CALLABLE", value_parser = callable)]
     pub loader: Option<String>,
-    /// Then run this function with what the loader returned, for one inference, and watch on which devices it runs.
+    /// Then call this function with what the loader returned: it runs one inference, and on which devices is watched.
     #[arg(long, value_name = "MODULE:CALLABLE", value_parser = callable)]
     pub forward: Option<String>,
     /// Longest time that --loader and --forward may take together [default: 2m].
@@ -294,6 +312,18 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     match std::time::Duration::try_from(span) {
         Ok(duration) if !duration.is_zero() && duration.as_secs() <= 3600 => Ok(duration),
         _ => Err("it must be more than zero and at most an hour".into()),
+    }
+}
+
+/// Accepts the version of an onnxruntime, such as `1.23`, `1.23.2` or `1.23.2.dev1+cu12`.
+pub fn version(text: &str) -> Result<String, String> {
+    let mut parts = text.split('.');
+    let is_number = |part: Option<&str>| {
+        part.is_some_and(|part| part.len() < 6 && !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    match is_number(parts.next()) && is_number(parts.next()) {
+        true => Ok(text.to_owned()),
+        false => Err("write it as 1.23 or 1.23.2".into()),
     }
 }
 

@@ -45,8 +45,8 @@ def of_prediction(audit):
     """Nodes of `gpu-doctor model --format json`, and its bytes for the GPU (None where it does not know)."""
     facts = audit["placement"]["predicted"]
     if facts["nodes"] is None:
-        reasons = {missing["path"]: missing["detail"] for missing in audit["unknown"]}
-        raise ValueError(reasons.get("placement.predicted.listed_nodes", "no nodes are listed"))
+        reasons = [one["detail"] for one in audit["unknown"] if one["path"].startswith("placement.predicted.")]
+        raise ValueError(reasons[0] if reasons else "no nodes, and no reason for it")
     return (placed((node["op"], node["name"], node["provider"]) for node in facts["nodes"]),
             facts["parameter_bytes_by_device"]["gpu"])
 

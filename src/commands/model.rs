@@ -13,6 +13,11 @@ const ROOMS: [&str; 4] = ["model", "ort", "placement", "prediction"];
 
 /// Audits the model and prints what was found.
 pub fn run(options: Model) -> Result<u8, Failure> {
+    for (flag, path) in [("--onnxruntime", &options.onnxruntime), ("--python", &options.python)] {
+        if let Some(path) = path.as_ref().filter(|path| path.try_exists().is_ok_and(|there| !there)) {
+            return Err(Failure::Usage(anyhow!("{flag} {}: there is no such file", path.display())));
+        }
+    }
     let ask = Ask {
         model: Some(options.file),
         onnxruntime: options.onnxruntime,

@@ -15,6 +15,9 @@ fn usage_errors_exit_with_64_and_say_what_is_expected() {
         (&["run", "--only", "hardware", "--skip", "hardware"], "leave no check"),
         (&["run", "--root", "/does/not/exist"], "no such folder"),
         (&["run", "--client-request", "x"], "x"),
+        (&["model", "m.onnx", "--profile"], "--onnxruntime"),
+        (&["model", "m.onnx", "--for-onnxruntime", "newest"], "1.23"),
+        (&["model", "m.onnx", "--onnxruntime", "/does/not/exist"], "no such file"),
         (&["explain", "no-nvidia"], "did you mean no-nvidia-device"),
         (&["frobnicate"], "frobnicate"),
     ];

@@ -114,6 +114,6 @@ fn a_missing_part_is_the_cause_and_the_audit_names_it() {
     let audit = gpu_doctor(&["model", folder.path().to_str().unwrap(), "--format", "json"], &[]);
     assert_eq!(audit.code, 0, "{}", audit.err);
     let model = &audit.report()["model"];
-    assert_eq!(model["external_files"]["known"][0]["location"], "split-00002-of-00002.gguf");
-    assert_eq!(model["external_files"]["known"][0]["sound"], false);
+    assert_eq!(model["external_files"][0]["location"], "split-00002-of-00002.gguf");
+    assert_eq!(model["external_files"][0]["sound"], false);
 }

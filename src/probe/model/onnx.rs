@@ -30,7 +30,11 @@ pub fn read(opened: Opened, path: &Path, head: &[u8], keep_structure: bool) -> R
         Err(Fault::CutShort { .. } | Fault::Malformed { .. })
             if named_otherwise || head.first() != Some(&IR_VERSION_KEY) =>
         {
-            return Err(not_onnx("it does not start with an IR version and does not parse as a protocol buffer"));
+            let reason = "it does not start with an IR version and does not parse as a protocol buffer";
+            return Err(match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+                true => not_onnx(reason),
+                false => not_onnx(&format!("{reason}; nor is it safetensors or GGUF, which are read here too")),
+            });
         }
         Err(fault) => return Err(told(fault, path, "an ONNX model").into()),
     };
