@@ -230,8 +230,8 @@ fn before_a_deployment_the_budget_is_told_and_who_holds_what_is_missing() {
     let two_gigabytes = model(folder.path(), 500_000_000);
     let said = before_deployment(&two_gigabytes, "vram-held", "text");
     let text = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = "gpu memory the model needs an estimated 2,408 MiB (1,908 MiB of parameters, and 500 MiB for CUDA itself) \
-                before the first request; GPU 0 (NVIDIA H100 80GB HBM3) has";
+    let line = "gpu memory the model needs an estimated 2,408 MiB (1,908 MiB of parameters that onnxruntime is predicted to place on the \
+                GPU, and 500 MiB for CUDA itself) before the first request; GPU 0 (NVIDIA H100 80GB HBM3) has";
     assert!(text.contains(line), "{}", said.out);
     assert!(text.contains("MiB free. Requests take more, in onnxruntime by steps of up to 1,024 MiB"), "{}", said.out);
     let report = before_deployment(&two_gigabytes, "vram-held", "json").report();
