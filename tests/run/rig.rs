@@ -186,10 +186,14 @@ fn a_tensor_too_large_for_the_block_leaves_the_log() {
     // Nothing of it is written to the disk.
     std::fs::File::create(folder.path().join("w.bin")).unwrap().set_len(600_000_000).unwrap();
     let arguments = ["model", model.to_str().unwrap(), "--onnxruntime", library.to_str().unwrap(), "--format", "json"];
-    let real = gpu_doctor(&arguments, &variables).report()["placement"]["real"].clone();
-    assert_eq!((&real["session"]["known"], &real["method"]["known"]), (&"dry".into(), &"verbose log".into()), "{real}");
-    assert_eq!(real["gpu_parameter_bytes"]["known"], 600_000_000);
-    assert!(real["listed_nodes"]["unknown"]["detail"].as_str().unwrap().contains("more than 512 MiB"), "{real}");
+    let audit = gpu_doctor(&arguments, &variables).report();
+    let real = &audit["placement"]["real"];
+    assert_eq!((&real["session"], &real["method"]), (&"dry".into(), &"verbose log".into()), "{real}");
+    assert_eq!(real["parameter_bytes_by_device"]["gpu"], 600_000_000);
+    assert_eq!(real["nodes"], Value::Null);
+    let unknown = audit["unknown"].as_array().unwrap();
+    let reason = unknown.iter().find(|one| one["path"] == "placement.real.nodes").expect("a reason");
+    assert!(reason["detail"].as_str().unwrap().contains("more than 512 MiB"), "{reason}");
 }
 
 /// y = MatMul(x, w) with w of 12,000 x 12,500 float32 in the file w.bin.
