@@ -237,6 +237,52 @@ pub struct TargetOptions {
     /// Requests of the measuring window, one after the other within 3 s, at most [default: 200].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub requests: Option<u32>,
+    /// Path of the operation to try, for instance /asr, where the server has several.
+    #[arg(long, value_name = "PATH")]
+    pub operation: Option<String>,
+    /// A value for a field of the doctor's request, for instance lang=hi (may be repeated); @FILE sends a file's content.
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = named_value)]
+    pub fields: Vec<(String, String)>,
+    /// Also send requests that break the server's contract in one place each (a field left out, of a wrong type, with an
+    /// unknown value), and report what it answers.
+    #[arg(long)]
+    pub contract: bool,
+    /// How the server is reached.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
+}
+
+/// How the server is reached.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionOptions {
+    /// A file of certificates (PEM) that are trusted besides the system's: a private CA, or a self-signed certificate.
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// The client's certificate (PEM), for servers that want one.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// The private key of --cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// The server listens at this Unix socket; --server then names the host for the Host header.
+    #[arg(long, value_name = "PATH")]
+    pub unix_socket: Option<PathBuf>,
+    /// Send the requests through this proxy. Proxies of the environment are used with --proxy env only, and always said.
+    #[arg(long, value_name = "URL|env")]
+    pub proxy: Option<String>,
+    /// Speak HTTP/2 without TLS.
+    #[arg(long)]
+    pub http2: bool,
+    /// The environment variable that holds the bearer token. No option takes the token itself: it would show in `ps`.
+    #[arg(long, value_name = "VARIABLE", conflicts_with_all = ["bearer_file", "basic_env"])]
+    pub bearer_env: Option<String>,
+    /// The file that holds the bearer token.
+    #[arg(long, value_name = "FILE", conflicts_with = "basic_env")]
+    pub bearer_file: Option<PathBuf>,
+    /// The environment variable that holds user:password.
+    #[arg(long, value_name = "VARIABLE")]
+    pub basic_env: Option<String>,
 }
 
 /// Which checks to use.
@@ -302,6 +348,14 @@ pub fn server_url(text: &str) -> Result<Url, String> {
         ("http" | "https", Some(_)) => Ok(url),
         ("http" | "https", None) => Err("it names no host; write it as http://HOST:PORT".into()),
         (scheme, _) => Err(format!("\"{scheme}\" is not http or https; write it as http://HOST:PORT")),
+    }
+}
+
+/// Accepts a field's name and value, such as `lang=en`.
+pub fn named_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE, for instance lang=en".into()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Joins flags and config file into the question that the probes are asked.
 
 use super::Failure;
-use crate::cli::{self, Output, Selection, TargetOptions};
+use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
 use crate::config::{Config, ConfigError};
 use crate::probe::service::client_request_url;
-use crate::probe::{Ask, PlacementAsk};
+use crate::probe::{Ask, Connection, PlacementAsk};
 use crate::regular_file;
 use anyhow::{Context as _, anyhow};
 use std::path::{Path, PathBuf};
@@ -67,8 +67,10 @@ pub fn resolve(
         forward: target.forward.or(config.forward),
         loader_timeout,
         expect: config.expect,
-        operation: config.request.path,
-        fields: config.request.fields,
+        operation: target.operation.or(config.request.path),
+        fields: config.request.fields.into_iter().chain(target.fields).collect(),
+        contract: target.contract,
+        connection: connection(target.connection),
         headers,
         requests: target.requests.or(config.request.count).unwrap_or(standard.requests),
         window: standard.window,
@@ -84,6 +86,17 @@ pub fn resolve(
         return Err(Failure::Usage(anyhow!("--forward needs --loader, which gives it the model")));
     }
     Ok(ask)
+}
+
+/// How the server is reached, by the flags.
+fn connection(options: ConnectionOptions) -> Connection {
+    Connection {
+        cacert: options.cacert,
+        identity: options.cert.zip(options.key),
+        unix_socket: options.unix_socket,
+        proxy: options.proxy,
+        http2: options.http2,
+    }
 }
 
 /// The flags, or what the config file lists if there are none.

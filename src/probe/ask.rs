@@ -53,6 +53,10 @@ pub struct Ask {
     pub operation: Option<String>,
     /// Values for fields of the doctor's request, by name.
     pub fields: BTreeMap<String, String>,
+    /// Whether to send requests that break the server's contract in one place each.
+    pub contract: bool,
+    /// How the server is reached.
+    pub connection: Connection,
     /// Headers for every request to the server, such as `authorization`.
     pub headers: Vec<(String, String)>,
     /// Requests of the measuring window, at most.
@@ -78,6 +82,21 @@ pub struct PlacementAsk {
     pub run_python: bool,
 }
 
+/// How the server is reached.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    /// Certificates trusted besides the system's, PEM.
+    pub cacert: Option<PathBuf>,
+    /// The client's certificate and its key, PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The Unix socket at which the server listens.
+    pub unix_socket: Option<PathBuf>,
+    /// The proxy: a URL, or `env` for those of the environment.
+    pub proxy: Option<String>,
+    /// Speak HTTP/2 without TLS.
+    pub http2: bool,
+}
+
 impl Default for Ask {
     fn default() -> Self {
         Self {
@@ -101,6 +120,8 @@ impl Default for Ask {
             expect: Expectations::default(),
             operation: None,
             fields: BTreeMap::new(),
+            contract: false,
+            connection: Connection::default(),
             headers: Vec::new(),
             requests: 200,
             window: Duration::from_secs(3),

@@ -32,7 +32,7 @@ pub mod service;
 pub mod smoke;
 pub mod source;
 
-pub use ask::{Ask, PlacementAsk};
+pub use ask::{Ask, Connection, PlacementAsk};
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 

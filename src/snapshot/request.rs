@@ -3,6 +3,7 @@
 use super::fact::{Fact, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 room! {
     /// The conversation with the server.
@@ -11,8 +12,20 @@ room! {
         pub reachable: bool,
         /// Why it did not: refused, timed out, TLS, another protocol.
         pub reach_error: String,
-        /// `fastapi`, `openapi`, `kserve-v2` or `unrecognized`.
+        /// What the server was recognized as: `fastapi`, `openapi`, `kserve-v2`, `triton`, `mlserver`, `openai`, `vllm`,
+        /// `sglang`, `tgi`, `tei`, `llama.cpp`, `ollama`, `litserve`, `bentoml`, `ray-serve`, `torchserve`, `tf-serving`,
+        /// `gradio`, `whisper-websocket`, ... or `unrecognized`.
         pub server_kind: String,
+        /// The version that the server tells of itself.
+        pub server_version: String,
+        /// By what it was recognized: the endpoint or header, and what it said.
+        pub recognized_by: String,
+        /// Names of the models that the server says it serves.
+        pub served_models: Vec<String>,
+        /// Which of the states on the way to serving the server has reached.
+        pub readiness: Readiness,
+        /// How the server is reached.
+        pub transport: Transport,
         /// Where the server describes itself: the URL of its schema.
         pub schema_url: String,
         /// Why there is no usable schema.
@@ -33,6 +46,18 @@ room! {
         pub rejected: Exchange,
         /// Fields that the good request has and the rejected one lacks: with them the server accepts, without them it rejects.
         pub missing_fields: Vec<MissingField>,
+        /// Where the client's own request differs from the good one.
+        pub differences: Vec<Difference>,
+        /// The client's own request with what it lacks, as a curl command line, secrets left out: accepted by the server.
+        pub mended_curl: String,
+        /// What is wrong with answers that count as accepted.
+        pub soft_failures: Vec<SoftFailure>,
+        /// Fields that the server's own source reads from the request.
+        pub source_fields: Vec<SourceField>,
+        /// What the server's log gained while its answer named no field: the last line of each failure.
+        pub log_complaints: Vec<String>,
+        /// With `--contract`: what the server answers to requests that break its contract in one place.
+        pub contract: Vec<ContractCase>,
     }
 }
 
@@ -101,6 +126,16 @@ pub struct Exchange {
     pub answer: String,
     /// Fields that the answer names as missing.
     pub names_missing: Vec<String>,
+    /// Headers of the answer that tell something of the server: `server`, `allow`, `www-authenticate`, `retry-after`,
+    /// `location`, `content-type`, `via`, in lower case.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What the time went into.
+    #[serde(default)]
+    pub phases: Fact<PhaseTimes>,
+    /// Of an answer that came piece by piece (server-sent events, chunks, messages): the pieces.
+    #[serde(default)]
+    pub stream: Fact<Stream>,
     /// The request as a curl command line, secrets left out.
     pub curl: String,
 }
@@ -131,4 +166,132 @@ pub struct MissingField {
     pub schema_says: String,
     /// How it was found: `the answer names it`, `trying the schema's optional fields`, ...
     pub found_by: String,
+}
+
+/// States on the way to serving. Each is known only where the server has an endpoint for it or an answer shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Readiness {
+    /// The process answers.
+    pub live: Fact<bool>,
+    /// It says that it takes requests.
+    pub ready: Fact<bool>,
+    /// The model that is asked for is loaded.
+    pub model_loaded: Fact<bool>,
+    /// A request was answered before the measuring window, so that what is done once only has been done.
+    pub warmed_up: Fact<bool>,
+}
+
+/// How the server is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transport {
+    /// `HTTP/1.1`, `HTTP/2`, `gRPC`, `WebSocket`.
+    pub protocol: Fact<String>,
+    /// The proxy in between, without credentials; empty if there is none.
+    pub proxy: Fact<String>,
+    /// Where the proxy was named: `--proxy`, `HTTPS_PROXY`, ...; empty if there is none.
+    pub proxy_from: Fact<String>,
+    /// The Unix socket; empty for TCP.
+    pub unix_socket: Fact<String>,
+    /// TLS's version: `TLSv1.3`; empty without TLS.
+    pub tls_version: Fact<String>,
+    /// What is wrong with TLS between client and server: `self_signed`, `unknown_issuer`, `expired`, `not_yet_valid`,
+    /// `other_name`, `plain_port` (https to a port that speaks plain HTTP), `tls_port` (the reverse),
+    /// `client_certificate_wanted`, `other`; empty if nothing is.
+    pub tls_fault: Fact<String>,
+    /// Subject, issuer and end of the server's certificate, as far as it was shown.
+    pub certificate: Fact<String>,
+    /// Time of a first exchange on a new connection.
+    pub first_exchange: Fact<PhaseTimes>,
+}
+
+/// What the time of an exchange went into, milliseconds; a phase that did not take place is unknown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseTimes {
+    /// The name became an address.
+    pub resolve_ms: Fact<f64>,
+    /// The connection was made.
+    pub connect_ms: Fact<f64>,
+    /// TLS was agreed on.
+    pub tls_ms: Fact<f64>,
+    /// From the request's first byte to the answer's head.
+    pub first_byte_ms: Fact<f64>,
+    /// To the end of the answer.
+    pub total_ms: Fact<f64>,
+}
+
+/// An answer that came in pieces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// `server-sent events`, `chunks`, `JSON lines`, `WebSocket messages`.
+    pub kind: String,
+    /// Pieces that came.
+    pub pieces: u64,
+    /// From the request to the first piece that holds content (the first token), milliseconds.
+    pub first_piece_ms: Fact<f64>,
+    /// Whether the stream's own end came (`[DONE]`, `ready_to_stop`, the last chunk).
+    pub ended: bool,
+}
+
+/// One difference between the client's request and the good one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// What differs: `method`, `path`, `content type`, `header`, `field`.
+    pub what: String,
+    /// Name of the field or header; empty for the others.
+    pub name: String,
+    /// What the client sent; empty if it lacks it.
+    pub client: String,
+    /// What the good request has; empty if it lacks it.
+    pub good: String,
+    /// Whether this difference alone was shown to decide: without it the server rejects.
+    pub decides: Fact<bool>,
+}
+
+/// Something wrong with an answer that counts as accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SoftFailure {
+    /// `error_inside`, `empty_transcript`, `same_answer`, `too_fast`, `no_result`.
+    pub kind: String,
+    /// What was seen, with figures.
+    pub detail: String,
+}
+
+/// A field that the server's source reads from the request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceField {
+    /// Name.
+    pub name: String,
+    /// `form`, `file`, `json`, `query` or `header`.
+    pub place: String,
+    /// Whether reading it fails where it is not sent: `request.form["lang"]`, but not `request.form.get("lang")`.
+    pub demanded: bool,
+    /// File and line: `/app/server.py:41`.
+    pub at: String,
+}
+
+/// One request that breaks the contract in one place, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContractCase {
+    /// `left_out`, `wrong_type`, `unknown_value`.
+    pub kind: String,
+    /// The field.
+    pub field: String,
+    /// What was sent instead; empty where it was left out.
+    pub sent: String,
+    /// HTTP status.
+    pub status: Fact<u64>,
+    /// Whether the answer names the field.
+    pub names_field: bool,
+    /// Whether the good request is still accepted after it.
+    pub survives: Fact<bool>,
+    /// Start of the answer, at most 300 characters.
+    pub answer: String,
 }

@@ -209,6 +209,9 @@ fn answers_are_read_where_requests_were_sent() {
         duration_ms: 1.0,
         answer: r#"{"detail":"CUDA out of memory. Tried to allocate 2.00 GiB"}"#.into(),
         names_missing: Vec::new(),
+        headers: Default::default(),
+        phases: Default::default(),
+        stream: Default::default(),
         curl: String::new(),
     };
     facts.request.attempts = Fact::Known(vec![exchange.clone()]);

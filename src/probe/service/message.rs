@@ -1,6 +1,6 @@
 //! A request before it is sent: named fields, each in its place, and how the body is written.
 
-use super::http::{Outgoing, Part, Payload};
+use super::transport::{Outgoing, Part, Payload};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;

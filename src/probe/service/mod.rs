@@ -1,45 +1,28 @@
 //! Talks with the server: the client's own request, a good one held against it, and a measuring window of good ones.
 
-mod beside;
-mod body;
-mod complaint;
+mod client;
 mod conversation;
-mod counters;
-mod curl;
-mod discovery;
 mod engine;
-mod files;
-mod http;
-mod kserve;
-mod lengths;
 mod message;
-mod phases;
-mod proof;
-mod pulse;
+mod recognize;
 mod record;
-mod samples;
 mod schema;
 mod secrets;
-mod state;
 mod synthesis;
-#[cfg(test)]
-mod tests;
-mod trace;
-mod usage;
+mod transport;
 mod window;
 
 use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
 use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why};
+use client::client_request;
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
-use curl::ClientRequest;
-use discovery::Discovered;
-use http::{Failure, Http, Trust};
 use message::Message;
+use recognize::Discovered;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 use synthesis::Synthesis;
+use transport::{Failure, Http, Trust};
 
 pub use engine::PROBE as ENGINE;
 
@@ -63,12 +46,6 @@ pub fn client_request_url(origin: &str, text: &str) -> Result<url::Url, String> 
     client_request(origin, text).map(|request| request.url)
 }
 
-fn client_request(origin: &str, text: &str) -> Result<ClientRequest, String> {
-    let file = Path::new(origin);
-    let folder = if file.is_file() { file.parent().unwrap_or(Path::new("")) } else { Path::new("") };
-    curl::parse(text, folder)
-}
-
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
     facts.execution =
@@ -90,7 +67,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     };
     let everywhere = everywhere(&context.ask);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
-    let found = match discovery::discover(&http, &server, &everywhere, &context.ask, own) {
+    let found = match recognize::discover(&http, &server, &everywhere, &context.ask, own) {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
@@ -99,7 +76,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     // Before any request, which may wake an engine or load a model.
     let client_path = own.map(|message| message.path.as_str());
-    let state = state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder);
+    let state = recognize::state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder);
     talk.operation = found.operation.as_ref();
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
@@ -209,7 +186,7 @@ impl Verdict {
             self.missing = Err(self.unexplained(talk));
             return;
         }
-        let proof = proof::prove(talk, rejected, completed);
+        let proof = conversation::proof::prove(talk, rejected, completed);
         self.good = Some(proof.good);
         self.missing = proof.missing;
     }

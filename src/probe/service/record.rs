@@ -1,19 +1,28 @@
 //! Writes an exchange down for the snapshot, without secrets.
 
-use super::complaint::Complaint;
-use super::http::{Failure, Reply};
+use super::conversation::complaint::Complaint;
 use super::message::{Content, Encoding, Field, Message, Place};
 use super::secrets::{PLAIN_HEADERS, Secrets};
+use super::transport::{Failure, Reply};
 use crate::probe::secret::{MASK, is_in_field};
-use crate::snapshot::{Exchange, Fact, SentField};
+use crate::snapshot::{Exchange, Fact, SentField, Why};
 use crate::words::unprintable;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use url::Url;
 
 /// Characters kept of an answer, and of one sent value.
 const ANSWER_CAP: usize = 600;
 const VALUE_CAP: usize = 120;
+
+/// Headers of an answer that tell something of the server.
+const TELLING_HEADERS: &[&str] =
+    &["server", "allow", "www-authenticate", "retry-after", "location", "content-type", "via"];
+
+fn known<T>(value: Option<T>, lack: &str) -> Fact<T> {
+    value.map_or_else(|| Fact::unknown(Why::NotAsked, lack), Fact::Known)
+}
 
 /// Writes exchanges down.
 #[derive(Debug)]
@@ -63,7 +72,7 @@ impl Recorder {
     ) -> Exchange {
         let head = match result {
             Ok(reply) => Some(reply),
-            Err(failure) => failure.partial.as_ref(),
+            Err(failure) => failure.partial.as_deref(),
         };
         let status = match (head, result) {
             (Some(reply), _) => Fact::Known(u64::from(reply.status)),
@@ -81,8 +90,17 @@ impl Recorder {
             duration_ms: (duration.as_secs_f64() * 1e6).round() / 1e3,
             answer: head.map(|reply| self.answer(reply)).unwrap_or_default(),
             names_missing: complaint.missing.iter().map(|(name, _)| self.clean(name, 100)).collect(),
+            headers: head.map(|reply| self.headers(reply)).unwrap_or_default(),
+            phases: known(head.and_then(|reply| reply.phases.clone()), "the phases were not measured"),
+            stream: known(head.and_then(|reply| reply.stream.clone()), "the answer came in one piece"),
             curl: self.clean(&self.curl(message), 4000),
         }
+    }
+
+    /// The headers that tell something of the server.
+    fn headers(&self, reply: &Reply) -> BTreeMap<String, String> {
+        let telling = reply.headers.iter().filter(|(name, _)| TELLING_HEADERS.contains(&name.as_str()));
+        telling.map(|(name, value)| (name.clone(), self.clean(value, VALUE_CAP))).collect()
     }
 
     fn sent(&self, field: &Field) -> SentField {

@@ -2,9 +2,9 @@
 
 use super::quoting::without_secrets;
 use crate::probe::server_log::text::masked;
-use crate::probe::service::discovery::at;
-use crate::probe::service::http::{Http, Outgoing, Payload, Reply, Trust};
+use crate::probe::service::recognize::at;
 use crate::probe::service::record::Recorder;
+use crate::probe::service::transport::{Http, Outgoing, Payload, Reply, Trust};
 use crate::snapshot::{EngineAnswer, Fact, Unknown, Why};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ impl Asker {
         deadline: Instant,
     ) -> Result<Self, Unknown> {
         let end = deadline.min(Instant::now() + PATIENCE_FOR_ALL);
-        let unknown = |failure: crate::probe::service::http::Failure| Unknown::new(failure.why, failure.text);
+        let unknown = |failure: crate::probe::service::transport::Failure| Unknown::new(failure.why, failure.text);
         let http = Http::new(&server, &trust, deadline).map_err(unknown)?;
         let mut plain = server.clone();
         let _ = plain.set_scheme("http");
@@ -149,7 +149,7 @@ impl Asker {
 
     fn parsed(&self, url: Url, reply: &Reply) -> Result<Value, Unknown> {
         if reply.cut {
-            let limit = crate::probe::service::http::BODY_CAP;
+            let limit = crate::probe::service::transport::BODY_CAP;
             return Err(Unknown::new(Why::Malformed, format!("{url}: the answer is longer than {limit} bytes")));
         }
         serde_json::from_slice(&reply.body).map_err(|error| {

@@ -161,5 +161,5 @@ fn tried_model(request: &RequestFacts) -> Option<String> {
         request.client.known().map(|exchange| &exchange.path),
         request.operation.known().map(|operation| &operation.path),
     ];
-    paths.into_iter().flatten().find_map(|path| super::kserve::model_in_path(path)).map(str::to_owned)
+    paths.into_iter().flatten().find_map(|path| super::recognize::kserve::model_in_path(path)).map(str::to_owned)
 }

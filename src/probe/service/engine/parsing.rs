@@ -3,7 +3,7 @@
 use super::ports::Ports;
 use super::python::{names_gpu, read_sources, stubs};
 use super::*;
-use crate::probe::service::http::Trust;
+use crate::probe::service::transport::Trust;
 use crate::snapshot::ServerProcess;
 use proptest::prelude::*;
 use serde_json::Value;

@@ -4,7 +4,7 @@
 mod scripted_server;
 
 use super::*;
-use crate::probe::service::http::Trust;
+use crate::probe::service::transport::Trust;
 use crate::snapshot::{Exchange, StateAnswer};
 use scripted_server::{Received, ScriptedServer};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Command lines as clients write them.
 
-use crate::probe::service::curl::{ClientRequest, parse};
+use super::curl::{ClientRequest, parse};
 use crate::probe::service::message::{Content, Encoding, Place};
 use proptest::prelude::*;
 use std::path::Path;

@@ -1,10 +1,12 @@
 //! Finds out what the server is and which operation to try: OpenAPI first, KServe v2 next.
 
-use super::http::{Failure, Http, Outgoing, Payload, Reply};
-use super::kserve;
-use super::message::{Encoding, Message};
-use super::schema::{Candidate, Document, Wish};
+pub mod kserve;
+pub mod state;
+
 use crate::probe::Ask;
+use crate::probe::service::message::{Encoding, Message};
+use crate::probe::service::schema::{Candidate, Document, Wish};
+use crate::probe::service::transport::{Failure, Http, Outgoing, Payload, Reply};
 use crate::snapshot::{Fact, Operation, RequestFacts, Why};
 use serde_json::Value;
 use std::sync::Arc;
@@ -111,7 +113,7 @@ fn reject_tls(reply: &Reply) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(&reply.body);
     if reply.status == 400 && SPEAKS_TLS.iter().any(|words| text.contains(words)) {
         let text = "the port speaks TLS, plain HTTP was sent: name it https://";
-        return Err(super::http::failure(Why::Malformed, text.into()));
+        return Err(crate::probe::service::transport::failure(Why::Malformed, text.into()));
     }
     Ok(())
 }
@@ -131,7 +133,10 @@ fn described(reply: &Reply) -> Result<Document, String> {
         return Err(format!("expected an OpenAPI document, got HTTP {}", reply.status));
     }
     if reply.cut {
-        return Err(format!("expected an OpenAPI document, got more than {} bytes", super::http::BODY_CAP));
+        return Err(format!(
+            "expected an OpenAPI document, got more than {} bytes",
+            crate::probe::service::transport::BODY_CAP
+        ));
     }
     Document::read(&reply.body)
 }

@@ -1,6 +1,6 @@
 //! GPU memory and utilization in step with the requests, from the samples of the window.
 
-use super::window::round;
+use super::round;
 use crate::probe::nvml::sampler::GpuSample;
 use crate::snapshot::{Fact, MemoryReading, MemoryTrace, Unknown, UtilizationReading, Why};
 

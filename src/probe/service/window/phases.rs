@@ -1,7 +1,7 @@
 //! The GPUs' samples, summed up: before, during and after the window.
 
+use super::round;
 use super::trace;
-use super::window::round;
 use crate::probe::nvml::sampler::{GpuSample, Sample};
 use crate::probe::nvml::throttle_reason_names;
 use crate::snapshot::{Fact, GpuWindow, Phases, Series, Unknown, Why};

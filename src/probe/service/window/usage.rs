@@ -1,7 +1,7 @@
 //! What the server's processes use while requests run: counters read before the first, after each and after the last.
 
 use super::counters;
-use super::window::{none_sent, round};
+use super::{none_sent, round};
 use crate::probe::container::{self, Throttling};
 use crate::probe::process::{later, threads};
 use crate::snapshot::{ExecutionFacts, Room, Unknown, Why};

@@ -1,13 +1,13 @@
 //! The inputs that are built into the binary (origin: `fixtures/samples/README.md`).
 
-use super::message::File;
+use crate::probe::service::message::File;
 use std::sync::Arc;
 
 /// Prefix of file names in a client's request that name a built-in sample: `@builtin:speech.wav`.
 pub const BUILTIN: &str = "builtin:";
 
-const SPEECH: &[u8] = include_bytes!("../../../fixtures/samples/speech.wav");
-const IMAGE: &[u8] = include_bytes!("../../../fixtures/samples/image.png");
+const SPEECH: &[u8] = include_bytes!("../../../../fixtures/samples/speech.wav");
+const IMAGE: &[u8] = include_bytes!("../../../../fixtures/samples/image.png");
 
 /// One English sentence, WAV, PCM 16 bit, mono, 16 kHz.
 pub fn speech() -> File {

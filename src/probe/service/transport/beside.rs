@@ -1,6 +1,6 @@
 //! A light request beside a heavy one: does the server answer anything else while it works?
 
-use super::http::{Failure, Http, Outgoing, Payload, Reply};
+use super::{Failure, Http, Outgoing, Payload, Reply};
 use crate::snapshot::{Fact, Unknown, Why};
 use std::time::{Duration, Instant};
 use url::Url;

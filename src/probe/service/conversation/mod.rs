@@ -1,13 +1,18 @@
 //! Talks with the server in rounds, until it accepts a request or nothing is left to try.
 
-use super::complaint::{self, Complaint};
-use super::http::{BODY_CAP, Http, Reply};
-use super::message::{Content, Encoding, Field, Message, Place};
-use super::record::Recorder;
-use super::samples;
-use super::schema::{Candidate, Described};
-use super::synthesis::{self, Synthesis};
+pub mod complaint;
+#[cfg(test)]
+mod complaint_tests;
+pub mod proof;
+
+use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
+use crate::probe::service::record::Recorder;
+use crate::probe::service::schema::{Candidate, Described};
+use crate::probe::service::synthesis::samples;
+use crate::probe::service::synthesis::{self, Synthesis};
+use crate::probe::service::transport::{BODY_CAP, Http, Reply};
 use crate::snapshot::Exchange;
+use complaint::Complaint;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -88,7 +93,7 @@ impl<'a> Conversation<'a> {
         let accepted = result.as_ref().is_ok_and(accepts);
         let reply = match &result {
             Ok(reply) => Some(reply),
-            Err(failure) => failure.partial.as_ref(),
+            Err(failure) => failure.partial.as_deref(),
         };
         let complaint = match reply {
             Some(reply) if !accepted => complaint::read(&reply.body, &self.known(message)),

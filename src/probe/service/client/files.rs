@@ -1,7 +1,7 @@
 //! Files that a client's request names.
 
-use super::message::File;
-use super::samples;
+use crate::probe::service::message::File;
+use crate::probe::service::synthesis::samples;
 use crate::regular_file;
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 //!
 //! Protocol: <https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol>.
 
-use super::message::{Encoding, Place};
-use super::samples;
-use super::schema::{Candidate, Described};
+use crate::probe::service::message::{Encoding, Place};
+use crate::probe::service::schema::{Candidate, Described};
+use crate::probe::service::synthesis::samples;
 use serde_json::{Value, json};
 
 /// Values of one tensor, at most: a longer JSON body would take seconds to write and read.

@@ -1,18 +1,26 @@
 //! The measuring window: known-good requests, one after the other, with the GPUs' counters in step.
 
-use super::beside::Light;
-use super::conversation::{Answered, Conversation, accepts};
-use super::http::Outgoing;
-use super::lengths;
-use super::phases::summarise;
-use super::pulse::Pulse;
-use super::usage::Usage;
+mod counters;
+mod lengths;
+mod phases;
+mod pulse;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod usage;
+
 use crate::probe::Context;
 use crate::probe::nvml::sampler;
+use crate::probe::service::conversation::{Answered, Conversation, accepts};
+use crate::probe::service::transport::Outgoing;
+use crate::probe::service::transport::beside::Light;
 use crate::snapshot::{ExecutionFacts, Fact, Facts, RequestTime, Room, Unknown, Why};
+use phases::summarise;
+use pulse::Pulse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use url::Url;
+use usage::Usage;
 
 /// Quiet before the baseline: utilization is a mean over up to a second (nvml.h, nvmlUtilization_t), so the requests of
 /// the conversation must have left it.

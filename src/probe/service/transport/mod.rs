@@ -1,7 +1,9 @@
 //! Sends one request and reads one answer, bounded in time and size, with failures sorted by cause.
 
-use super::beside::Aside;
-use crate::snapshot::Why;
+pub mod beside;
+
+use crate::snapshot::{PhaseTimes, Stream, Why};
+use beside::Aside;
 use reqwest::multipart;
 use reqwest::{Client, Method, redirect};
 use std::error::Error;
@@ -55,13 +57,19 @@ pub struct Part {
 }
 
 /// An answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Reply {
     pub status: u16,
     pub content_type: String,
     pub body: Vec<u8>,
     /// The body was longer than [`BODY_CAP`].
     pub cut: bool,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// What the time went into, where it was measured.
+    pub phases: Option<PhaseTimes>,
+    /// The pieces in which the answer came, if it did.
+    pub stream: Option<Stream>,
 }
 
 /// Why there is no whole answer.
@@ -72,7 +80,7 @@ pub struct Failure {
     /// The obstacle lies on this side: the server was not even asked.
     pub own: bool,
     /// What had arrived by then, if the head of an answer had.
-    pub partial: Option<Reply>,
+    pub partial: Option<Box<Reply>>,
 }
 
 /// Which certificates are trusted, besides the system's.
@@ -178,13 +186,13 @@ impl Http {
         match ended {
             Ok(Ok(())) => partial.ok_or_else(|| broken(&std::fmt::Error)),
             Ok(Err(mut failure)) => {
-                failure.partial = partial;
+                failure.partial = partial.map(Box::new);
                 Err(failure)
             }
             Err(_) => {
                 let seen = if partial.is_some() { "the whole answer did not come" } else { "no answer" };
                 let text = format!("{}: {seen} within {:.1} s", outgoing.url, limit.as_secs_f64());
-                Err(Failure { partial, ..failure(Why::TimedOut, text) })
+                Err(Failure { partial: partial.map(Box::new), ..failure(Why::TimedOut, text) })
             }
         }
     }
@@ -224,7 +232,9 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
             continue;
         }
         let content_type = header("content-type");
-        let reply = reply.insert(Reply { status, content_type, body: Vec::new(), cut: false });
+        let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let reply = reply.insert(Reply { status, content_type, headers, ..Reply::default() });
         while let Some(chunk) = response.chunk().await.map_err(|error| classify(&url, &error))? {
             let room = BODY_CAP - reply.body.len();
             reply.body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));

@@ -1,6 +1,6 @@
 //! Rejections as real servers word them.
 
-use crate::probe::service::complaint::{read, soft_error};
+use super::complaint::{read, soft_error};
 use crate::probe::service::message::Place;
 use proptest::prelude::*;
 

@@ -1,6 +1,9 @@
 //! Reads a server's OpenAPI document (3.0 and 3.1) as plain JSON: real servers' documents break typed readers.
 
-use super::message::{Encoding, Place};
+#[cfg(test)]
+mod tests;
+
+use crate::probe::service::message::{Encoding, Place};
 use crate::snapshot::SchemaField;
 use serde_json::{Map, Value};
 

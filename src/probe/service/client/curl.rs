@@ -1,9 +1,9 @@
 //! Reads the client's own request from a curl command line. Nothing is executed and nothing is expanded.
 
-use super::http::Trust;
-use super::message::{Encoding, Message, Place};
-use super::secrets::shown_url;
 use super::{body, files};
+use crate::probe::service::message::{Encoding, Message, Place};
+use crate::probe::service::secrets::shown_url;
+use crate::probe::service::transport::Trust;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
@@ -211,8 +211,10 @@ impl Draft {
             "-H" | "--header" => self.header(&value)?,
             "--url" => self.url(&value)?,
             "-u" | "--user" => {
-                self.headers
-                    .push(("authorization".into(), format!("Basic {}", super::message::base64(value.as_bytes()))));
+                self.headers.push((
+                    "authorization".into(),
+                    format!("Basic {}", crate::probe::service::message::base64(value.as_bytes())),
+                ));
             }
             "--oauth2-bearer" => self.headers.push(("authorization".into(), format!("Bearer {value}"))),
             "-A" | "--user-agent" => self.headers.push(("user-agent".into(), value)),
@@ -273,7 +275,10 @@ impl Draft {
         }
         if !url.username().is_empty() || url.password().is_some() {
             let user = format!("{}:{}", url.username(), url.password().unwrap_or_default());
-            self.headers.push(("authorization".into(), format!("Basic {}", super::message::base64(user.as_bytes()))));
+            self.headers.push((
+                "authorization".into(),
+                format!("Basic {}", crate::probe::service::message::base64(user.as_bytes())),
+            ));
             let _ = url.set_username("");
             let _ = url.set_password(None);
         }

@@ -1,7 +1,7 @@
 //! The body of a curl command line: `-d`, `--json`, `-F`, `-T` and their kin.
 
 use super::files;
-use super::message::{Content, Encoding, Field, Place};
+use crate::probe::service::message::{Content, Encoding, Field, Place};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;

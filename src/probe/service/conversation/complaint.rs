@@ -1,6 +1,6 @@
 //! Reads a rejection: which fields it names as missing, and which values it says it supports.
 
-use super::message::Place;
+use crate::probe::service::message::Place;
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The server's CPU time in step with the requests, read beside them by a thread of its own.
 
 use super::counters;
-use super::window::round;
+use super::round;
 use crate::probe::nvml::sampler::monotonic_ms;
 use crate::snapshot::{CpuReading, Unknown, Why};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

@@ -1,8 +1,9 @@
 //! Finds a value for a field: the user's, the schema's, a guess by name, at last one by type.
 
-use super::message::{Content, Field, Place};
-use super::samples;
-use super::schema::{Described, Document, kind};
+pub mod samples;
+
+use crate::probe::service::message::{Content, Field, Place};
+use crate::probe::service::schema::{Described, Document, kind};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The window's sums.
 
+use super::phases::summarise;
 use crate::probe::nvml::sampler::{GpuSample, Sample};
-use crate::probe::service::phases::summarise;
 use crate::snapshot::{Fact, Why};
 
 fn sample(at_ms: f64, utilization: Option<u64>, memory: u64) -> Sample {

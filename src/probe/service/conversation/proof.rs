@@ -1,6 +1,6 @@
 //! Proves which fields are missing: with them the server accepts, without any one of them it rejects.
 
-use super::conversation::{Added, Answered, Completed, Conversation, as_doctor};
+use super::{Added, Answered, Completed, Conversation, as_doctor};
 use crate::snapshot::{MissingField, Unknown, Why};
 
 /// The accepted request reduced to what it needs beyond the rejected one.
@@ -32,7 +32,7 @@ pub fn prove(talk: &mut Conversation, rejected: &Answered, completed: Completed)
         }
     }
     // A server that was only not ready yet accepts by now what it rejected before.
-    let by_trial = needed.is_empty() || needed.iter().any(|one| one.found_by == super::conversation::TRIED);
+    let by_trial = needed.is_empty() || needed.iter().any(|one| one.found_by == super::TRIED);
     if by_trial && !several {
         match talk.ask(&as_doctor(&rejected.message)) {
             Some(again) if again.exchange.accepted => {

@@ -1,8 +1,8 @@
 //! Schemas of real servers and schemas that nobody should write.
 
+use super::{Candidate, Document, Wish, forbidden};
 use crate::probe::service::conversation::by_schema;
 use crate::probe::service::message::{Content, Encoding, Message, Place};
-use crate::probe::service::schema::{Candidate, Document, Wish, forbidden};
 use crate::probe::service::synthesis::Synthesis;
 use proptest::prelude::*;
 use serde_json::{Value, json};

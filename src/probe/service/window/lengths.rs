@@ -3,9 +3,9 @@
 //! onnxruntime's CUDA provider searches for the fastest convolution anew for every shape that it has not seen. Only where
 //! the server has that provider mapped, and the request carries a WAV file, is it worth four requests more.
 
-use super::conversation::{Answered, Conversation, accepts};
-use super::http::{Outgoing, Payload};
-use super::window::round;
+use super::round;
+use crate::probe::service::conversation::{Answered, Conversation, accepts};
+use crate::probe::service::transport::{Outgoing, Payload};
 use crate::snapshot::{ExecutionFacts, Fact, Facts, OtherLength, Unknown, Why};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SPEECH: &[u8] = include_bytes!("../../../fixtures/samples/speech.wav");
+    const SPEECH: &[u8] = include_bytes!("../../../../fixtures/samples/speech.wav");
 
     #[test]
     fn a_wav_file_is_cut_between_samples_and_stays_one() {
@@ -154,7 +154,7 @@ mod tests {
     fn what_is_no_wav_file_of_samples_is_left_alone() {
         assert_eq!(cut(b"", 0.5), None);
         assert_eq!(cut(b"RIFF\x24\0\0\0WAVE", 0.5), None);
-        assert_eq!(cut(include_bytes!("../../../fixtures/samples/image.png"), 0.5), None);
+        assert_eq!(cut(include_bytes!("../../../../fixtures/samples/image.png"), 0.5), None);
         let mut adpcm = SPEECH.to_vec();
         adpcm[20] = 2;
         assert_eq!(cut(&adpcm, 0.5), None);

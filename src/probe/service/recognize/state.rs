@@ -1,10 +1,10 @@
 //! What the server's own endpoints tell of its state, asked before any request is tried: is the model loaded, is the
 //! engine awake? At most six cheap GETs, chosen by what the server is.
 
-use super::discovery::{Discovered, at};
-use super::http::{Http, Outgoing, Payload, Reply};
 use super::kserve::model_in_path;
-use super::record::Recorder;
+use super::{Discovered, at};
+use crate::probe::service::record::Recorder;
+use crate::probe::service::transport::{Http, Outgoing, Payload, Reply};
 use crate::snapshot::{Fact, StateAnswer};
 use std::time::{Duration, Instant};
 use url::Url;
@@ -138,7 +138,7 @@ mod tests {
     fn of_metrics_only_the_state_is_kept() {
         let body = "# HELP vllm:engine_sleep_state x\nvllm:engine_sleep_state{engine=\"0\",sleep_state=\"awake\"} 0.0\n\
                     vllm:engine_sleep_state{engine=\"0\",sleep_state=\"discard_all\"} 1.0\nother 3\n";
-        let reply = Reply { status: 200, content_type: String::new(), body: body.into(), cut: false };
+        let reply = Reply { status: 200, body: body.into(), ..Reply::default() };
         assert_eq!(excerpt("/metrics", &reply), r#"vllm:engine_sleep_state{engine="0",sleep_state="awake"} 0.0"#);
         assert_eq!(excerpt("/health", &Reply { body: vec![b'a', 0xff], ..reply }), "a\u{fffd}");
     }

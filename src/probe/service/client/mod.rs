@@ -1,0 +1,22 @@
+//! The client's own request, as the user has it: read, never executed.
+
+mod body;
+mod curl;
+#[cfg(test)]
+mod curl_tests;
+mod files;
+
+use std::path::Path;
+
+pub use curl::ClientRequest;
+
+/// Reads the request from the text of a file. `origin` is that file, if any: files that the request names are looked for
+/// beside it.
+///
+/// # Errors
+/// What is wrong with it: the option or the file, by name.
+pub fn client_request(origin: &str, text: &str) -> Result<ClientRequest, String> {
+    let file = Path::new(origin);
+    let folder = if file.is_file() { file.parent().unwrap_or(Path::new("")) } else { Path::new("") };
+    curl::parse(text, folder)
+}

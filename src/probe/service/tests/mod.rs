@@ -1,4 +1,0 @@
-mod complaint;
-mod curl;
-mod schema;
-mod window;
