@@ -38,7 +38,7 @@ use super::model::{self, Structure};
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, PlacedNode, PredictionFacts, Room, Stage, Unknown, Why};
 use copies::Side;
-pub use host_slots::reads_on_host;
+pub use host_slots::{leaves_on_host, reads_on_host};
 use network::{Network, NodeId, Place};
 use partition::Kernels;
 use residence::Residence;
@@ -108,7 +108,7 @@ fn predict(structure: &Structure, tables: &Tables, every_node: bool) -> Result<P
         );
         return Err(Unknown::new(Why::Unsupported, detail));
     }
-    let operators = functions::operators();
+    let operators = functions::operators(structure);
     let bodies = inline::Bodies::new(structure, &operators);
     let mut network = Network::of(structure);
     bodies.expand_local(&mut network, tables);
