@@ -1,34 +1,8 @@
 use super::*;
-use crate::probe::model::{Function, NamedTensor, Scope};
+use crate::probe::model::{Function, Scope};
 use crate::probe::onnxruntime::attribution::Sum;
+use crate::probe::onnxruntime::graph::made_up::{CUDA, log, node, tensor};
 use proptest::prelude::*;
-
-const CUDA: &str = "CUDAExecutionProvider";
-
-fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
-    let texts = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    Node {
-        op_type: op_type.into(),
-        name: name.into(),
-        inputs: texts(inputs),
-        outputs: texts(outputs),
-        ..Node::default()
-    }
-}
-
-fn tensor(name: &str, bytes: u64) -> NamedTensor {
-    NamedTensor { name: name.into(), bytes, ..Default::default() }
-}
-
-fn log(nodes: &[(&str, &str, &str)]) -> PlacementLog {
-    let mut log = PlacementLog::default();
-    log.hear("CUDA kernel not found in registries for Op type: NonMaxSuppression node name: nms");
-    for (provider, op_type, name) in nodes {
-        *log.nodes_by_provider.entry(provider.to_string()).or_default() += 1;
-        log.nodes.push((provider.to_string(), op_type.to_string(), name.to_string()));
-    }
-    log
-}
 
 /// conv -> copy -> nms (CPU) -> gather (CPU) -> copy -> mul, with a shape for a reshape, and a branch that reads outside.
 fn graph() -> (Structure, PlacementLog) {
@@ -65,7 +39,7 @@ fn graph() -> (Structure, PlacementLog) {
         tensors: vec![tensor("k", 100)],
         ..Scope::default()
     };
-    let log = log(&[
+    let mut log = log(&[
         (CUDA, "FusedConv", "fused conv"),
         (CUDA, "MemcpyToHost", "Memcpy"),
         ("CPUExecutionProvider", "NonMaxSuppression", "nms"),
@@ -79,6 +53,7 @@ fn graph() -> (Structure, PlacementLog) {
         (CUDA, "If", "if"),
         (CUDA, "Gemm", "inner"),
     ]);
+    log.hear("CUDA kernel not found in registries for Op type: NonMaxSuppression node name: nms");
     (Structure { scopes: vec![main, branch], ..Default::default() }, log)
 }
 

@@ -7,6 +7,7 @@ mod error_text;
 mod execution;
 mod failure;
 mod find;
+mod graph;
 mod maps;
 mod placement;
 mod placement_log;
