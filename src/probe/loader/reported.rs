@@ -1,7 +1,7 @@
 //! What the program told, as facts.
 
 use crate::probe::isolation::Report;
-use crate::probe::packages::shortened;
+use crate::probe::python::shortened;
 use crate::probe::server_log;
 use crate::snapshot::{Fact, LoadedFacts, Room, Unknown, Why};
 use crate::words::plain;

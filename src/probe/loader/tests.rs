@@ -1,5 +1,6 @@
 use super::*;
 use crate::probe::Ask;
+use crate::probe::isolation;
 use crate::snapshot::{Fact, LoadedObject, ServerProcess};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -218,12 +219,6 @@ fn a_folder_of_the_same_name_is_not_the_servers() {
     assert_eq!(server_folder(&server.facts(elsewhere.path())), Some(elsewhere.path().display().to_string()));
 }
 
-#[test]
-fn available_memory_is_read() {
-    assert_eq!(available_bytes("MemTotal: 8 kB\nMemAvailable:    1024 kB\n"), Some(1 << 20));
-    assert_eq!(available_bytes("MemAvailable: 18446744073709551615 kB"), None);
-}
-
 /// Any JSON, under the names that the program writes.
 fn any_json() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
@@ -254,11 +249,6 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #[test]
-    fn any_meminfo_is_read(text in "(MemAvailable:|.{0,6}| [0-9]{1,22} ?(kB)?|\n){0,8}") {
-        let _ = available_bytes(&text);
-    }
-
     #[test]
     fn any_report_becomes_facts(parts in prop::collection::vec(any_json(), 0..4), result in any_json(), ended: bool) {
         let end = if ended { isolation::End::Result(json!({"failed": result})) } else { isolation::End::Signal(9) };

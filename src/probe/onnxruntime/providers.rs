@@ -106,7 +106,7 @@ fn build(library: &Path) -> (Fact<String>, Fact<String>) {
 /// What an onnxruntime says that only the deployment's own Python can load. What the files tell stands already.
 fn through_python(interpreter: &Path, context: &Context, facts: &mut Facts) -> Ran {
     let report = python::providers(interpreter, context, facts);
-    let obstacle = obstacle(&report).map(|unknown| python::no_interpreter(interpreter, &report).unwrap_or(unknown));
+    let obstacle = obstacle(&report).map(|unknown| python::refusal(interpreter, &report).unwrap_or(unknown));
     let heard = heard(&report, obstacle.as_ref());
     let missing = facts.ort.missing_libraries.known().cloned().unwrap_or_default();
     let library = report.parts.iter().find_map(|part| part.get("library")?.as_str());
