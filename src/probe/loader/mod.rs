@@ -71,6 +71,11 @@ fn loaded(context: &Context, facts: &Facts) -> Result<(LoadedFacts, Ran), Unknow
     {
         return Err(refused);
     }
+    if let Some(unknown) =
+        report.result().ok().and_then(|told| reported::not_found("--loader", loader, &told["failed"]))
+    {
+        return Err(unknown);
+    }
     let told = reported::facts(loader, ask.forward.as_deref(), &report);
     let error = told.error.known().filter(|error| !error.is_empty());
     let ran = match (error, report.result()) {

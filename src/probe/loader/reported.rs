@@ -20,6 +20,12 @@ pub fn facts(loader: &str, forward: Option<&str>, report: &Report) -> LoadedFact
     room
 }
 
+/// Why a name that the user gave is none of the deployment's, if so: then it is the name that is to be mended.
+pub fn not_found(flag: &str, name: &str, failed: &Value) -> Option<Unknown> {
+    let missing = plain(failed["not_found"].as_str()?);
+    Some(Unknown::new(Why::Absent, format!("{flag} {name} names nothing that could be called: {missing}")))
+}
+
 /// The room but for what was said.
 fn without_sayings(loader: &str, forward: Option<&str>, report: &Report) -> LoadedFacts {
     let parts: Vec<Value> = report.parts.iter().cloned().map(|part| clean(part, 0)).collect();
@@ -63,8 +69,13 @@ fn without_sayings(loader: &str, forward: Option<&str>, report: &Report) -> Load
         forget_forward(&mut room, &Unknown::new(Why::NotAsked, "no inference was asked for (--forward)"));
         return room;
     };
+    let told = part(&parts, "forward");
+    if let Some(unknown) = told.and_then(|told| not_found("--forward", forward, &told["failed"])) {
+        forget_forward(&mut room, &unknown);
+        return room;
+    }
     room.forward = Fact::Known(forward.to_owned());
-    match part(&parts, "forward") {
+    match told {
         Some(told) => {
             let (place, error) = (text(&told["failed"]["place"]), text(&told["failed"]["error"]));
             let error = match (error.is_empty(), &ended) {

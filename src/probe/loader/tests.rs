@@ -153,12 +153,6 @@ fn what_goes_wrong_is_told_with_its_place() {
         ("exits", "deployment:exits()", "SystemExit: no model for you", Outcome::Failed),
         ("ends", "deployment:ends()", "the process ended with status 7 in deployment:ends()", Outcome::Crashed),
         ("crashes", "deployment:crashes()", "segmentation fault in deployment:crashes()", Outcome::Crashed),
-        (
-            "missing",
-            "import deployment",
-            "AttributeError: module 'deployment' has no attribute 'missing'",
-            Outcome::Failed,
-        ),
     ] {
         let Some((facts, ran)) = loaded(loader) else { return };
         let told = (facts.failed_in.known().unwrap().as_str(), facts.error.known().unwrap().as_str());
@@ -169,8 +163,28 @@ fn what_goes_wrong_is_told_with_its_place() {
     let traceback = facts.traceback.known().unwrap().join("\n");
     assert!(traceback.contains("deployment.py") && traceback.contains("in raises"), "{traceback}");
     assert!(!traceback.contains("hf_abcdef") && !traceback.contains("<string>"), "{traceback}");
+}
+
+#[test]
+fn a_name_that_is_mistyped_is_no_failure_of_the_deployment() {
     let Some(python) = python() else { return };
-    let (facts, _) = load(&python, "no_such_module:load", None, PATIENCE);
+    for (loader, words) in [
+        ("deployment:missing", "deployment.py has no missing"),
+        ("no_such_module:load", "there is no module no_such_module in "),
+        ("deployment.inner:load", "there is no module deployment.inner in "),
+    ] {
+        let (facts, ran) = load(&python, loader, None, PATIENCE);
+        let unknown = facts.error.reason().unwrap();
+        assert!(unknown.why == Why::Absent && unknown.detail.contains(words), "{unknown}");
+        assert!(unknown.detail.starts_with(&format!("--loader {loader} names nothing")), "{unknown}");
+        assert_eq!(ran.outcome, Outcome::Failed);
+    }
+    let (facts, _) = load(&python, "deployment:on_cpu", Some("deployment:missing"), PATIENCE);
+    let unknown = facts.forward_error.reason().unwrap();
+    assert!(unknown.detail.starts_with("--forward deployment:missing names nothing"), "{unknown}");
+    assert_eq!((counted(&facts, "cpu").0, facts.error), (607, Fact::Known(String::new())));
+    // What the deployment itself lacks is its failure.
+    let (facts, _) = load(&python, "deployment:lacks_a_module", None, PATIENCE);
     assert_eq!(facts.error, Fact::Known("ModuleNotFoundError: No module named 'no_such_module'".into()));
 }
 
