@@ -275,7 +275,7 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("gpu-xid-errors", HARDWARE),
     ("python-import-fails", &["ct2-libcublas-missing", "ort-namespace-package-after-uninstall"]),
     ("python-import-fails", &["ort-cuda-libs-missing-or-wrong-major"]),
-    ("model-not-loaded", &["cuda-oom", "shm-too-small", "external-data-missing"]),
+    ("model-not-loaded", &["cuda-oom", "shm-too-small", "external-data-missing", "model-file-damaged"]),
     ("cuda-oom", &["vram-held-by-other-process", "vram-leak"]),
     ("container-toolkit-missing", DRIVER_ABSENT),
     ("expectation-not-met", &["no-nvidia-device", "xid79-off-bus"]),
