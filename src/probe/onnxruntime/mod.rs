@@ -12,6 +12,7 @@ mod maps;
 mod placement;
 mod placement_log;
 mod profile;
+mod profile_file;
 mod providers;
 mod python;
 pub mod session;

@@ -11,9 +11,7 @@ use crate::probe::model::{onnx_file, structure};
 use crate::probe::{Context, PlacementAsk, Ran, environment, isolation};
 use crate::snapshot::{Fact, Facts, PlacementFacts, Room, Unknown, Why};
 use serde_json::json;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
 /// A session holds the parameters about twice while it is created: as read and as laid out for its kernels.
 const COPIES: u64 = 2;
@@ -76,7 +74,6 @@ fn place(context: &Context, facts: &Facts) -> Result<PlacementFacts, Unknown> {
 /// Has a child create the session.
 fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Facts) -> Result<Answer, Unknown> {
     let ask = &context.ask.placement;
-    let folder = if ask.profile { Some(PrivateFolder::new()?) } else { None };
     let order = Order {
         library: library.to_string(),
         model: model.to_string(),
@@ -86,7 +83,7 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
         // On the CPU alone the log says all, but for the names of nodes.
         execution_graph: cuda || ask.every_node,
         every_node: ask.every_node,
-        profile: folder.as_ref().map(|folder| folder.0.clone()),
+        profile: ask.profile,
     };
     let run =
         |order: &Order| isolation::run("placement", &json!(order), &environment::of_server(facts), context.deadline);
@@ -113,26 +110,6 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
             "onnxruntime crashed when it was to write it, as it does for a tensor of more than 512 MiB".into();
     }
     Ok(answer)
-}
-
-/// A folder of this user alone, with all that is in it gone at the end.
-struct PrivateFolder(PathBuf);
-
-impl PrivateFolder {
-    fn new() -> Result<Self, Unknown> {
-        let stamp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let path = std::env::temp_dir().join(format!("gpu-doctor-{}-{stamp}", std::process::id()));
-        // Fails if anything is there already, a link included.
-        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(|error| Unknown::from_io(&error, path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PrivateFolder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 fn filled(model: &Path, answer: Answer, cuda: bool, ask: &PlacementAsk) -> PlacementFacts {
