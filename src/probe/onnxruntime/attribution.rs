@@ -3,11 +3,10 @@
 use super::graph::{Graph, Input};
 use super::placement_log::PlacementLog;
 use crate::probe::model::{Node, Structure};
+use crate::snapshot::CPU_PROVIDER;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// The provider whose nodes run on the host.
-pub const CPU: &str = "CPUExecutionProvider";
 /// Longest chain of folded nodes that is followed.
 const CHAIN_LIMIT: usize = 16;
 /// Most nodes that are visited for one parameter.
@@ -51,7 +50,7 @@ struct Sides {
 
 impl Sides {
     fn of(provider: &str) -> Self {
-        Self { gpu: provider != CPU, cpu: provider == CPU }
+        Self { gpu: provider != CPU_PROVIDER, cpu: provider == CPU_PROVIDER }
     }
 
     fn with(self, other: Self) -> Self {
@@ -122,7 +121,7 @@ impl<'a> Join<'a> {
                 let Some(node) = self.graph.nodes.get(reader.0) else { continue };
                 if let Some(placed) = self.placed(node) {
                     let host = placed.gpu && self.graph.reads_on_host(*reader);
-                    sides = sides.with(if host { Sides::of(CPU) } else { placed });
+                    sides = sides.with(if host { Sides::of(CPU_PROVIDER) } else { placed });
                 } else if depth < CHAIN_LIMIT && self.foldable.get(reader.0) == Some(&true) {
                     queue.extend((0..node.outputs.len()).map(|at| (Input::Made((reader.0, at)), depth + 1)));
                 }
@@ -175,9 +174,10 @@ pub fn original_name(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::made_up::{CUDA, log, node, tensor};
+    use super::super::graph::made_up::{log, node, tensor};
     use super::*;
     use crate::probe::model::Scope;
+    use crate::snapshot::CUDA_PROVIDER;
 
     fn structure() -> Structure {
         let main = Scope {
@@ -208,11 +208,11 @@ mod tests {
     #[test]
     fn parameters_go_to_their_readers() {
         let log = log(&[
-            (CUDA, "MatMul", "mm"),
-            (CUDA, "FusedConv", "fused conv"),
-            (CPU, "Det", "det"),
-            (CUDA, "Add", "add"),
-            (CUDA, "Gemm", "inner"),
+            (CUDA_PROVIDER, "MatMul", "mm"),
+            (CUDA_PROVIDER, "FusedConv", "fused conv"),
+            (CPU_PROVIDER, "Det", "det"),
+            (CUDA_PROVIDER, "Add", "add"),
+            (CUDA_PROVIDER, "Gemm", "inner"),
         ]);
         // w1 through the folded Transpose, w2 by the fused name, w3 read on both sides, w4's reader is gone,
         // w5 and k read in the branch.
@@ -229,8 +229,8 @@ mod tests {
             log.nodes_by_provider.insert(provider.into(), 7);
             attribute(&structure(), &log)
         };
-        assert_eq!(all(CPU), Parameters { cpu: total, ..Parameters::default() });
-        assert_eq!(all(CUDA), Parameters { gpu: total, ..Parameters::default() });
+        assert_eq!(all(CPU_PROVIDER), Parameters { cpu: total, ..Parameters::default() });
+        assert_eq!(all(CUDA_PROVIDER), Parameters { gpu: total, ..Parameters::default() });
         assert_eq!(attribute(&structure(), &log(&[])), Parameters { unplaced: total, ..Parameters::default() });
     }
 
@@ -243,9 +243,9 @@ mod tests {
             ..Scope::default()
         };
         let structure = Structure { scopes: vec![scope], ..Structure::default() };
-        let both = log(&[(CUDA, "Add", ""), (CPU, "Add", "")]);
+        let both = log(&[(CUDA_PROVIDER, "Add", ""), (CPU_PROVIDER, "Add", "")]);
         assert_eq!(attribute(&structure, &both).unplaced.bytes, 4);
-        let one = log(&[(CUDA, "Add", ""), (CPU, "Det", "det")]);
+        let one = log(&[(CUDA_PROVIDER, "Add", ""), (CPU_PROVIDER, "Det", "det")]);
         assert_eq!(attribute(&structure, &one).gpu.bytes, 4);
     }
 

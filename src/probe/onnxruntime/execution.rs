@@ -1,11 +1,11 @@
 //! The execution graph as onnxruntime wrote it (its "optimized model"), joined with where the log says each node went.
 
-use super::attribution::{CPU, Parameters, Sum, original_name};
+use super::attribution::{Parameters, Sum, original_name};
 use super::graph::{Graph, Input};
 use super::placement_log::PlacementLog;
 use crate::probe::islands::{self, Placed};
 use crate::probe::model::Structure;
-use crate::snapshot::{CpuIsland, DeviceCopy, PlacedNode};
+use crate::snapshot::{CPU_PROVIDER, CpuIsland, DeviceCopy, PlacedNode};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -101,7 +101,7 @@ fn sides<'a>(graph: &Graph<'_>, log: &'a PlacementLog) -> Vec<Side<'a>> {
         };
         sides.push(side);
     }
-    let gpu = log.nodes_by_provider.keys().find(|provider| *provider != CPU).map(String::as_str);
+    let gpu = log.nodes_by_provider.keys().find(|provider| *provider != CPU_PROVIDER).map(String::as_str);
     if let Some(gpu) = gpu.filter(|_| sides.contains(&Side::Ambiguous)) {
         tell_apart(graph, &mut sides, gpu);
     }
@@ -135,8 +135,8 @@ fn by_neighbours<'a>(graph: &Graph<'_>, sides: &[Side<'a>], node: usize, gpu: &'
             ("MemcpyFromHost", _) => return Some(gpu),
             // A kernel on the GPU may want this input on the host.
             _ if graph.reads_on_host((node, at)) => {}
-            ("MemcpyToHost", _) => return Some(CPU),
-            (_, Some(Side::Known(CPU))) => return Some(CPU),
+            ("MemcpyToHost", _) => return Some(CPU_PROVIDER),
+            (_, Some(Side::Known(CPU_PROVIDER))) => return Some(CPU_PROVIDER),
             (_, Some(Side::Known(_))) if !graph.leaves_on_host(maker) => return Some(gpu),
             _ => {}
         }
@@ -145,9 +145,11 @@ fn by_neighbours<'a>(graph: &Graph<'_>, sides: &[Side<'a>], node: usize, gpu: &'
         let leaves_on_host = graph.leaves_on_host((node, output));
         match (graph.op(reader.0), sides.get(reader.0)) {
             ("MemcpyToHost", _) => return Some(gpu),
-            ("MemcpyFromHost", _) if !leaves_on_host => return Some(CPU),
-            (_, Some(Side::Known(CPU))) if !leaves_on_host => return Some(CPU),
-            (_, Some(Side::Known(provider))) if *provider != CPU && !graph.reads_on_host(reader) => return Some(gpu),
+            ("MemcpyFromHost", _) if !leaves_on_host => return Some(CPU_PROVIDER),
+            (_, Some(Side::Known(CPU_PROVIDER))) if !leaves_on_host => return Some(CPU_PROVIDER),
+            (_, Some(Side::Known(provider))) if *provider != CPU_PROVIDER && !graph.reads_on_host(reader) => {
+                return Some(gpu);
+            }
             _ => {}
         }
     }
@@ -163,7 +165,7 @@ fn contracted(graph: &Graph<'_>, sides: &[Side<'_>]) -> Vec<Placed> {
             (*place, count) = (Some(count), count + 1);
         }
     }
-    let on_cpu = |node: usize| matches!(sides.get(node), Some(Side::Known(CPU)));
+    let on_cpu = |node: usize| matches!(sides.get(node), Some(Side::Known(CPU_PROVIDER)));
     let mut placed = Vec::with_capacity(count);
     for (node, of) in graph.nodes.iter().enumerate().filter(|(_, node)| !is_copy(&node.op_type)) {
         let mut inputs = Vec::new();
@@ -209,7 +211,7 @@ fn copies(graph: &Graph<'_>) -> Vec<DeviceCopy> {
 /// Parameters by who reads them. onnxruntime keeps one that both devices read twice, under two names.
 fn parameters(structure: &Structure, graph: &Graph<'_>, sides: &[Side<'_>]) -> Parameters {
     let on_gpu = |reader: &(usize, usize)| {
-        matches!(sides.get(reader.0), Some(Side::Known(provider)) if *provider != CPU)
+        matches!(sides.get(reader.0), Some(Side::Known(provider)) if *provider != CPU_PROVIDER)
             && !graph.reads_on_host(*reader)
             && !is_copy(graph.op(reader.0))
     };
@@ -261,7 +263,7 @@ fn name_in_file<'a>(name: &'a str, names: &HashSet<&str>) -> Option<&'a str> {
 }
 
 fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: bool) -> Vec<PlacedNode> {
-    let has_gpu = log.nodes_by_provider.iter().any(|(provider, count)| provider != CPU && *count > 0);
+    let has_gpu = log.nodes_by_provider.iter().any(|(provider, count)| provider != CPU_PROVIDER && *count > 0);
     let reasons = Reasons::of(log);
     let (mut nodes, mut bytes) = (Vec::new(), 0);
     for (at, (node, side)) in graph.nodes.iter().zip(sides).enumerate() {
@@ -270,7 +272,7 @@ fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: b
             Side::Ambiguous => ("", "several nodes of this operator and name are on different providers"),
             Side::Unlisted => ("", "the log does not list it"),
         };
-        let on_cpu = provider == CPU;
+        let on_cpu = provider == CPU_PROVIDER;
         if !(every_node || (on_cpu && has_gpu)) {
             continue;
         }
@@ -296,12 +298,12 @@ fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: b
 pub fn listed(log: &PlacementLog, every_node: bool) -> Vec<PlacedNode> {
     let reasons = Reasons::of(log);
     let limit = if every_node { ALL_NODES_MAX } else { CPU_NODES_MAX };
-    let asked = log.nodes.iter().filter(|(provider, ..)| every_node || provider == CPU);
+    let asked = log.nodes.iter().filter(|(provider, ..)| every_node || provider == CPU_PROVIDER);
     let told = asked.take(limit).map(|(provider, op_type, name)| PlacedNode {
         name: name.clone(),
         op: op_type.clone(),
         provider: provider.clone(),
-        why: if provider == CPU { reasons.why(op_type, name) } else { String::new() },
+        why: if provider == CPU_PROVIDER { reasons.why(op_type, name) } else { String::new() },
     });
     told.collect()
 }

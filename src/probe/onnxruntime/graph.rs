@@ -117,9 +117,6 @@ pub mod made_up {
     use super::super::placement_log::PlacementLog;
     use crate::probe::model::{NamedTensor, Node};
 
-    /// The provider of the GPU.
-    pub const CUDA: &str = "CUDAExecutionProvider";
-
     /// A node.
     pub fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
         let texts = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();

@@ -2,14 +2,14 @@
 
 use super::attribution::{self, Parameters};
 use super::execution::Execution;
-use super::providers::{CUDA, obstacle};
+use super::providers::obstacle;
 use super::python;
 use super::session::{Answer, Order, PLACED};
 use crate::probe::free_memory::free_memory;
 use crate::probe::isolation::End;
 use crate::probe::model::{onnx_file, structure};
 use crate::probe::{Context, PlacementAsk, Ran, environment, isolation};
-use crate::snapshot::{Fact, Facts, PlacementFacts, Room, Unknown, Why};
+use crate::snapshot::{CPU_PROVIDER, CUDA_PROVIDER, Fact, Facts, PlacementFacts, Room, Unknown, Why};
 use serde_json::json;
 use std::path::Path;
 
@@ -124,7 +124,7 @@ fn filled(model: &Path, answer: Answer, cuda: bool, ask: &PlacementAsk) -> Place
         _ => structure(model).map(|structure| attribution::attribute(&structure, &log)),
     };
     let part = |of: fn(&Parameters) -> u64| Fact::from(parameters.as_ref().map(of).map_err(Clone::clone));
-    let providers = if cuda { vec![CUDA, attribution::CPU] } else { vec![attribution::CPU] };
+    let providers = if cuda { vec![CUDA_PROVIDER, CPU_PROVIDER] } else { vec![CPU_PROVIDER] };
     let nodes = log.nodes_by_provider.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
     let not_asked = |what: &str| Fact::unknown(Why::NotAsked, what);
     PlacementFacts {
