@@ -10,7 +10,7 @@ use gpu_doctor::diagnosis::{Diagnosed, Verdict, diagnose};
 use gpu_doctor::snapshot::{Snapshot, Why};
 use serde::Deserialize;
 use serde_json::Value;
-use setup::cases::{Case, cases, fixtures, snapshot, yaml};
+use setup::cases::{Case, cases, fixtures, parsed, snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Deserialize)]
@@ -57,8 +57,24 @@ fn like_case(name: &str) -> Case {
     }
 }
 
+/// All situations of fixtures/causes.
 fn situations() -> BTreeMap<String, Situation> {
-    yaml(&fixtures().join("causes.yaml"))
+    let folder = fixtures().join("causes");
+    let shared = std::fs::read_to_string(folder.join("shared.yaml")).unwrap();
+    let mut situations = BTreeMap::new();
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.ends_with("shared.yaml") {
+            continue;
+        }
+        let text = format!("{shared}\n{}", std::fs::read_to_string(&file).unwrap());
+        let mut of_file: BTreeMap<String, Value> = parsed(&text, &file);
+        of_file.remove("shared");
+        for (name, situation) in of_file {
+            let situation = serde_json::from_value(situation).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(situations.insert(name.clone(), situation).is_none(), "\"{name}\" stands twice");
+        }
+    }
+    situations
 }
 
 fn causes(diagnosed: &Diagnosed) -> Vec<String> {
@@ -259,7 +275,7 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("gpu-xid-errors", HARDWARE),
     ("python-import-fails", &["ct2-libcublas-missing", "ort-namespace-package-after-uninstall"]),
     ("python-import-fails", &["ort-cuda-libs-missing-or-wrong-major"]),
-    ("model-not-loaded", &["cuda-oom", "shm-too-small", "external-data-missing"]),
+    ("model-not-loaded", &["cuda-oom", "shm-too-small", "external-data-missing", "model-file-damaged"]),
     ("cuda-oom", &["vram-held-by-other-process", "vram-leak"]),
     ("container-toolkit-missing", DRIVER_ABSENT),
     ("expectation-not-met", &["no-nvidia-device", "xid79-off-bus"]),

@@ -12,6 +12,7 @@ use gpu_doctor::snapshot::{CpuReading, Fact, Snapshot};
 use plain_server::{PlainServer, start};
 use serde_json::Value;
 use setup::doctor::{Said, diagnosis, gpu_doctor, verdict};
+use setup::onnx_writer;
 use std::path::{Path, PathBuf};
 
 /// Looks at the server with this request, and keeps the snapshot.
@@ -198,24 +199,9 @@ fn a_request_with_a_phase_on_the_cpu_alone_is_taken_apart() {
 
 /// An ONNX file with one initializer of so many float32 elements, whose data are not there; 2 GiB need none.
 fn model(folder: &Path, elements: u64) -> PathBuf {
-    let varint = |mut value: u64| {
-        let mut bytes = Vec::new();
-        while value >= 0x80 {
-            bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
-        bytes
-    };
-    let field =
-        |number: u8, payload: &[u8]| [vec![number << 3 | 2], varint(payload.len() as u64), payload.to_vec()].concat();
-    let tensor = [vec![8], varint(elements), vec![16, 1], field(8, b"w")].concat();
-    let node = [field(1, b"x"), field(1, b"w"), field(2, b"y"), field(4, b"MatMul")].concat();
-    let port = |name: &[u8]| field(1, name);
-    let graph = [field(1, &node), field(5, &tensor), field(11, &port(b"x")), field(12, &port(b"y"))].concat();
     let path = folder.join("model.onnx");
-    let bytes = [vec![8, 8], field(2, b"test"), field(7, &graph), field(8, &[10, 0, 16, 17])].concat();
-    std::fs::write(&path, bytes).unwrap();
+    let nodes = [onnx_writer::node("matmul", "MatMul", &["x", "w"], "y")];
+    std::fs::write(&path, onnx_writer::model(17, &nodes, &[onnx_writer::tensor("w", elements)])).unwrap();
     path
 }
 

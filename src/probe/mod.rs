@@ -4,10 +4,12 @@
 
 mod ask;
 mod environment;
+mod free_memory;
 mod islands;
 pub mod isolation;
 mod jobs;
 mod json_record;
+mod python;
 mod runner;
 mod secret;
 mod tree;

@@ -10,6 +10,9 @@ room! {
     pub struct ModelFacts {
         /// The file; where a folder was named, the model's in it.
         pub path: String,
+        /// Why the file is not read as a model: it is cut short, its contents make no sense, or it is something else, such
+        /// as a pointer of Git LFS; empty if it is read. What lies in other files is told in `external_files`.
+        pub fault: String,
         /// Size of the file, without external data, bytes.
         pub file_bytes: u64,
         /// `onnx`, `safetensors` or `gguf`, which are read; or a format that is only told apart: `pytorch`, `torchscript`,

@@ -5,6 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// onnxruntime's name for what runs nodes on NVIDIA GPUs by CUDA.
+pub const CUDA_PROVIDER: &str = "CUDAExecutionProvider";
+/// Its name for what runs nodes on the CPU, and is there always.
+pub const CPU_PROVIDER: &str = "CPUExecutionProvider";
+/// All its providers that compute on NVIDIA GPUs.
+pub const GPU_PROVIDERS: &[&str] = &[CUDA_PROVIDER, "TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"];
+
 room! {
     /// Where onnxruntime puts the model's nodes and parameters.
     pub struct PlacementFacts {

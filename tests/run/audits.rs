@@ -160,6 +160,7 @@ fn cut() -> Vec<u8> {
             node("", "Sinh", &["x"], "g"),
             node("mul", "Mul", &["f", "g"], "y"),
         ],
+        &[],
     )
 }
 
@@ -210,7 +211,7 @@ fn without_a_runtime_there_is_the_prediction_and_what_would_change_it() {
         node("norm", "LpNormalization", &["a"], "b"),
         node("last", "Exp", &["b"], "y"),
     ];
-    let (_folder, model) = written("norm.onnx", &model(17, &nodes));
+    let (_folder, model) = written("norm.onnx", &model(17, &nodes, &[]));
     let told = |version: &str| gpu_doctor(&["model", model.to_str().unwrap(), "--for-onnxruntime", version], &[]).out;
     for (version, words) in [
         (
@@ -242,7 +243,7 @@ fn names_in_a_model_do_not_steer_the_terminal() {
         node(&format!("{evil}tan\r\n"), "Tan", &[&format!("{evil}a")], "b"),
         node("", &format!("{evil}Odd"), &["b"], "y"),
     ];
-    let (_folder, model) = written("evil\u{1b}[31m.onnx", &model(17, &nodes));
+    let (_folder, model) = written("evil\u{1b}[31m.onnx", &model(17, &nodes, &[]));
     for further in [&[][..], &["--verbose"][..]] {
         let said = gpu_doctor(&[&["model", model.to_str().unwrap()], further].concat(), &[]);
         assert_eq!(said.code, 0, "{}", said.err);

@@ -1,7 +1,8 @@
 //! What is named and wrong is said, with its place; the stages that do not depend on it still run.
 
-use crate::setup::doctor::{Said, gpu_doctor, outcome};
+use crate::setup::doctor::{Said, causes, diagnosis, gpu_doctor, outcome};
 use crate::setup::{driver_variables, scenario};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Runs on a machine with a fake healthy GPU, so that nothing but the input is wrong.
@@ -17,28 +18,48 @@ fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-/// The input is named among the unknown, the rest is examined, and the answer is undecided.
-fn is_said(said: &Said, words: &[&str]) {
+/// The input is named among the unknown, and the rest is examined.
+fn is_named(said: &Said, words: &[&str]) -> Value {
     let report = said.report();
     let unknown = report["unknown"].to_string();
     for word in words {
         assert!(unknown.contains(word), "\"{word}\" is not in {unknown}");
     }
     assert_eq!(outcome(&report, "nvml"), "ok");
+    report
+}
+
+/// And the answer is undecided.
+fn is_said(said: &Said, words: &[&str]) {
+    let report = is_named(said, words);
     assert_eq!(report["verdict"], "undecided");
     assert_eq!(said.code, 2);
+}
+
+/// And the answer is that the model's file is at fault.
+fn is_a_fault(said: &Said, words: &[&str]) {
+    let report = is_named(said, words);
+    assert_eq!((causes(&report), said.code), (vec!["model-file-damaged"], 1), "{}", report["headline"]);
+    let because = diagnosis(&report, "model-file-damaged")["because"].as_str().unwrap();
+    for word in words {
+        assert!(because.contains(word), "\"{word}\" is not in {because}");
+    }
 }
 
 #[test]
 fn a_model_that_is_not_onnx() {
     let (_folder, file) = write("model.onnx", b"<!doctype html><html><body>404</body></html>");
-    is_said(&run(&["--model", file.to_str().unwrap()]), &["model.onnx", "is not a model: it looks like an HTML page"]);
+    is_a_fault(
+        &run(&["--model", file.to_str().unwrap()]),
+        &["model.onnx", "is not a model: it looks like an HTML page"],
+    );
 }
 
 #[test]
 fn a_model_that_is_missing_or_a_folder() {
     is_said(&run(&["--model", "/does/not/exist.onnx"]), &["/does/not/exist.onnx"]);
     is_said(&run(&["--model", "/tmp"]), &["/tmp", "folder"]);
+    is_said(&run(&["--model", "/dev/null"]), &["/dev/null is a device or socket"]);
 }
 
 #[test]
@@ -46,7 +67,7 @@ fn a_model_cut_short() {
     let Some(venv) = crate::setup::venv::venv("cpu") else { return };
     let whole = crate::setup::venv::site_packages(&venv).join("silero_vad/data/silero_vad.onnx");
     let (_folder, file) = write("cut.onnx", &std::fs::read(whole).unwrap()[..100_000]);
-    is_said(&run(&["--model", file.to_str().unwrap()]), &["cut.onnx", "ends at byte 100000"]);
+    is_a_fault(&run(&["--model", file.to_str().unwrap()]), &["cut.onnx", "ends at byte 100000"]);
 }
 
 #[test]

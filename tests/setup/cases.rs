@@ -53,7 +53,12 @@ pub fn cases(file: &Path) -> Cases {
 /// A YAML file of fixtures, with `<<` joined in.
 pub fn yaml<T: DeserializeOwned>(file: &Path) -> T {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("write {}: {error}", file.display()));
-    let parsed = serde_yaml::from_str::<serde_yaml::Value>(&text).and_then(|mut value| {
+    parsed(&text, file)
+}
+
+/// A YAML text, which is that of a file or ends in it.
+pub fn parsed<T: DeserializeOwned>(text: &str, file: &Path) -> T {
+    let parsed = serde_yaml::from_str::<serde_yaml::Value>(text).and_then(|mut value| {
         // YAML's `<<`, for cases that differ in one counter; one that merges a merged one takes a turn more.
         for _ in 0..4 {
             value.apply_merge()?;

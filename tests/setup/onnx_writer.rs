@@ -29,12 +29,18 @@ pub fn node(name: &str, op: &str, inputs: &[&str], output: &str) -> Vec<u8> {
     [inputs, named].concat()
 }
 
-/// A model of these nodes.
-pub fn model(opset: u64, nodes: &[Vec<u8>]) -> Vec<u8> {
+/// A tensor of so many float32 elements in one dimension, whose data are not there.
+pub fn tensor(name: &str, elements: u64) -> Vec<u8> {
+    [number(1, elements), number(2, 1), field(8, name.as_bytes())].concat()
+}
+
+/// A model of these nodes and initializers.
+pub fn model(opset: u64, nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Vec<u8> {
     let shape: Vec<u8> = [2, 3].iter().flat_map(|length| field(1, &number(1, *length))).collect();
     let kind = field(1, &[number(1, 1), field(2, &shape)].concat());
     let port = |name: &str| [field(1, name.as_bytes()), field(2, &kind)].concat();
     let nodes: Vec<u8> = nodes.iter().flat_map(|node| field(1, node)).collect();
-    let graph = [nodes, field(2, b"graph"), field(11, &port("x")), field(12, &port("y"))].concat();
+    let tensors: Vec<u8> = tensors.iter().flat_map(|tensor| field(5, tensor)).collect();
+    let graph = [nodes, field(2, b"graph"), tensors, field(11, &port("x")), field(12, &port("y"))].concat();
     [number(1, 8), field(7, &graph), field(8, &number(2, opset))].concat()
 }

@@ -7,7 +7,7 @@ use super::Basis;
 use super::memory;
 use super::sharing::{counted_alike, named, server_pids};
 use super::trouble::{answer, tells};
-use crate::snapshot::{Fact, Facts, Gpu, GpuProcess, Unknown, Why, room};
+use crate::snapshot::{Fact, Facts, GPU_PROVIDERS, Gpu, GpuProcess, Unknown, Why, room};
 use crate::words::grouped;
 
 /// Memory that a CUDA context with a runtime's kernels takes on the GPU at least, bytes. People report 300 to 800 MiB by
@@ -129,7 +129,7 @@ fn whole(facts: &Facts) -> Result<u64, Unknown> {
 /// with it would take.
 fn placed(facts: &Facts) -> Option<u64> {
     let placement = &facts.placement;
-    let gpu = |name: &String| name == "CUDAExecutionProvider" || name.starts_with("Tensorrt");
+    let gpu = |name: &String| GPU_PROVIDERS.contains(&name.as_str());
     placement.session_providers.known().filter(|providers| providers.iter().any(gpu))?;
     let placed = *placement.gpu_parameter_bytes.known()?;
     // The execution graph holds what was made of folded parameters; the log alone leaves them out, and they went mostly to

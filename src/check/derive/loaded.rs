@@ -62,7 +62,12 @@ fn failure(facts: &Facts) -> Fact<String> {
         Fact::Known(error) => Some(error),
         Fact::Unknown(unknown) => return Fact::Unknown(unknown),
     };
-    let of_forward = loaded.forward_error.known().filter(|error| !error.is_empty());
+    let of_forward = match &loaded.forward_error {
+        Fact::Unknown(unknown) if of_loader.is_none() && unknown.why != Why::NotAsked => {
+            return Fact::Unknown(unknown.clone());
+        }
+        told => told.known().filter(|error| !error.is_empty()),
+    };
     Fact::Known(match (of_loader, of_forward, loaded.failed_in.known()) {
         // What ended the process names its place by itself.
         (Some(error), _, Some(place)) if !error.contains(place.as_str()) => format!("{place}: {error}"),

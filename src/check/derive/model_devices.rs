@@ -4,7 +4,7 @@
 
 use super::Basis;
 use super::loaded::{is_gpu, sum};
-use crate::snapshot::{Fact, Facts, LoadedObject, Saying, Unknown, Why, room};
+use crate::snapshot::{Fact, Facts, GPU_PROVIDERS, LoadedObject, Saying, Unknown, Why, room};
 use crate::words::bytes;
 
 room! {
@@ -119,10 +119,6 @@ enum Place {
     Cpu,
     Nowhere,
 }
-
-/// Providers of onnxruntime that compute on NVIDIA GPUs.
-const GPU_PROVIDERS: &[&str] =
-    &["CUDAExecutionProvider", "TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"];
 
 fn place(object: &LoadedObject) -> Place {
     let (gpu, cpu) = (bytes_on(object, is_gpu), bytes_on(object, |device| device == "cpu"));

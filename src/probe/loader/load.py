@@ -23,10 +23,18 @@ def prepare(asked):
 
 def named(name):
     """What MODULE:ATTRIBUTE names, and its module."""
-    module, _, path = name.partition(":")
-    tell("stage", "import " + module)
-    found = module = importlib.import_module(module)
+    place, _, path = name.partition(":")
+    tell("stage", "import " + place)
+    try:
+        found = module = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        # Another module that is missing is the deployment's own fault.
+        if error.name and (place + ".").startswith(error.name + "."):
+            raise NotFound("there is no module %s in %s or among %s's packages" % (error.name, os.getcwd(), sys.executable))
+        raise
     for part in path.split("."):
+        if not hasattr(found, part):
+            raise NotFound("%s has no %s" % (attempt(lambda: module.__file__) or place, path))
         found = getattr(found, part)
     return found, module
 

@@ -5,8 +5,8 @@ mod reported;
 #[cfg(test)]
 mod tests;
 
-use super::packages::{interpreter_program, no_interpreter};
-use super::{Context, Probe, Ran, environment, isolation};
+use super::free_memory::free_memory;
+use super::{Context, Probe, Ran, python};
 use crate::snapshot::{Facts, LoadedFacts, Outcome, Room, Stage, Unknown, Why};
 use crate::words::bytes;
 use std::os::unix::fs::MetadataExt;
@@ -56,7 +56,7 @@ fn loaded(context: &Context, facts: &Facts) -> Result<(LoadedFacts, Ran), Unknow
         return Err(Unknown::new(Why::Unsupported, detail));
     }
     enough_memory()?;
-    let python = interpreter_program(python);
+    let python = python::interpreter(python);
     let argument = serde_json::json!({
         "loader": loader,
         "forward": ask.forward,
@@ -65,13 +65,16 @@ fn loaded(context: &Context, facts: &Facts) -> Result<(LoadedFacts, Ran), Unknow
     });
     let end = Instant::now() + ask.loader_timeout;
     let deadline = end.min(context.deadline.checked_sub(MARGIN).unwrap_or(context.deadline));
-    // -B: nothing is written into the deployment's folders. -u: what is printed before a crash is kept.
-    let arguments = ["-u", "-B", "-c", PROGRAM, &argument.to_string()];
-    let report = isolation::run_program(&python, &arguments, &environment::of_server(facts), deadline);
+    let report = python::run(&python, PROGRAM, &argument.to_string(), facts, deadline);
     if report.parts.is_empty()
-        && let Some(refused) = no_interpreter(&python, &report)
+        && let Some(refused) = python::no_interpreter(&python, &report)
     {
         return Err(refused);
+    }
+    if let Some(unknown) =
+        report.result().ok().and_then(|told| reported::not_found("--loader", loader, &told["failed"]))
+    {
+        return Err(unknown);
     }
     let told = reported::facts(loader, ask.forward.as_deref(), &report);
     let error = told.error.known().filter(|error| !error.is_empty());
@@ -96,23 +99,15 @@ fn server_folder(facts: &Facts) -> Option<String> {
     (own == servers).then(|| folder.clone())
 }
 
-/// Whether the machine has memory to spare. How much the model needs is not known before it is loaded; the kernel is told
-/// to end this child first if it is too much.
+/// Whether there is memory to spare. How much the model needs is not known before it is loaded; the kernel is told to end
+/// this child first if it is too much.
 fn enough_memory() -> Result<(), Unknown> {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    match available_bytes(&text) {
-        Some(available) if available < LEAST_MEMORY_BYTES => {
-            let (available, least) = (bytes(available as f64), bytes(LEAST_MEMORY_BYTES as f64));
-            let detail =
-                format!("only {available} of memory are available, less than {least}: no second model is loaded");
+    match free_memory() {
+        Some((free, place)) if free < LEAST_MEMORY_BYTES => {
+            let (free, least) = (bytes(free as f64), bytes(LEAST_MEMORY_BYTES as f64));
+            let detail = format!("{place} leaves {free} of memory, less than {least}: no second model is loaded");
             Err(Unknown::new(Why::Unsupported, detail))
         }
         _ => Ok(()),
     }
-}
-
-/// `MemAvailable` in the text of `/proc/meminfo` (proc_meminfo(5)), which counts in KiB.
-fn available_bytes(text: &str) -> Option<u64> {
-    let value = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

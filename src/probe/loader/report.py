@@ -29,6 +29,10 @@ def text(value, limit=200):
     return attempt(lambda: str(value)[:limit], "(cannot be told)")
 
 
+class NotFound(Exception):
+    """The name that the user gave is none of the deployment's."""
+
+
 def failure(place, error):
     """An exception as it is reported, without the frames of this program and of the import machinery."""
     frames = error.__traceback__
@@ -37,7 +41,8 @@ def failure(place, error):
     lines = attempt(lambda: traceback.format_exception(type(error), error, frames), [])
     lines = [line[:300] for line in "".join(lines).splitlines() if line.strip()]
     told = "%s: %s" % (type(error).__name__, text(error, TEXT_MAX))
-    return {"place": place, "error": told, "traceback": lines[-TRACEBACK_LINES:]}
+    not_found = str(error) if isinstance(error, NotFound) else None
+    return {"place": place, "error": told, "traceback": lines[-TRACEBACK_LINES:], "not_found": not_found}
 
 
 def finish(failed):

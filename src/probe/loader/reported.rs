@@ -1,7 +1,7 @@
 //! What the program told, as facts.
 
 use crate::probe::isolation::Report;
-use crate::probe::packages::shortened;
+use crate::probe::python::shortened;
 use crate::probe::server_log;
 use crate::snapshot::{Fact, LoadedFacts, Room, Unknown, Why};
 use crate::words::plain;
@@ -18,6 +18,12 @@ pub fn facts(loader: &str, forward: Option<&str>, report: &Report) -> LoadedFact
     let all = format!("{}\n{}", report.printed, raised.join("\n"));
     room.said = Fact::Known(server_log::said_in_text(&all, &format!("output of {loader}")));
     room
+}
+
+/// Why a name that the user gave is none of the deployment's, if so: then it is the name that is to be mended.
+pub fn not_found(flag: &str, name: &str, failed: &Value) -> Option<Unknown> {
+    let missing = plain(failed["not_found"].as_str()?);
+    Some(Unknown::new(Why::Absent, format!("{flag} {name} names nothing that could be called: {missing}")))
 }
 
 /// The room but for what was said.
@@ -63,8 +69,13 @@ fn without_sayings(loader: &str, forward: Option<&str>, report: &Report) -> Load
         forget_forward(&mut room, &Unknown::new(Why::NotAsked, "no inference was asked for (--forward)"));
         return room;
     };
+    let told = part(&parts, "forward");
+    if let Some(unknown) = told.and_then(|told| not_found("--forward", forward, &told["failed"])) {
+        forget_forward(&mut room, &unknown);
+        return room;
+    }
     room.forward = Fact::Known(forward.to_owned());
-    match part(&parts, "forward") {
+    match told {
         Some(told) => {
             let (place, error) = (text(&told["failed"]["place"]), text(&told["failed"]["error"]));
             let error = match (error.is_empty(), &ended) {

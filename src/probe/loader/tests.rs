@@ -1,5 +1,6 @@
 use super::*;
 use crate::probe::Ask;
+use crate::probe::isolation;
 use crate::snapshot::{Fact, LoadedObject, ServerProcess};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -152,12 +153,6 @@ fn what_goes_wrong_is_told_with_its_place() {
         ("exits", "deployment:exits()", "SystemExit: no model for you", Outcome::Failed),
         ("ends", "deployment:ends()", "the process ended with status 7 in deployment:ends()", Outcome::Crashed),
         ("crashes", "deployment:crashes()", "segmentation fault in deployment:crashes()", Outcome::Crashed),
-        (
-            "missing",
-            "import deployment",
-            "AttributeError: module 'deployment' has no attribute 'missing'",
-            Outcome::Failed,
-        ),
     ] {
         let Some((facts, ran)) = loaded(loader) else { return };
         let told = (facts.failed_in.known().unwrap().as_str(), facts.error.known().unwrap().as_str());
@@ -168,8 +163,28 @@ fn what_goes_wrong_is_told_with_its_place() {
     let traceback = facts.traceback.known().unwrap().join("\n");
     assert!(traceback.contains("deployment.py") && traceback.contains("in raises"), "{traceback}");
     assert!(!traceback.contains("hf_abcdef") && !traceback.contains("<string>"), "{traceback}");
+}
+
+#[test]
+fn a_name_that_is_mistyped_is_no_failure_of_the_deployment() {
     let Some(python) = python() else { return };
-    let (facts, _) = load(&python, "no_such_module:load", None, PATIENCE);
+    for (loader, words) in [
+        ("deployment:missing", "deployment.py has no missing"),
+        ("no_such_module:load", "there is no module no_such_module in "),
+        ("deployment.inner:load", "there is no module deployment.inner in "),
+    ] {
+        let (facts, ran) = load(&python, loader, None, PATIENCE);
+        let unknown = facts.error.reason().unwrap();
+        assert!(unknown.why == Why::Absent && unknown.detail.contains(words), "{unknown}");
+        assert!(unknown.detail.starts_with(&format!("--loader {loader} names nothing")), "{unknown}");
+        assert_eq!(ran.outcome, Outcome::Failed);
+    }
+    let (facts, _) = load(&python, "deployment:on_cpu", Some("deployment:missing"), PATIENCE);
+    let unknown = facts.forward_error.reason().unwrap();
+    assert!(unknown.detail.starts_with("--forward deployment:missing names nothing"), "{unknown}");
+    assert_eq!((counted(&facts, "cpu").0, facts.error), (607, Fact::Known(String::new())));
+    // What the deployment itself lacks is its failure.
+    let (facts, _) = load(&python, "deployment:lacks_a_module", None, PATIENCE);
     assert_eq!(facts.error, Fact::Known("ModuleNotFoundError: No module named 'no_such_module'".into()));
 }
 
@@ -218,12 +233,6 @@ fn a_folder_of_the_same_name_is_not_the_servers() {
     assert_eq!(server_folder(&server.facts(elsewhere.path())), Some(elsewhere.path().display().to_string()));
 }
 
-#[test]
-fn available_memory_is_read() {
-    assert_eq!(available_bytes("MemTotal: 8 kB\nMemAvailable:    1024 kB\n"), Some(1 << 20));
-    assert_eq!(available_bytes("MemAvailable: 18446744073709551615 kB"), None);
-}
-
 /// Any JSON, under the names that the program writes.
 fn any_json() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
@@ -254,11 +263,6 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #[test]
-    fn any_meminfo_is_read(text in "(MemAvailable:|.{0,6}| [0-9]{1,22} ?(kB)?|\n){0,8}") {
-        let _ = available_bytes(&text);
-    }
-
     #[test]
     fn any_report_becomes_facts(parts in prop::collection::vec(any_json(), 0..4), result in any_json(), ended: bool) {
         let end = if ended { isolation::End::Result(json!({"failed": result})) } else { isolation::End::Signal(9) };

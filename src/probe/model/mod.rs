@@ -101,6 +101,9 @@ fn examine(named: &Path) -> (ModelFacts, Ran) {
     let failed = |path: &Path, file_bytes: Option<u64>, unknown: Unknown| {
         let mut facts = ModelFacts::all_unknown(&unknown);
         facts.path = Fact::Known(path.display().to_string());
+        if unknown.why == Why::Malformed && path.is_file() {
+            facts.fault = Fact::Known(unknown.detail.clone());
+        }
         if let Some(file_bytes) = file_bytes {
             facts.file_bytes = Fact::Known(file_bytes);
         }
@@ -132,6 +135,7 @@ fn examine(named: &Path) -> (ModelFacts, Ran) {
         && !foreign.format.is_empty()
     {
         facts.format = Fact::Known(foreign.format.into());
+        facts.fault = Fact::unknown(Why::NotAsked, format!("{} is not read", foreign.what));
         // No file that is read here names other files for this one, so none can be missing.
         facts.external_files = Fact::unknown(Why::NotAsked, format!("{} is not read", foreign.what));
         ran = Ran::skipped(ran.detail);

@@ -73,6 +73,7 @@ pub fn facts(path: &Path, folder: &Path, file_bytes: u64, mut contents: Contents
     let ir_version = contents.ir_version.unwrap_or_default();
     ModelFacts {
         path: Fact::Known(path.display().to_string()),
+        fault: Fact::Known(String::new()),
         file_bytes: Fact::Known(file_bytes),
         format: Fact::Known("onnx".into()),
         format_version: Fact::Known(ir_version.to_string()),

@@ -63,6 +63,7 @@ fn tensors_only(path: &Path, file_bytes: u64, format: &str) -> ModelFacts {
     let detail = format!("a file of format {format} holds tensors and no graph, and does not say this");
     let mut facts = ModelFacts::all_unknown(&Unknown::new(Why::Unsupported, detail));
     facts.path = Fact::Known(path.display().to_string());
+    facts.fault = Fact::Known(String::new());
     facts.file_bytes = Fact::Known(file_bytes);
     facts.format = Fact::Known(format.into());
     facts.external_files = Fact::Known(Vec::new());

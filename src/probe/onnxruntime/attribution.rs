@@ -1,13 +1,12 @@
 //! Which device reads which parameter: the model's structure joined with a placement.
 
+use super::graph::{Graph, Input};
 use super::placement_log::PlacementLog;
 use crate::probe::model::{Node, Structure};
-use crate::probe::prediction::reads_on_host;
+use crate::snapshot::CPU_PROVIDER;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-/// The provider whose nodes run on the host.
-pub const CPU: &str = "CPUExecutionProvider";
 /// Longest chain of folded nodes that is followed.
 const CHAIN_LIMIT: usize = 16;
 /// Most nodes that are visited for one parameter.
@@ -51,7 +50,7 @@ struct Sides {
 
 impl Sides {
     fn of(provider: &str) -> Self {
-        Self { gpu: provider != CPU, cpu: provider == CPU }
+        Self { gpu: provider != CPU_PROVIDER, cpu: provider == CPU_PROVIDER }
     }
 
     fn with(self, other: Self) -> Self {
@@ -73,8 +72,8 @@ pub fn attribute(structure: &Structure, log: &PlacementLog) -> Parameters {
     };
     let join = Join::new(structure, log);
     for (scope, graph) in structure.scopes.iter().enumerate() {
-        for tensor in &graph.tensors {
-            let sides = only.unwrap_or_else(|| join.readers(scope, &tensor.name));
+        for (index, tensor) in graph.tensors.iter().enumerate() {
+            let sides = only.unwrap_or_else(|| join.readers(Input::Tensor(scope, index)));
             match sides {
                 Sides { cpu: true, .. } => parameters.cpu.add(tensor.bytes),
                 Sides { gpu: true, .. } => parameters.gpu.add(tensor.bytes),
@@ -85,28 +84,19 @@ pub fn attribute(structure: &Structure, log: &PlacementLog) -> Parameters {
     parameters
 }
 
-/// A name in the scope that defines it.
-type Name<'a> = (usize, &'a str);
-
 struct Join<'a> {
-    structure: &'a Structure,
-    /// Scope and index of the nodes that read a name, and as which input.
-    readers: HashMap<Name<'a>, Vec<(usize, usize, usize)>>,
-    /// Names whose value is known before the model runs.
-    constant: HashSet<Name<'a>>,
+    graph: Graph<'a>,
+    /// For each node, whether all that it reads is known before the model runs.
+    foldable: Vec<bool>,
     by_operator_and_name: HashMap<(&'a str, &'a str), Option<Sides>>,
     by_name: HashMap<&'a str, Option<Sides>>,
 }
 
 impl<'a> Join<'a> {
     fn new(structure: &'a Structure, log: &'a PlacementLog) -> Self {
-        let mut join = Self {
-            structure,
-            readers: HashMap::new(),
-            constant: HashSet::new(),
-            by_operator_and_name: HashMap::new(),
-            by_name: HashMap::new(),
-        };
+        let graph = Graph::of(structure);
+        let foldable = foldable(&graph);
+        let mut join = Self { graph, foldable, by_operator_and_name: HashMap::new(), by_name: HashMap::new() };
         for (provider, op_type, name) in &log.nodes {
             let sides = Sides::of(provider);
             note(&mut join.by_operator_and_name, (op_type, name), sides);
@@ -114,74 +104,26 @@ impl<'a> Join<'a> {
                 note(&mut join.by_name, original_name(name), sides);
             }
         }
-        join.index();
         join
     }
 
-    /// Finds out who reads what and what is constant. Scopes come after their parents, nodes after what they read.
-    fn index(&mut self) {
-        let defined: Vec<HashSet<&str>> = self
-            .structure
-            .scopes
-            .iter()
-            .map(|scope| {
-                let outputs = scope.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str);
-                scope.tensors.iter().map(|tensor| tensor.name.as_str()).chain(outputs).collect()
-            })
-            .collect();
-        for (scope, graph) in self.structure.scopes.iter().enumerate() {
-            self.constant.extend(graph.tensors.iter().map(|tensor| (scope, tensor.name.as_str())));
-            for (index, node) in graph.nodes.iter().enumerate() {
-                let inputs: Vec<(usize, Name<'a>)> = node
-                    .inputs
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, input)| !input.is_empty())
-                    .map(|(at, input)| (at, (self.home(&defined, scope, input).unwrap_or(scope), input.as_str())))
-                    .collect();
-                if !inputs.is_empty() && inputs.iter().all(|(_, input)| self.constant.contains(input)) {
-                    self.constant.extend(node.outputs.iter().map(|output| (scope, output.as_str())));
-                }
-                for (at, input) in inputs {
-                    self.readers.entry(input).or_default().push((scope, index, at));
-                }
-            }
-        }
-    }
-
-    /// The scope that defines `name`, seen from `scope`.
-    fn home(&self, defined: &[HashSet<&str>], scope: usize, name: &str) -> Option<usize> {
-        let mut at = Some(scope);
-        while let Some(index) = at {
-            if defined.get(index)?.contains(name) {
-                return Some(index);
-            }
-            // A parent always precedes its child, so this ends.
-            at = self.structure.scopes.get(index)?.parent.filter(|parent| *parent < index);
-        }
-        None
-    }
-
     /// Where the readers of a parameter run.
-    fn readers(&self, scope: usize, name: &str) -> Sides {
+    fn readers(&self, parameter: Input) -> Sides {
         let mut sides = Sides::default();
         let mut visits = 0;
-        let mut queue = vec![(scope, name, 0)];
-        while let Some((scope, name, depth)) = queue.pop() {
-            for (scope, index, at) in self.readers.get(&(scope, name)).into_iter().flatten() {
+        let mut queue = vec![(parameter, 0)];
+        while let Some((read, depth)) = queue.pop() {
+            for reader in self.graph.readers(read) {
                 visits += 1;
                 if visits > VISIT_LIMIT {
                     return sides;
                 }
-                let Some(node) = self.structure.scopes.get(*scope).and_then(|graph| graph.nodes.get(*index)) else {
-                    continue;
-                };
+                let Some(node) = self.graph.nodes.get(reader.0) else { continue };
                 if let Some(placed) = self.placed(node) {
-                    let host = placed.gpu && reads_on_host(self.structure, &node.domain, &node.op_type, *at);
-                    sides = sides.with(if host { Sides::of(CPU) } else { placed });
-                } else if depth < CHAIN_LIMIT {
-                    let made = node.outputs.iter().filter(|output| self.constant.contains(&(*scope, output.as_str())));
-                    queue.extend(made.map(|output| (*scope, output.as_str(), depth + 1)));
+                    let host = placed.gpu && self.graph.reads_on_host(*reader);
+                    sides = sides.with(if host { Sides::of(CPU_PROVIDER) } else { placed });
+                } else if depth < CHAIN_LIMIT && self.foldable.get(reader.0) == Some(&true) {
+                    queue.extend((0..node.outputs.len()).map(|at| (Input::Made((reader.0, at)), depth + 1)));
                 }
             }
         }
@@ -195,6 +137,20 @@ impl<'a> Join<'a> {
             None => *self.by_name.get(node.name.as_str()).filter(|_| !node.name.is_empty())?,
         }
     }
+}
+
+/// Which nodes read parameters alone, or what was made of them. Nodes come after what they read.
+fn foldable(graph: &Graph<'_>) -> Vec<bool> {
+    let mut foldable: Vec<bool> = Vec::with_capacity(graph.nodes.len());
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let named = node.inputs.iter().filter(|name| !name.is_empty()).count();
+        let known = graph.inputs(at).filter(|(_, input)| match input {
+            Input::Tensor(..) => true,
+            Input::Made((maker, _)) => foldable.get(*maker) == Some(&true),
+        });
+        foldable.push(named > 0 && known.count() == named);
+    }
+    foldable
 }
 
 /// Notes a node under a key; a key of nodes at different places tells nothing.
@@ -218,34 +174,12 @@ pub fn original_name(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::graph::made_up::{log, node, tensor};
     use super::*;
-    use crate::probe::model::{NamedTensor, Scope};
-
-    const CUDA: &str = "CUDAExecutionProvider";
-
-    fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
-        let texts = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-        Node {
-            op_type: op_type.into(),
-            name: name.into(),
-            inputs: texts(inputs),
-            outputs: texts(outputs),
-            ..Node::default()
-        }
-    }
-
-    fn log(nodes: &[(&str, &str, &str)]) -> PlacementLog {
-        let mut log = PlacementLog::default();
-        log.seen = true;
-        for (provider, op_type, name) in nodes {
-            *log.nodes_by_provider.entry(provider.to_string()).or_default() += 1;
-            log.nodes.push((provider.to_string(), op_type.to_string(), name.to_string()));
-        }
-        log
-    }
+    use crate::probe::model::Scope;
+    use crate::snapshot::CUDA_PROVIDER;
 
     fn structure() -> Structure {
-        let tensor = |name: &str, bytes| NamedTensor { name: name.into(), bytes, ..NamedTensor::default() };
         let main = Scope {
             parent: None,
             nodes: vec![
@@ -274,11 +208,11 @@ mod tests {
     #[test]
     fn parameters_go_to_their_readers() {
         let log = log(&[
-            (CUDA, "MatMul", "mm"),
-            (CUDA, "FusedConv", "fused conv"),
-            (CPU, "Det", "det"),
-            (CUDA, "Add", "add"),
-            (CUDA, "Gemm", "inner"),
+            (CUDA_PROVIDER, "MatMul", "mm"),
+            (CUDA_PROVIDER, "FusedConv", "fused conv"),
+            (CPU_PROVIDER, "Det", "det"),
+            (CUDA_PROVIDER, "Add", "add"),
+            (CUDA_PROVIDER, "Gemm", "inner"),
         ]);
         // w1 through the folded Transpose, w2 by the fused name, w3 read on both sides, w4's reader is gone,
         // w5 and k read in the branch.
@@ -295,24 +229,23 @@ mod tests {
             log.nodes_by_provider.insert(provider.into(), 7);
             attribute(&structure(), &log)
         };
-        assert_eq!(all(CPU), Parameters { cpu: total, ..Parameters::default() });
-        assert_eq!(all(CUDA), Parameters { gpu: total, ..Parameters::default() });
+        assert_eq!(all(CPU_PROVIDER), Parameters { cpu: total, ..Parameters::default() });
+        assert_eq!(all(CUDA_PROVIDER), Parameters { gpu: total, ..Parameters::default() });
         assert_eq!(attribute(&structure(), &log(&[])), Parameters { unplaced: total, ..Parameters::default() });
     }
 
     #[test]
     fn nameless_nodes_at_two_places_prove_nothing() {
-        let tensor = NamedTensor { name: "w".into(), bytes: 4, ..NamedTensor::default() };
         let scope = Scope {
             parent: None,
             nodes: vec![node("Add", "", &["w"], &["y"])],
-            tensors: vec![tensor],
+            tensors: vec![tensor("w", 4)],
             ..Scope::default()
         };
         let structure = Structure { scopes: vec![scope], ..Structure::default() };
-        let both = log(&[(CUDA, "Add", ""), (CPU, "Add", "")]);
+        let both = log(&[(CUDA_PROVIDER, "Add", ""), (CPU_PROVIDER, "Add", "")]);
         assert_eq!(attribute(&structure, &both).unplaced.bytes, 4);
-        let one = log(&[(CUDA, "Add", ""), (CPU, "Det", "det")]);
+        let one = log(&[(CUDA_PROVIDER, "Add", ""), (CPU_PROVIDER, "Det", "det")]);
         assert_eq!(attribute(&structure, &one).gpu.bytes, 4);
     }
 

@@ -1,11 +1,11 @@
 //! The execution graph as onnxruntime wrote it (its "optimized model"), joined with where the log says each node went.
 
-use super::attribution::{CPU, Parameters, Sum, original_name};
+use super::attribution::{Parameters, Sum, original_name};
+use super::graph::{Graph, Input};
 use super::placement_log::PlacementLog;
 use crate::probe::islands::{self, Placed};
-use crate::probe::model::{Node, Structure};
-use crate::probe::prediction::reads_on_host;
-use crate::snapshot::{CpuIsland, DeviceCopy, PlacedNode};
+use crate::probe::model::Structure;
+use crate::snapshot::{CPU_PROVIDER, CpuIsland, DeviceCopy, PlacedNode};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -62,101 +62,15 @@ pub fn join(structure: &Structure, file: &Structure, log: &PlacementLog, every_n
     }
 }
 
-/// A tensor's maker: the node, and which of its outputs.
-type Maker = (usize, usize);
-
-/// Nodes of all scopes in one row, with who makes what they read.
-struct Graph<'a> {
-    structure: &'a Structure,
-    nodes: Vec<(usize, &'a Node)>,
-    /// For each node and input, the scope that defines it and its maker.
-    inputs: Vec<Vec<Option<Input>>>,
-    /// For each node, who reads its outputs, and as which input.
-    readers: Vec<Vec<(usize, usize)>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Input {
-    /// Made by a node.
-    Made(Maker),
-    /// A tensor of a scope: its scope and its index there.
-    Tensor(usize, usize),
-}
-
-impl<'a> Graph<'a> {
-    fn of(structure: &'a Structure) -> Self {
-        let mut defined: HashMap<(usize, &str), Input> = HashMap::new();
-        let mut nodes = Vec::new();
-        for (scope, graph) in structure.scopes.iter().enumerate() {
-            for (index, tensor) in graph.tensors.iter().enumerate() {
-                defined.insert((scope, tensor.name.as_str()), Input::Tensor(scope, index));
-            }
-            for node in &graph.nodes {
-                for (output, name) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-                    defined.insert((scope, name.as_str()), Input::Made((nodes.len(), output)));
-                }
-                nodes.push((scope, node));
-            }
+/// A node's name for people.
+fn name(graph: &Graph<'_>, node: usize) -> String {
+    graph.nodes.get(node).map_or_else(String::new, |node| match node.name.as_str() {
+        "" => {
+            let mut outputs = node.outputs.iter().map(|name| plain_tensor(name));
+            format!("\"{}\"", outputs.find(|name| !name.is_empty()).unwrap_or(""))
         }
-        let find = |scope: usize, name: &str| {
-            let mut at = Some(scope);
-            while let Some(scope) = at {
-                if let Some(input) = defined.get(&(scope, name)) {
-                    return Some(*input);
-                }
-                // A parent always precedes its child, so this ends.
-                at = structure.scopes.get(scope)?.parent.filter(|parent| *parent < scope);
-            }
-            None
-        };
-        let mut readers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); nodes.len()];
-        let mut inputs = Vec::with_capacity(nodes.len());
-        for (reader, (scope, node)) in nodes.iter().enumerate() {
-            let found: Vec<Option<Input>> = node.inputs.iter().map(|name| find(*scope, name)).collect();
-            for (at, input) in found.iter().enumerate() {
-                if let Some(Input::Made((maker, _))) = input
-                    && let Some(readers) = readers.get_mut(*maker)
-                {
-                    readers.push((reader, at));
-                }
-            }
-            inputs.push(found);
-        }
-        Self { structure, nodes, inputs, readers }
-    }
-
-    fn op(&self, node: usize) -> &'a str {
-        self.nodes.get(node).map_or("", |(_, node)| node.op_type.as_str())
-    }
-
-    /// Whether a node on the GPU reads this input from the host's memory.
-    fn reads_on_host(&self, node: usize, at: usize) -> bool {
-        let of = self.nodes.get(node);
-        of.is_some_and(|(_, node)| reads_on_host(self.structure, &node.domain, &node.op_type, at))
-    }
-
-    fn inputs(&self, node: usize) -> impl Iterator<Item = (usize, Input)> {
-        let inputs = self.inputs.get(node).map(Vec::as_slice).unwrap_or_default();
-        inputs.iter().enumerate().filter_map(|(at, input)| Some((at, (*input)?)))
-    }
-
-    fn makers(&self, node: usize) -> impl Iterator<Item = (usize, Maker)> {
-        self.inputs(node).filter_map(|(at, input)| match input {
-            Input::Made(maker) => Some((at, maker)),
-            Input::Tensor(..) => None,
-        })
-    }
-
-    /// A node's name for people.
-    fn name(&self, node: usize) -> String {
-        self.nodes.get(node).map_or_else(String::new, |(_, node)| match node.name.as_str() {
-            "" => format!(
-                "\"{}\"",
-                node.outputs.iter().map(|name| plain_tensor(name)).find(|n| !n.is_empty()).unwrap_or("")
-            ),
-            name => name.to_string(),
-        })
-    }
+        name => name.to_string(),
+    })
 }
 
 /// A tensor's name in the model, of which onnxruntime may have made another for a copy.
@@ -166,11 +80,6 @@ fn plain_tensor(name: &str) -> &str {
 
 fn is_copy(op_type: &str) -> bool {
     matches!(op_type, "MemcpyToHost" | "MemcpyFromHost")
-}
-
-/// Whether outputs of the operator's CUDA kernel lie on the host, so that readers there need no copy.
-fn makes_on_host(op_type: &str) -> bool {
-    matches!(op_type, "Shape" | "Size" | "SequenceLength" | "If" | "Loop" | "Scan" | "SequenceAt")
 }
 
 /// The provider of every node.
@@ -184,7 +93,7 @@ fn sides<'a>(graph: &Graph<'_>, log: &'a PlacementLog) -> Vec<Side<'a>> {
         *listed.entry((op_type, name)).or_default().entry(provider).or_default() += 1;
     }
     let mut sides: Vec<Side<'a>> = Vec::with_capacity(graph.nodes.len());
-    for (_, node) in &graph.nodes {
+    for node in &graph.nodes {
         let side = match listed.get(&(node.op_type.as_str(), node.name.as_str())) {
             None => Side::Unlisted,
             Some(at) if at.len() == 1 => at.keys().next().map_or(Side::Unlisted, |provider| Side::Known(provider)),
@@ -192,7 +101,7 @@ fn sides<'a>(graph: &Graph<'_>, log: &'a PlacementLog) -> Vec<Side<'a>> {
         };
         sides.push(side);
     }
-    let gpu = log.nodes_by_provider.keys().find(|provider| *provider != CPU).map(String::as_str);
+    let gpu = log.nodes_by_provider.keys().find(|provider| *provider != CPU_PROVIDER).map(String::as_str);
     if let Some(gpu) = gpu.filter(|_| sides.contains(&Side::Ambiguous)) {
         tell_apart(graph, &mut sides, gpu);
     }
@@ -221,26 +130,24 @@ fn tell_apart<'a>(graph: &Graph<'_>, sides: &mut [Side<'a>], gpu: &'a str) {
 }
 
 fn by_neighbours<'a>(graph: &Graph<'_>, sides: &[Side<'a>], node: usize, gpu: &'a str) -> Option<&'a str> {
-    let op = graph.op(node);
-    let makers = graph.makers(node).map(|(at, (maker, _))| (maker, graph.reads_on_host(node, at), graph.op(maker)));
-    for (maker, host_input, made_by) in makers {
-        match (made_by, sides.get(maker)) {
+    for (at, maker) in graph.makers(node) {
+        match (graph.op(maker.0), sides.get(maker.0)) {
             ("MemcpyFromHost", _) => return Some(gpu),
             // A kernel on the GPU may want this input on the host.
-            _ if host_input => {}
-            ("MemcpyToHost", _) => return Some(CPU),
-            (_, Some(Side::Known(CPU))) => return Some(CPU),
-            (_, Some(Side::Known(_))) if !makes_on_host(made_by) => return Some(gpu),
+            _ if graph.reads_on_host((node, at)) => {}
+            ("MemcpyToHost", _) => return Some(CPU_PROVIDER),
+            (_, Some(Side::Known(CPU_PROVIDER))) => return Some(CPU_PROVIDER),
+            (_, Some(Side::Known(_))) if !graph.leaves_on_host(maker) => return Some(gpu),
             _ => {}
         }
     }
-    for (reader, at) in graph.readers.get(node).into_iter().flatten() {
-        let reading = graph.op(*reader);
-        match (reading, sides.get(*reader)) {
+    for (output, reader) in graph.readers_of_node(node) {
+        let leaves_on_host = graph.leaves_on_host((node, output));
+        match (graph.op(reader.0), sides.get(reader.0)) {
             ("MemcpyToHost", _) => return Some(gpu),
-            ("MemcpyFromHost", _) if !makes_on_host(op) => return Some(CPU),
-            (_, Some(Side::Known(CPU))) if !makes_on_host(op) => return Some(CPU),
-            (_, Some(Side::Known(provider))) if *provider != CPU && !graph.reads_on_host(*reader, *at) => {
+            ("MemcpyFromHost", _) if !leaves_on_host => return Some(CPU_PROVIDER),
+            (_, Some(Side::Known(CPU_PROVIDER))) if !leaves_on_host => return Some(CPU_PROVIDER),
+            (_, Some(Side::Known(provider))) if *provider != CPU_PROVIDER && !graph.reads_on_host(reader) => {
                 return Some(gpu);
             }
             _ => {}
@@ -258,9 +165,9 @@ fn contracted(graph: &Graph<'_>, sides: &[Side<'_>]) -> Vec<Placed> {
             (*place, count) = (Some(count), count + 1);
         }
     }
-    let on_cpu = |node: usize| matches!(sides.get(node), Some(Side::Known(CPU)));
+    let on_cpu = |node: usize| matches!(sides.get(node), Some(Side::Known(CPU_PROVIDER)));
     let mut placed = Vec::with_capacity(count);
-    for (node, (_, of)) in graph.nodes.iter().enumerate().filter(|(_, (_, node))| !is_copy(&node.op_type)) {
+    for (node, of) in graph.nodes.iter().enumerate().filter(|(_, node)| !is_copy(&node.op_type)) {
         let mut inputs = Vec::new();
         for (_, (maker, output)) in graph.makers(node) {
             let through = is_copy(graph.op(maker)).then(|| graph.makers(maker).next()).flatten();
@@ -270,23 +177,23 @@ fn contracted(graph: &Graph<'_>, sides: &[Side<'_>]) -> Vec<Placed> {
                 inputs.push((*maker, output));
             }
         }
-        placed.push(Placed { name: graph.name(node), op: of.op_type.clone(), on_cpu: on_cpu(node), inputs });
+        placed.push(Placed { name: name(graph, node), op: of.op_type.clone(), on_cpu: on_cpu(node), inputs });
     }
     placed
 }
 
 /// The copies, each with who makes the tensor and who needs it.
 fn copies(graph: &Graph<'_>) -> Vec<DeviceCopy> {
-    let copies = graph.nodes.iter().enumerate().filter(|(_, (_, node))| is_copy(&node.op_type));
+    let copies = graph.nodes.iter().enumerate().filter(|(_, node)| is_copy(&node.op_type));
     copies
         .take(COPIES_MAX)
-        .map(|(at, (_, node))| {
+        .map(|(at, node)| {
             let to_host = node.op_type == "MemcpyToHost";
             // The copy that is made for the provider bears another name, whichever side it is on.
             let tensor = if to_host { &node.outputs } else { &node.inputs };
             let mut needed_by: Vec<String> = Vec::new();
-            for (reader, _) in graph.readers.get(at).into_iter().flatten() {
-                let name = graph.name(*reader);
+            for (_, (reader, _)) in graph.readers_of_node(at) {
+                let name = name(graph, reader);
                 if needed_by.len() < READERS_MAX && !needed_by.contains(&name) {
                     needed_by.push(name);
                 }
@@ -294,7 +201,7 @@ fn copies(graph: &Graph<'_>) -> Vec<DeviceCopy> {
             DeviceCopy {
                 tensor: tensor.first().map_or_else(String::new, |name| plain_tensor(name).to_string()),
                 direction: if to_host { "to host" } else { "to device" }.into(),
-                made_by: graph.makers(at).next().map_or_else(String::new, |(_, (maker, _))| graph.name(maker)),
+                made_by: graph.makers(at).next().map_or_else(String::new, |(_, (maker, _))| name(graph, maker)),
                 needed_by,
             }
         })
@@ -303,25 +210,19 @@ fn copies(graph: &Graph<'_>) -> Vec<DeviceCopy> {
 
 /// Parameters by who reads them. onnxruntime keeps one that both devices read twice, under two names.
 fn parameters(structure: &Structure, graph: &Graph<'_>, sides: &[Side<'_>]) -> Parameters {
-    let mut read: HashMap<(usize, usize), (bool, bool)> = HashMap::new();
-    for (node, (_, of)) in graph.nodes.iter().enumerate() {
-        let gpu = matches!(sides.get(node), Some(Side::Known(provider)) if *provider != CPU);
-        for (at, input) in graph.inputs(node) {
-            if let Input::Tensor(scope, index) = input {
-                let on_gpu = gpu && !graph.reads_on_host(node, at) && !is_copy(&of.op_type);
-                let (by_gpu, by_cpu) = read.entry((scope, index)).or_default();
-                *(if on_gpu { by_gpu } else { by_cpu }) = true;
-            }
-        }
-    }
+    let on_gpu = |reader: &(usize, usize)| {
+        matches!(sides.get(reader.0), Some(Side::Known(provider)) if *provider != CPU_PROVIDER)
+            && !graph.reads_on_host(*reader)
+            && !is_copy(graph.op(reader.0))
+    };
     let mut parameters = Parameters::default();
     for (scope, of) in structure.scopes.iter().enumerate() {
         for (index, tensor) in of.tensors.iter().enumerate() {
-            match read.get(&(scope, index)) {
-                Some((_, true)) => parameters.cpu.add(tensor.bytes),
-                Some((true, false)) => parameters.gpu.add(tensor.bytes),
+            match graph.readers(Input::Tensor(scope, index)) {
                 // What nothing reads is not held.
-                _ => {}
+                [] => {}
+                readers if readers.iter().all(on_gpu) => parameters.gpu.add(tensor.bytes),
+                _ => parameters.cpu.add(tensor.bytes),
             }
         }
     }
@@ -338,12 +239,10 @@ fn replaced(file: &Structure, structure: &Structure, graph: &Graph<'_>) -> Sum {
     };
     let names: HashSet<&str> = of_file().map(|tensor| tensor.name.as_str()).collect();
     let mut read: HashSet<&str> = HashSet::new();
-    for input in graph.inputs.iter().flatten().flatten() {
-        if let Input::Tensor(scope, index) = input
-            && let Some(tensor) = structure.scopes.get(*scope).and_then(|scope| scope.tensors.get(*index))
-        {
-            read.extend(name_in_file(&tensor.name, &names));
-        }
+    for (scope, of) in structure.scopes.iter().enumerate() {
+        let held = of.tensors.iter().enumerate();
+        let held = held.filter(|(index, _)| !graph.readers(Input::Tensor(scope, *index)).is_empty());
+        read.extend(held.filter_map(|(_, tensor)| name_in_file(&tensor.name, &names)));
     }
     let mut sum = Sum::default();
     of_file().filter(|tensor| !read.contains(tensor.name.as_str())).for_each(|tensor| sum.add(tensor.bytes));
@@ -364,16 +263,16 @@ fn name_in_file<'a>(name: &'a str, names: &HashSet<&str>) -> Option<&'a str> {
 }
 
 fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: bool) -> Vec<PlacedNode> {
-    let has_gpu = log.nodes_by_provider.iter().any(|(provider, count)| provider != CPU && *count > 0);
+    let has_gpu = log.nodes_by_provider.iter().any(|(provider, count)| provider != CPU_PROVIDER && *count > 0);
     let reasons = Reasons::of(log);
     let (mut nodes, mut bytes) = (Vec::new(), 0);
-    for (at, ((_, node), side)) in graph.nodes.iter().zip(sides).enumerate() {
+    for (at, (node, side)) in graph.nodes.iter().zip(sides).enumerate() {
         let (provider, unclear) = match side {
             Side::Known(provider) => (*provider, ""),
             Side::Ambiguous => ("", "several nodes of this operator and name are on different providers"),
             Side::Unlisted => ("", "the log does not list it"),
         };
-        let on_cpu = provider == CPU;
+        let on_cpu = provider == CPU_PROVIDER;
         if !(every_node || (on_cpu && has_gpu)) {
             continue;
         }
@@ -385,7 +284,7 @@ fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: b
             "" if on_cpu && has_gpu => reasons.why(&node.op_type, &node.name),
             unclear => unclear.to_string(),
         };
-        let told = PlacedNode { name: graph.name(at), op, provider: provider.to_string(), why };
+        let told = PlacedNode { name: name(graph, at), op, provider: provider.to_string(), why };
         bytes += told.name.len() + told.op.len() + told.provider.len() + told.why.len() + 60;
         if nodes.len() >= if every_node { ALL_NODES_MAX } else { CPU_NODES_MAX } || bytes > TEXTS_MAX_BYTES {
             break;
@@ -399,12 +298,12 @@ fn told(graph: &Graph<'_>, sides: &[Side<'_>], log: &PlacementLog, every_node: b
 pub fn listed(log: &PlacementLog, every_node: bool) -> Vec<PlacedNode> {
     let reasons = Reasons::of(log);
     let limit = if every_node { ALL_NODES_MAX } else { CPU_NODES_MAX };
-    let asked = log.nodes.iter().filter(|(provider, ..)| every_node || provider == CPU);
+    let asked = log.nodes.iter().filter(|(provider, ..)| every_node || provider == CPU_PROVIDER);
     let told = asked.take(limit).map(|(provider, op_type, name)| PlacedNode {
         name: name.clone(),
         op: op_type.clone(),
         provider: provider.clone(),
-        why: if provider == CPU { reasons.why(op_type, name) } else { String::new() },
+        why: if provider == CPU_PROVIDER { reasons.why(op_type, name) } else { String::new() },
     });
     told.collect()
 }

@@ -1,34 +1,9 @@
 use super::*;
-use crate::probe::model::{Function, NamedTensor, Scope};
+use crate::probe::model::{Function, Scope};
 use crate::probe::onnxruntime::attribution::Sum;
+use crate::probe::onnxruntime::graph::made_up::{log, node, tensor};
+use crate::snapshot::{CPU_PROVIDER, CUDA_PROVIDER};
 use proptest::prelude::*;
-
-const CUDA: &str = "CUDAExecutionProvider";
-
-fn node(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
-    let texts = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    Node {
-        op_type: op_type.into(),
-        name: name.into(),
-        inputs: texts(inputs),
-        outputs: texts(outputs),
-        ..Node::default()
-    }
-}
-
-fn tensor(name: &str, bytes: u64) -> NamedTensor {
-    NamedTensor { name: name.into(), bytes, ..Default::default() }
-}
-
-fn log(nodes: &[(&str, &str, &str)]) -> PlacementLog {
-    let mut log = PlacementLog::default();
-    log.hear("CUDA kernel not found in registries for Op type: NonMaxSuppression node name: nms");
-    for (provider, op_type, name) in nodes {
-        *log.nodes_by_provider.entry(provider.to_string()).or_default() += 1;
-        log.nodes.push((provider.to_string(), op_type.to_string(), name.to_string()));
-    }
-    log
-}
 
 /// conv -> copy -> nms (CPU) -> gather (CPU) -> copy -> mul, with a shape for a reshape, and a branch that reads outside.
 fn graph() -> (Structure, PlacementLog) {
@@ -65,20 +40,21 @@ fn graph() -> (Structure, PlacementLog) {
         tensors: vec![tensor("k", 100)],
         ..Scope::default()
     };
-    let log = log(&[
-        (CUDA, "FusedConv", "fused conv"),
-        (CUDA, "MemcpyToHost", "Memcpy"),
-        ("CPUExecutionProvider", "NonMaxSuppression", "nms"),
-        ("CPUExecutionProvider", "Gather", "gather"),
-        (CUDA, "MemcpyFromHost", "Memcpy_token_1"),
-        (CUDA, "Mul", "mul"),
-        (CUDA, "Shape", "shape"),
-        ("CPUExecutionProvider", "Slice", "slice"),
-        (CUDA, "Reshape", "reshape"),
-        (CUDA, "Reshape", "fixed"),
-        (CUDA, "If", "if"),
-        (CUDA, "Gemm", "inner"),
+    let mut log = log(&[
+        (CUDA_PROVIDER, "FusedConv", "fused conv"),
+        (CUDA_PROVIDER, "MemcpyToHost", "Memcpy"),
+        (CPU_PROVIDER, "NonMaxSuppression", "nms"),
+        (CPU_PROVIDER, "Gather", "gather"),
+        (CUDA_PROVIDER, "MemcpyFromHost", "Memcpy_token_1"),
+        (CUDA_PROVIDER, "Mul", "mul"),
+        (CUDA_PROVIDER, "Shape", "shape"),
+        (CPU_PROVIDER, "Slice", "slice"),
+        (CUDA_PROVIDER, "Reshape", "reshape"),
+        (CUDA_PROVIDER, "Reshape", "fixed"),
+        (CUDA_PROVIDER, "If", "if"),
+        (CUDA_PROVIDER, "Gemm", "inner"),
     ]);
+    log.hear("CUDA kernel not found in registries for Op type: NonMaxSuppression node name: nms");
     (Structure { scopes: vec![main, branch], ..Default::default() }, log)
 }
 
@@ -122,17 +98,20 @@ fn nodes_on_the_cpu_are_told_with_their_reason_and_all_on_request() {
     let no_kernel = "no CUDA kernel for this operator, its version and its types";
     assert_eq!(told, [("nms", "NonMaxSuppression", no_kernel), ("gather", "Gather", ""), ("slice", "Slice", "")]);
     let all = join(&structure, &structure, &log, true).nodes;
-    assert_eq!((all.len(), all[0].op.as_str(), all[0].provider.as_str()), (12, "com.microsoft.FusedConv", CUDA));
+    assert_eq!(
+        (all.len(), all[0].op.as_str(), all[0].provider.as_str()),
+        (12, "com.microsoft.FusedConv", CUDA_PROVIDER)
+    );
 }
 
 #[test]
 fn a_graph_on_one_device_needs_no_list_of_nodes() {
     let (structure, _) = graph();
     let mut log = PlacementLog::default();
-    log.nodes_by_provider.insert(CUDA.into(), 12);
+    log.nodes_by_provider.insert(CUDA_PROVIDER.into(), 12);
     assert!(join(&structure, &structure, &log, false).nodes.is_empty());
     let all = join(&structure, &structure, &log, true).nodes;
-    assert!(all.len() == 12 && all.iter().all(|node| node.provider == CUDA && node.why.is_empty()));
+    assert!(all.len() == 12 && all.iter().all(|node| node.provider == CUDA_PROVIDER && node.why.is_empty()));
 }
 
 #[test]
@@ -148,17 +127,20 @@ fn nodes_without_a_name_are_told_apart_by_their_neighbours() {
         ],
         ..Scope::default()
     };
-    let cpu = "CPUExecutionProvider";
+    let cpu = CPU_PROVIDER;
     let log = log(&[
-        (CUDA, "Conv", "conv"),
-        (CUDA, "MemcpyToHost", "Memcpy"),
-        (CUDA, "Add", ""),
+        (CUDA_PROVIDER, "Conv", "conv"),
+        (CUDA_PROVIDER, "MemcpyToHost", "Memcpy"),
+        (CUDA_PROVIDER, "Add", ""),
         (cpu, "Add", ""),
         (cpu, "Add", ""),
     ]);
     let found = join(&Structure { scopes: vec![scope], ..Default::default() }, &Structure::default(), &log, true).nodes;
     let told: Vec<_> = found.iter().map(|node| (node.name.as_str(), node.provider.as_str())).collect();
-    assert_eq!(told, [("conv", CUDA), ("\"c\"", CUDA), ("Memcpy", CUDA), ("\"e\"", cpu), ("\"f\"", "")]);
+    assert_eq!(
+        told,
+        [("conv", CUDA_PROVIDER), ("\"c\"", CUDA_PROVIDER), ("Memcpy", CUDA_PROVIDER), ("\"e\"", cpu), ("\"f\"", "")]
+    );
     assert!(found[4].why.contains("several nodes"), "{}", found[4].why);
 }
 
@@ -176,7 +158,7 @@ fn what_is_told_is_bounded() {
     let nodes = (0..150_000).map(|index| node("Add", &format!("n{index}{}", "x".repeat(50)), &["a"], &["a"])).collect();
     let structure = Structure { scopes: vec![Scope { nodes, ..Default::default() }], ..Default::default() };
     let mut log = PlacementLog::default();
-    log.nodes_by_provider.insert(CUDA.into(), 150_000);
+    log.nodes_by_provider.insert(CUDA_PROVIDER.into(), 150_000);
     let told = join(&structure, &structure, &log, true).nodes;
     let bytes: usize = told.iter().map(|node| node.name.len() + node.provider.len()).sum();
     assert!(told.len() <= ALL_NODES_MAX && bytes <= TEXTS_MAX_BYTES, "{} nodes, {bytes} bytes", told.len());
@@ -203,7 +185,7 @@ fn what_of_the_file_is_not_read_as_it_is_was_folded_or_is_unused() {
     let function = Function { scope: 2, ..Function::default() };
     let file = Structure { scopes: vec![main, branch, body], functions: vec![function], ..Default::default() };
     let mut log = PlacementLog::default();
-    log.nodes_by_provider.insert(CUDA.into(), 3);
+    log.nodes_by_provider.insert(CUDA_PROVIDER.into(), 3);
     let found = join(&Structure { scopes: vec![scope], ..Default::default() }, &file, &log, false).parameters;
     assert_eq!(found.unplaced, Sum { tensors: 2, bytes: 101 });
     assert_eq!(found.gpu, Sum { tensors: 3, bytes: 3000 });
@@ -219,7 +201,7 @@ proptest! {
     ) {
         let ops = ["Add", "MemcpyToHost", "MemcpyFromHost", "If", "Shape", "Reshape"];
         let mut scopes: Vec<Scope> = parents.iter().map(|parent| Scope { parent: *parent, ..Scope::default() }).collect();
-        let mut log = log(&[(CUDA, "Add", ""), ("CPUExecutionProvider", "Add", ""), (CUDA, "If", "")]);
+        let mut log = log(&[(CUDA_PROVIDER, "Add", ""), (CPU_PROVIDER, "Add", ""), (CUDA_PROVIDER, "If", "")]);
         for (scope, reads, makes, op) in &edges {
             let count = scopes.len();
             let scope = &mut scopes[scope % count];

@@ -2,17 +2,16 @@
 
 use super::attribution::{self, Parameters};
 use super::execution::Execution;
-use super::providers::{CUDA, obstacle};
+use super::providers::obstacle;
 use super::python;
 use super::session::{Answer, Order, PLACED};
+use crate::probe::free_memory::free_memory;
 use crate::probe::isolation::End;
 use crate::probe::model::{onnx_file, structure};
 use crate::probe::{Context, PlacementAsk, Ran, environment, isolation};
-use crate::snapshot::{Fact, Facts, PlacementFacts, Room, Unknown, Why};
+use crate::snapshot::{CPU_PROVIDER, CUDA_PROVIDER, Fact, Facts, PlacementFacts, Room, Unknown, Why};
 use serde_json::json;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
 /// A session holds the parameters about twice while it is created: as read and as laid out for its kernels.
 const COPIES: u64 = 2;
@@ -75,7 +74,6 @@ fn place(context: &Context, facts: &Facts) -> Result<PlacementFacts, Unknown> {
 /// Has a child create the session.
 fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Facts) -> Result<Answer, Unknown> {
     let ask = &context.ask.placement;
-    let folder = if ask.profile { Some(PrivateFolder::new()?) } else { None };
     let order = Order {
         library: library.to_string(),
         model: model.to_string(),
@@ -85,7 +83,7 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
         // On the CPU alone the log says all, but for the names of nodes.
         execution_graph: cuda || ask.every_node,
         every_node: ask.every_node,
-        profile: folder.as_ref().map(|folder| folder.0.clone()),
+        profile: ask.profile,
     };
     let run =
         |order: &Order| isolation::run("placement", &json!(order), &environment::of_server(facts), context.deadline);
@@ -114,26 +112,6 @@ fn asked(library: &str, model: &str, cuda: bool, context: &Context, facts: &Fact
     Ok(answer)
 }
 
-/// A folder of this user alone, with all that is in it gone at the end.
-struct PrivateFolder(PathBuf);
-
-impl PrivateFolder {
-    fn new() -> Result<Self, Unknown> {
-        let stamp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let path = std::env::temp_dir().join(format!("gpu-doctor-{}-{stamp}", std::process::id()));
-        // Fails if anything is there already, a link included.
-        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(|error| Unknown::from_io(&error, path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PrivateFolder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn filled(model: &Path, answer: Answer, cuda: bool, ask: &PlacementAsk) -> PlacementFacts {
     let Answer { placement: log, execution, listed, dry, .. } = answer;
     let (written, execution) = match execution {
@@ -146,7 +124,7 @@ fn filled(model: &Path, answer: Answer, cuda: bool, ask: &PlacementAsk) -> Place
         _ => structure(model).map(|structure| attribution::attribute(&structure, &log)),
     };
     let part = |of: fn(&Parameters) -> u64| Fact::from(parameters.as_ref().map(of).map_err(Clone::clone));
-    let providers = if cuda { vec![CUDA, attribution::CPU] } else { vec![attribution::CPU] };
+    let providers = if cuda { vec![CUDA_PROVIDER, CPU_PROVIDER] } else { vec![CPU_PROVIDER] };
     let nodes = log.nodes_by_provider.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
     let not_asked = |what: &str| Fact::unknown(Why::NotAsked, what);
     PlacementFacts {
@@ -197,44 +175,5 @@ fn graph_not_written(why: &str) -> String {
     match why {
         "" => "the execution graph was not asked for".into(),
         why => format!("the execution graph is not known: {why}"),
-    }
-}
-
-/// Memory that may still be taken, bytes, and who says so: the least of the kernel's and the control group's word.
-/// `None` if neither can be read.
-fn free_memory() -> Option<(u64, &'static str)> {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let available = read("/proc/meminfo").and_then(|text| meminfo_available(&text)).map(|free| (free, "/proc/meminfo"));
-    let group = |name: &str| read(&format!("/sys/fs/cgroup/{name}")).unwrap_or_default();
-    let group = cgroup_free(&group("memory.max"), &group("memory.current"), &group("memory.stat"))
-        .map(|free| (free, "the container's memory.max"));
-    available.into_iter().chain(group).min_by_key(|(free, _)| *free)
-}
-
-/// `MemAvailable` of /proc/meminfo, bytes.
-fn meminfo_available(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// What a limit of cgroup v2 leaves, file cache that can be dropped included; `None` without a limit.
-fn cgroup_free(max: &str, current: &str, stat: &str) -> Option<u64> {
-    let max: u64 = max.trim().parse().ok()?;
-    let current: u64 = current.trim().parse().ok()?;
-    let cache = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")).and_then(|text| text.parse().ok());
-    Some(max.saturating_sub(current.saturating_sub(cache.unwrap_or(0))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn free_memory_is_the_least_that_anyone_grants() {
-        assert_eq!(meminfo_available("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
-        assert_eq!(meminfo_available("MemTotal: 9 kB\n"), None);
-        assert_eq!(cgroup_free("1000\n", "400\n", "anon 300\ninactive_file 100\n"), Some(700));
-        assert_eq!(cgroup_free("max\n", "400\n", ""), None);
-        assert!(free_memory().is_some_and(|(free, _)| free > 0));
     }
 }

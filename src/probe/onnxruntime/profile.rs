@@ -1,20 +1,15 @@
 //! One run of the model, with onnxruntime's own profile of it: time by execution provider.
 
-use crate::regular_file;
+use super::profile_file::ProfileFile;
 use ort::memory::Allocator;
 use ort::session::Session;
 use ort::value::{DynTensor, TensorElementType, ValueType};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
 
-/// Beginning of the profile's file name; onnxruntime appends the time.
-pub const PREFIX: &str = "profile";
 /// Most elements of an input, and of all together.
 const ELEMENTS_MAX: i64 = 64 << 20;
-/// Largest profile that is read, bytes.
-const PROFILE_MAX_BYTES: u64 = 64 << 20;
 /// Sizes for dimensions that are not fixed, but for those that count samples, which are 1: the first with which the model
 /// runs. Networks over sound and images refuse a single sample or pixel.
 const FREE_SIZES: &[i64] = &[1, 32, 64, 128, 256, 512, 1024];
@@ -26,7 +21,7 @@ const RUNS: usize = 2;
 ///
 /// # Errors
 /// In words: an input that cannot be made up, or what onnxruntime says.
-pub fn run(session: &mut Session, folder: &Path) -> Result<BTreeMap<String, f64>, String> {
+pub fn run(session: &mut Session, profile: &ProfileFile) -> Result<BTreeMap<String, f64>, String> {
     let mut first_error = None;
     let run_all = |session: &mut Session, free: Free| -> Result<(), String> {
         for _ in 0..RUNS {
@@ -48,12 +43,8 @@ pub fn run(session: &mut Session, folder: &Path) -> Result<BTreeMap<String, f64>
     if let Some(error) = first_error {
         return Err(error);
     }
-    let written = session.end_profiling().map_err(|error| format!("EndProfiling: {}", error.message()))?;
-    // The name is onnxruntime's; the folder is ours.
-    let name = Path::new(&written).file_name().ok_or("the profile has no name")?;
-    let file = folder.join(name);
-    let bytes = regular_file::read(&file, PROFILE_MAX_BYTES).map_err(|error| error.to_string())?;
-    by_provider(&bytes)
+    session.end_profiling().map_err(|error| format!("EndProfiling: {}", error.message()))?;
+    by_provider(&profile.read()?)
 }
 
 /// What stands for dimensions that are not fixed.

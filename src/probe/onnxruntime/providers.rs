@@ -8,14 +8,12 @@ use crate::probe::linker::{Deployment, needed, search};
 use crate::probe::packages::build_info;
 use crate::probe::tree::Tree;
 use crate::probe::{Context, Ran, environment};
-use crate::snapshot::{CudaFailure, Fact, Facts, MissingLibrary, OrtFacts, Room, Unknown, Why};
+use crate::snapshot::{CUDA_PROVIDER, CudaFailure, Fact, Facts, MissingLibrary, OrtFacts, Room, Unknown, Why};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Most names of CUDA's libraries that are kept.
 const CUDA_FILES_MAX: usize = 4096;
-/// Name of the provider in `GetAvailableProviders`.
-pub const CUDA: &str = "CUDAExecutionProvider";
 
 /// Fills the room `ort`.
 pub fn run(context: &Context, facts: &mut Facts) -> Ran {
@@ -106,7 +104,7 @@ fn build(library: &Path) -> (Fact<String>, Fact<String>) {
 /// What an onnxruntime says that only the deployment's own Python can load. What the files tell stands already.
 fn through_python(interpreter: &Path, context: &Context, facts: &mut Facts) -> Ran {
     let report = python::providers(interpreter, context, facts);
-    let obstacle = obstacle(&report).map(|unknown| python::no_interpreter(interpreter, &report).unwrap_or(unknown));
+    let obstacle = obstacle(&report).map(|unknown| python::refusal(interpreter, &report).unwrap_or(unknown));
     let heard = heard(&report, obstacle.as_ref());
     let missing = facts.ort.missing_libraries.known().cloned().unwrap_or_default();
     let library = report.parts.iter().find_map(|part| part.get("library")?.as_str());
@@ -150,7 +148,7 @@ fn heard(report: &Report, obstacle: Option<&Unknown>) -> OrtFacts {
     facts.build_info = or_reason(part("build").cloned()).map(|build| text(&build)).into();
     if let Some(Value::Array(providers)) = part("providers") {
         let providers: Vec<String> = providers.iter().map(text).collect();
-        facts.cuda_compiled_in = Fact::Known(providers.iter().any(|name| name == CUDA));
+        facts.cuda_compiled_in = Fact::Known(providers.iter().any(|name| name == CUDA_PROVIDER));
         facts.compiled_providers = Fact::Known(providers);
     }
     if let Some(cuda) = part("cuda") {
@@ -237,6 +235,7 @@ fn unloadable(context: &Context, facts: &Facts, unknown: &Unknown) -> OrtFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::CPU_PROVIDER;
     use std::time::Duration;
 
     fn report(end: End, parts: Vec<Value>) -> Report {
@@ -252,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_was_heard_before_a_crash_is_kept() {
-        let parts = vec![json!({"version": "1.19.2"}), json!({"providers": [CUDA, "CPUExecutionProvider"]})];
+        let parts = vec![json!({"version": "1.19.2"}), json!({"providers": [CUDA_PROVIDER, CPU_PROVIDER]})];
         let report = report(End::Signal(libc::SIGSEGV), parts);
         let obstacle = obstacle(&report);
         let facts = heard(&report, obstacle.as_ref());

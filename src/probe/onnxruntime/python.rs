@@ -7,8 +7,8 @@
 use super::execution;
 use super::placement_log::PlacementLog;
 use super::session::Answer;
-use crate::probe::isolation::{self, End, Report};
-use crate::probe::{Ask, Context, environment};
+use crate::probe::isolation::{End, Report};
+use crate::probe::{Ask, Context, python};
 use crate::snapshot::{Facts, Unknown, Why};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const MODULE: &str = "onnxruntime_pybind11_state";
 pub fn permitted(ask: &Ask) -> Option<PathBuf> {
     let python = ask.python.as_ref().filter(|_| ask.onnxruntime.is_none() && ask.root == Path::new("/"))?;
     let word = ask.placement.run_python || ask.imports.iter().any(|module| module == "onnxruntime");
-    word.then(|| if python.is_dir() { python.join("bin/python") } else { python.clone() })
+    word.then(|| python::interpreter(python))
 }
 
 /// Whether the library is one that only Python can load.
@@ -33,7 +33,8 @@ pub fn only_here(library: &str) -> bool {
 /// Has CUDA registered. The parts are those of the job `onnxruntime`, and `{"library"}`.
 pub fn providers(python: &Path, context: &Context, facts: &Facts) -> Report {
     let one_node: String = super::child::ONE_NODE.iter().map(|byte| format!("{byte:02x}")).collect();
-    run(python, &json!({ "one_node": one_node, "model": null, "cuda": true }).to_string(), context, facts)
+    let order = json!({ "one_node": one_node, "model": null, "cuda": true }).to_string();
+    python::run(python, PROGRAM, &order, facts, context.deadline)
 }
 
 /// Creates a session of the model, dry where CUDA is asked for, and hears its log.
@@ -42,8 +43,8 @@ pub fn providers(python: &Path, context: &Context, facts: &Facts) -> Report {
 /// The child's obstacle.
 pub fn place(python: &Path, model: &str, cuda: bool, context: &Context, facts: &Facts) -> Result<Answer, Unknown> {
     let order = json!({ "one_node": "", "model": model, "cuda": cuda }).to_string();
-    let report = run(python, &order, context, facts);
-    let result = report.result().map_err(|unknown| no_interpreter(python, &report).unwrap_or(unknown))?;
+    let report = python::run(python, PROGRAM, &order, facts, context.deadline);
+    let result = report.result().map_err(|unknown| refusal(python, &report).unwrap_or(unknown))?;
     let mut log = PlacementLog::default();
     for lines in report.parts.iter().filter_map(|part| part.get("log")?.as_array()) {
         lines.iter().filter_map(|line| line.as_str()).for_each(|line| log.hear(line));
@@ -60,25 +61,15 @@ pub fn place(python: &Path, model: &str, cuda: bool, context: &Context, facts: &
     })
 }
 
-fn run(python: &Path, order: &str, context: &Context, facts: &Facts) -> Report {
-    // -B: nothing is written into the deployment's folders.
-    isolation::run_program(python, &["-B", "-c", PROGRAM, order], &environment::of_server(facts), context.deadline)
-}
-
 /// Why the program told nothing, where it is no interpreter or has no onnxruntime.
-pub fn no_interpreter(python: &Path, report: &Report) -> Option<Unknown> {
-    let python = python.display();
-    match &report.end {
-        End::NotStarted(error) => Some(Unknown::new(Why::Absent, format!("{python} could not be started: {error}"))),
-        End::Exit(code) => {
-            let last = report.printed.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-            let last = crate::words::plain(&last[..last.floor_char_boundary(400)]);
-            let place = if report.last_stage.is_empty() { "before its first call" } else { &report.last_stage };
-            let detail = format!("{python} ended with status {code} ({place}) and printed: {last}");
-            Some(Unknown::new(Why::Crashed, detail))
-        }
-        _ => None,
-    }
+pub fn refusal(python: &Path, report: &Report) -> Option<Unknown> {
+    python::no_interpreter(python, report).or_else(|| {
+        let End::Exit(code) = report.end else { return None };
+        let last = report.printed.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+        let (python, last) = (python.display(), python::shortened(last));
+        let detail = format!("{python} ended with status {code} ({}) and printed: {last}", report.last_stage);
+        Some(Unknown::new(Why::Crashed, detail))
+    })
 }
 
 #[cfg(test)]

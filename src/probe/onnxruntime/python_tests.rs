@@ -112,5 +112,9 @@ fn what_is_no_interpreter_is_told() {
     let absent = place(Path::new("/nowhere/python"), "m", false, &context, &nothing_known()).unwrap_err();
     assert!(absent.why == Why::Absent && absent.detail.contains("/nowhere/python could not be started"), "{absent}");
     let other = place(Path::new("/bin/false"), "m", false, &context, &nothing_known()).unwrap_err();
-    assert!(other.why == Why::Crashed && other.detail.contains("/bin/false ended with status 1"), "{other}");
+    assert!(
+        other.why == Why::Malformed
+            && other.detail.contains("/bin/false is no Python interpreter: it ended with status 1"),
+        "{other}"
+    );
 }

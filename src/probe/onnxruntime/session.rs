@@ -6,6 +6,7 @@ use super::error_text::cause;
 use super::execution::{self, Execution};
 use super::placement_log::PlacementLog;
 use super::profile;
+use super::profile_file::ProfileFile;
 use crate::probe::isolation::Reporter;
 use crate::probe::model::structure;
 use crate::snapshot::{PlacedNode, Unknown, Why};
@@ -52,9 +53,9 @@ pub struct Order {
     /// Whether every node is to be told, not only those on the CPU.
     #[serde(default)]
     pub every_node: bool,
-    /// A folder for the profile of a run, where one is asked for.
+    /// Whether a run is to be profiled.
     #[serde(default)]
-    pub profile: Option<PathBuf>,
+    pub profile: bool,
 }
 
 /// What the job answers.
@@ -116,6 +117,7 @@ fn place(order: &Order, reporter: &mut Reporter) -> Result<Answer, Unknown> {
     reporter.stage(&format!("dlopen of {}", order.library));
     let environment = environment(Path::new(&order.library), reporter, logger)?;
     let graph = if order.execution_graph { GraphFile::new() } else { None };
+    let profile = if order.profile { Some(ProfileFile::new()?) } else { None };
     let ways: &[Device] = match (order.cuda, order.whole) {
         (false, _) => &[Device::Cpu],
         (true, true) => &[Device::Whole],
@@ -126,7 +128,7 @@ fn place(order: &Order, reporter: &mut Reporter) -> Result<Answer, Unknown> {
     for (at, way) in ways.iter().enumerate() {
         *lock(&log) = PlacementLog::default();
         let started = Instant::now();
-        let made = session(&environment, order, *way, graph.as_ref(), reporter);
+        let made = session(&environment, order, *way, graph.as_ref(), profile.as_ref(), reporter);
         let took_ms = started.elapsed().as_secs_f64() * 1e3;
         let seen = lock(&log).seen;
         // A way that this library does not know leaves another; the last one's obstacle counts.
@@ -160,11 +162,11 @@ fn place(order: &Order, reporter: &mut Reporter) -> Result<Answer, Unknown> {
             answer.listed = execution::listed(&log, order.every_node);
         }
         answer.placement = log;
-        if let (Some(session), Some(folder)) = (&mut session, &order.profile) {
+        if let (Some(session), Some(profile)) = (&mut session, &profile) {
             // What is known already outlives a run that crashes or takes too long.
             reporter.part(json!({ PLACED: answer }));
             reporter.stage("a run of the model");
-            match profile::run(session, folder) {
+            match profile::run(session, profile) {
                 Ok(run_ms) => answer.run_ms = Some(run_ms),
                 Err(error) => answer.run_error = error,
             }
@@ -194,6 +196,7 @@ fn session(
     order: &Order,
     device: Device,
     graph: Option<&GraphFile>,
+    profile: Option<&ProfileFile>,
     reporter: &mut Reporter,
 ) -> Result<Session, Failed> {
     reporter.stage("session options");
@@ -218,7 +221,7 @@ fn session(
             .map_err(|error| say("registration of the CUDA execution provider", error.message()))?;
     }
     // Times by provider are those of the deployment only with as many threads as it has.
-    if order.profile.is_none() {
+    if profile.is_none() {
         builder = builder.with_intra_threads(1).map_err(|error| say("SetIntraOpNumThreads", error.message()))?;
     }
     builder = builder.with_log_level(LogLevel::Verbose).map_err(|error| say("log level", error.message()))?;
@@ -233,10 +236,8 @@ fn session(
             builder = builder.with_config_entry(key, value).map_err(|error| say(key, error.message()))?;
         }
     }
-    if let Some(folder) = &order.profile {
-        builder = builder
-            .with_profiling(folder.join(profile::PREFIX))
-            .map_err(|error| say("EnableProfiling", error.message()))?;
+    if let Some(profile) = profile {
+        builder = builder.with_profiling(profile.prefix()).map_err(|error| say("EnableProfiling", error.message()))?;
     }
     reporter.stage("creation of the session");
     builder.commit_from_file(&order.model).map_err(|error| Failed::Creating(error.message().to_string()))

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use import::PROBE as IMPORTS;
-pub(super) use import::{interpreter_program, no_interpreter, shortened};
 
 /// Time kept for what comes after the hashing of files.
 const HASHING_MARGIN: Duration = Duration::from_millis(500);

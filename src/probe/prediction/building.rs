@@ -233,11 +233,11 @@ impl<'m> Network<'m> {
     fn lookup(&mut self, name: &'m str, graph: GraphId, names: &mut Names<'m>) -> Option<ValueId> {
         match names.iter().rev().find_map(|scope| scope.get(name)) {
             Some(value) => *value,
-            None => Some(self.seen(name, graph, names)),
+            None => Some(self.named(name, graph, names)),
         }
     }
 
-    /// A name that nothing makes: the model is faulty, its value unknown.
+    /// The value of an output that nothing in its graph makes: one from around it, or of a faulty model, unknown.
     fn seen(&mut self, name: &'m str, graph: GraphId, names: &mut Names<'m>) -> ValueId {
         match names.iter().rev().find_map(|scope| scope.get(name)).copied().flatten() {
             Some(value) => value,

@@ -1,8 +1,10 @@
 //! Operators of ONNX that are functions of others, with their bodies (`data/onnxruntime/functions.json`).
 
 use crate::probe::model::{Attribute, Function, NamedTensor, Node, Scope, Structure, TypedName};
+use serde::Deserialize;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, HashMap};
 
 const FUNCTIONS: &str = include_str!("../../../data/onnxruntime/functions.json");
 /// Deepest nesting of graphs in a body.
@@ -67,29 +69,71 @@ impl Condition {
     }
 }
 
-/// All bodies.
-pub fn operators() -> Operators {
+/// A row of the file, not yet read.
+type Row = &'static RawValue;
+
+/// The bodies that a model may need: those of its nodes' operators, and of the operators within them.
+pub fn operators(model: &Structure) -> Operators {
     let mut operators = Operators::default();
-    let Ok(Json::Object(file)) = serde_json::from_str(FUNCTIONS) else { return operators };
-    let rows = |name: &str| file.get(name).and_then(Json::as_array).into_iter().flatten();
-    for row in rows("functions").chain(rows("functions_of_context")) {
-        let Some(nodes) = row.get("nodes").and_then(Json::as_array) else { continue };
-        operators.conditions.push(row.get("when").map(Condition::parse).unwrap_or_default());
-        let structure = &mut operators.structure;
+    let mut rows = rows();
+    let mut needed = taken(&mut rows, &model.scopes);
+    let mut at = 0;
+    while let Some(row) = needed.get(at) {
+        let from = operators.structure.scopes.len();
+        operators.add(row);
+        needed.extend(taken(&mut rows, operators.structure.scopes.get(from..).unwrap_or_default()));
+        at += 1;
+    }
+    operators
+}
+
+/// The rows of every operator.
+fn rows() -> HashMap<&'static str, Vec<Row>> {
+    #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'static"))]
+    struct File {
+        functions: Vec<Row>,
+        functions_of_context: Vec<Row>,
+    }
+    #[derive(Deserialize)]
+    struct Of {
+        op: &'static str,
+    }
+    let mut rows: HashMap<_, Vec<Row>> = HashMap::new();
+    let Ok(file) = serde_json::from_str::<File>(FUNCTIONS) else { return rows };
+    for row in file.functions.into_iter().chain(file.functions_of_context) {
+        if let Ok(of) = serde_json::from_str::<Of>(row.get()) {
+            rows.entry(of.op).or_default().push(row);
+        }
+    }
+    rows
+}
+
+/// Takes out the rows of all operators that stand in the scopes.
+fn taken(rows: &mut HashMap<&'static str, Vec<Row>>, scopes: &[Scope]) -> Vec<Row> {
+    let nodes = scopes.iter().flat_map(|scope| &scope.nodes);
+    nodes.filter_map(|node| rows.remove(node.op_type.as_str())).flatten().collect()
+}
+
+impl Operators {
+    fn add(&mut self, row: Row) {
+        let Ok(row) = serde_json::from_str::<Json>(row.get()) else { return };
+        let Some(nodes) = row.get("nodes").and_then(Json::as_array) else { return };
+        self.conditions.push(row.get("when").map(Condition::parse).unwrap_or_default());
+        let structure = &mut self.structure;
         let scope = graph(structure, nodes, &[], &[], None, 0);
         let opset = row.get("opset").and_then(Json::as_i64).unwrap_or(1);
         structure.functions.push(Function {
-            domain: text(row, "domain"),
-            name: text(row, "op"),
+            domain: text(&row, "domain"),
+            name: text(&row, "op"),
             overload: row.get("since_version").and_then(Json::as_i64).unwrap_or(1).to_string(),
-            inputs: texts(row, "inputs"),
-            outputs: texts(row, "outputs"),
+            inputs: texts(&row, "inputs"),
+            outputs: texts(&row, "outputs"),
             defaults: Vec::new(),
             opsets: BTreeMap::from([("ai.onnx".to_string(), opset)]),
             scope,
         });
     }
-    operators
 }
 
 fn text(of: &Json, key: &str) -> String {

@@ -36,9 +36,11 @@ mod version;
 use super::islands::{self, Placed};
 use super::model::{self, Structure};
 use super::{Context, Probe, Ran};
-use crate::snapshot::{Fact, Facts, PlacedNode, PredictionFacts, Room, Stage, Unknown, Why};
+use crate::snapshot::{
+    CPU_PROVIDER, CUDA_PROVIDER, Fact, Facts, PlacedNode, PredictionFacts, Room, Stage, Unknown, Why,
+};
 use copies::Side;
-pub use host_slots::reads_on_host;
+pub use host_slots::{leaves_on_host, reads_on_host};
 use network::{Network, NodeId, Place};
 use partition::Kernels;
 use residence::Residence;
@@ -60,8 +62,6 @@ pub const PROBE: Probe = Probe {
 /// Nodes that are listed when only those on the CPU are told, and when every one is.
 const CPU_LISTED: usize = 1_000;
 const ALL_LISTED: usize = 100_000;
-const CUDA: &str = "CUDAExecutionProvider";
-const CPU: &str = "CPUExecutionProvider";
 /// What stands for the provider of a node that none takes, as far as the tables tell.
 const NONE: &str = "unknown";
 
@@ -108,7 +108,7 @@ fn predict(structure: &Structure, tables: &Tables, every_node: bool) -> Result<P
         );
         return Err(Unknown::new(Why::Unsupported, detail));
     }
-    let operators = functions::operators();
+    let operators = functions::operators(structure);
     let bodies = inline::Bodies::new(structure, &operators);
     let mut network = Network::of(structure);
     bodies.expand_local(&mut network, tables);
@@ -136,8 +136,8 @@ fn told(network: &Network, tables: &Tables, kernels: &Kernels, every_node: bool)
     for id in &order {
         let node = &network.nodes[*id];
         let provider = match node.place {
-            Place::Cuda => CUDA,
-            Place::Cpu => CPU,
+            Place::Cuda => CUDA_PROVIDER,
+            Place::Cpu => CPU_PROVIDER,
             Place::None => NONE,
         };
         *by_provider.entry(provider.into()).or_default() += 1;
@@ -173,7 +173,7 @@ fn told(network: &Network, tables: &Tables, kernels: &Kernels, every_node: bool)
         }
     };
     if memcpy_nodes > 0 {
-        *by_provider.entry(CUDA.into()).or_default() += memcpy_nodes;
+        *by_provider.entry(CUDA_PROVIDER.into()).or_default() += memcpy_nodes;
     }
     PredictionFacts {
         nodes: Fact::Known(order.len() as u64 + memcpy_nodes),

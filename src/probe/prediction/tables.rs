@@ -3,6 +3,7 @@
 use super::element::{Kind, Kinds};
 use crate::snapshot::{Unknown, Why};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
 
 const KERNELS: &str = include_str!("../../../data/onnxruntime/kernels.json");
@@ -26,6 +27,8 @@ pub struct Tables {
     whole_cpu: bool,
 }
 
+/// A row as it stands in its file. Rows are read one by one, for a version needs few of them.
+type Raw = &'static RawValue;
 /// Rows by operator and domain.
 type Rows<T> = HashMap<&'static str, HashMap<&'static str, Vec<T>>>;
 /// Domain, operator, first and last version, types by parameter, indices of versions.
@@ -48,24 +51,24 @@ type SchemaRow = (
 #[serde(bound(deserialize = "'de: 'static"))]
 struct KernelFile {
     versions: Vec<&'static str>,
-    cuda: Vec<KernelRow>,
+    cuda: Vec<Raw>,
     #[serde(default)]
-    cpu: Vec<KernelRow>,
+    cpu: Vec<Raw>,
     #[serde(default)]
-    cpu_of_functions: Vec<KernelRow>,
+    cpu_of_functions: Vec<Raw>,
 }
 
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "'de: 'static"))]
 struct SlotFile {
-    operators: Vec<SlotRow>,
+    operators: Vec<Raw>,
 }
 
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "'de: 'static"))]
 struct SchemaFile {
     newest_since_version: Vec<i64>,
-    operators: Vec<SchemaRow>,
+    operators: Vec<Raw>,
 }
 
 /// A kernel: which versions of its operator it takes, and which types.
@@ -171,21 +174,31 @@ pub fn versions() -> Result<Vec<&'static str>, Unknown> {
     parse::<Only>(KERNELS).map(|only| only.versions)
 }
 
-/// Domain, operator and first version of a CUDA kernel, and inputs that it reads from the host's memory.
-pub type HostInputs = (&'static str, &'static str, i64, Vec<u8>);
+/// Domain, operator and first version of a CUDA kernel, with its inputs and outputs in the host's memory.
+pub type HostSlots = (&'static str, &'static str, i64, Slots, Slots);
 
-/// Every CUDA kernel of any version of onnxruntime, once as it is registered and once with its inputs on the host.
+/// Every CUDA kernel of any version of onnxruntime, once as it is registered and once with its places on the host.
 ///
 /// # Errors
 /// The same.
-pub fn host_inputs() -> Result<Vec<HostInputs>, Unknown> {
+pub fn host_slots() -> Result<Vec<HostSlots>, Unknown> {
     let (kernels, slots): (KernelFile, SlotFile) = (parse(KERNELS)?, parse(SLOTS)?);
-    let kernels = kernels.cuda.into_iter().map(|row| (row.0, row.1, row.2, Vec::new()));
-    Ok(kernels.chain(slots.operators.into_iter().map(|row| (row.0, row.1, row.2, row.3))).collect())
+    let nowhere = Slots::default();
+    let kernels = rows::<KernelRow>(kernels.cuda).map(|row| row.map(|row| (row.0, row.1, row.2, nowhere, nowhere)));
+    let slots = rows::<SlotRow>(slots.operators).map(|row| {
+        row.map(|(domain, op, since, inputs, outputs, _)| {
+            (domain, op, since, inputs.into_iter().collect(), outputs.into_iter().collect())
+        })
+    });
+    kernels.chain(slots).collect()
 }
 
 fn parse<T: Deserialize<'static>>(text: &'static str) -> Result<T, Unknown> {
     serde_json::from_str(text).map_err(|error| Unknown::new(Why::Malformed, format!("the built-in tables: {error}")))
+}
+
+fn rows<T: Deserialize<'static>>(raw: Vec<Raw>) -> impl Iterator<Item = Result<T, Unknown>> {
+    raw.into_iter().map(|row| parse(row.get()))
 }
 
 impl Tables {
@@ -212,7 +225,8 @@ impl Tables {
         };
         let within = |of: &Option<Vec<usize>>| of.as_ref().is_none_or(|list| list.contains(&index));
         tables.later_opsets.drain(..=index.min(tables.later_opsets.len().saturating_sub(1)));
-        for row in kernels.cuda {
+        for row in rows::<KernelRow>(kernels.cuda) {
+            let row = row?;
             let (domain, op) = (row.0, row.1);
             if within(&row.5) {
                 add(&mut tables.cuda, domain, op, kernel(row));
@@ -223,10 +237,17 @@ impl Tables {
                 add(&mut tables.later_cuda, domain, op, Later { version, kernel: kernel(row) });
             }
         }
-        for row in kernels.cpu.into_iter().chain(kernels.cpu_of_functions).filter(|row| within(&row.5)) {
-            add(&mut tables.cpu, row.0, row.1, kernel(row));
+        for row in rows::<KernelRow>(kernels.cpu).chain(rows(kernels.cpu_of_functions)) {
+            let row = row?;
+            if within(&row.5) {
+                add(&mut tables.cpu, row.0, row.1, kernel(row));
+            }
         }
-        for (domain, op, since, inputs, outputs, _) in slots.operators.into_iter().filter(|row| within(&row.5)) {
+        for row in rows::<SlotRow>(slots.operators) {
+            let (domain, op, since, inputs, outputs, of) = row?;
+            if !within(&of) {
+                continue;
+            }
             let (inputs, outputs): (Slots, Slots) = (inputs.into_iter().collect(), outputs.into_iter().collect());
             for kernel in tables
                 .cuda
@@ -240,7 +261,8 @@ impl Tables {
                 (kernel.cpu_inputs, kernel.cpu_outputs) = (inputs, outputs);
             }
         }
-        for (domain, op, since, inputs, outputs, single, flags) in schemas.operators {
+        for row in rows::<SchemaRow>(schemas.operators) {
+            let (domain, op, since, inputs, outputs, single, flags) = row?;
             // What onnxruntime adds itself has version 1; ONNX's operators are there up to the newest known set.
             if domain.is_empty() && since > tables.newest_opset {
                 continue;

@@ -88,9 +88,20 @@ fn every_known_version_has_tables() {
         assert!(tables.cpu("", "NonMaxSuppression").is_some_and(|kernels| !kernels.is_empty()), "{version}");
     }
     assert!(Tables::of("0.1").is_err());
-    let operators = functions::operators();
-    assert_eq!(operators.structure.functions.len(), operators.conditions.len());
-    assert!(operators.structure.functions.iter().any(|function| function.name == "HardSwish"));
+}
+
+#[test]
+fn bodies_are_read_of_the_operators_that_a_model_may_need() {
+    let of = |nodes: Vec<Node>| {
+        let operators = functions::operators(&model(17, scope(Vec::new(), Vec::new(), nodes, "y")));
+        assert_eq!(operators.structure.functions.len(), operators.conditions.len());
+        let names = operators.structure.functions.into_iter().map(|function| function.name);
+        names.collect::<std::collections::BTreeSet<String>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(of(vec![node("y = MatMul(x, w)", &[])]), [""; 0]);
+    // HardSwish is made of HardSigmoid, which is a function too.
+    assert_eq!(of(vec![node("y = HardSwish(x)", &[])]), ["CastLike", "HardSigmoid", "HardSwish"]);
+    assert_eq!(of(vec![node("y = Mish(x)", &[]), node("z = Mish(y)", &[])]), ["CastLike", "Mish", "Softplus"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How far the predicted placement agrees with the observed one, node by node.
 
-use crate::snapshot::{PlacedNode, PlacementFacts, PredictionFacts};
+use crate::snapshot::{CUDA_PROVIDER, PlacedNode, PlacementFacts, PredictionFacts};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,7 +37,7 @@ pub struct Difference {
 
 /// Compares them; `None` unless both list their nodes and CUDA was a provider of the session.
 pub fn of(predicted: &PredictionFacts, real: &PlacementFacts) -> Option<Agreement> {
-    let cuda = real.session_providers.known()?.iter().any(|provider| provider == "CUDAExecutionProvider");
+    let cuda = real.session_providers.known()?.iter().any(|provider| provider == CUDA_PROVIDER);
     let (predicted, real) = (predicted.listed_nodes.known()?, real.listed_nodes.known()?);
     if !cuda || real.is_empty() {
         return None;
@@ -82,8 +82,7 @@ mod tests {
     use super::*;
     use crate::snapshot::Fact;
 
-    const CUDA: &str = "CUDAExecutionProvider";
-    const CPU: &str = "CPUExecutionProvider";
+    use crate::snapshot::{CPU_PROVIDER as CPU, CUDA_PROVIDER as CUDA};
 
     fn nodes(nodes: &[(&str, &str, &str)]) -> Fact<Vec<PlacedNode>> {
         let node = |(name, op, provider): &(&str, &str, &str)| PlacedNode {

@@ -36,6 +36,8 @@ pub fn write(audit: &Audit, verbose: bool, out: &mut dyn Write) -> std::io::Resu
 /// The nodes on the CPU with their reasons. The prediction's say more than onnxruntime's, where both put the node there.
 struct Whys<'a> {
     on_cpu: Vec<&'a PlacedNode>,
+    /// The first of each name.
+    by_name: HashMap<&'a str, &'a PlacedNode>,
     predicted: HashMap<(&'a str, &'a str), &'a str>,
 }
 
@@ -43,8 +45,10 @@ impl<'a> Whys<'a> {
     fn of(nodes: &'a [PlacedNode], predicted: &'a [PlacedNode]) -> Self {
         let is_on_cpu = |node: &&PlacedNode| node.provider.starts_with("CPU");
         let explained = predicted.iter().filter(is_on_cpu).filter(|node| !node.why.is_empty());
+        let on_cpu: Vec<_> = nodes.iter().filter(is_on_cpu).collect();
         Self {
-            on_cpu: nodes.iter().filter(is_on_cpu).collect(),
+            by_name: on_cpu.iter().rev().map(|node| (node.name.as_str(), *node)).collect(),
+            on_cpu,
             predicted: explained.map(|node| ((node.name.as_str(), node.op.as_str()), node.why.as_str())).collect(),
         }
     }
@@ -54,7 +58,7 @@ impl<'a> Whys<'a> {
     }
 
     fn of_name(&self, name: &str) -> Option<(&'a str, &'a str)> {
-        let node = self.on_cpu.iter().find(|node| node.name == name)?;
+        let node = self.by_name.get(name)?;
         Some((node.name.as_str(), self.of_node(node))).filter(|(_, why)| !why.is_empty())
     }
 }

@@ -3,12 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use crate::probe::isolation::{self, End, Report};
-use crate::probe::{Context, Probe, Ran, environment};
+use crate::probe::isolation::Report;
+use crate::probe::python::{self, shortened};
+use crate::probe::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, ImportedModule, ImportsFacts, Room, Stage, Unknown, Why};
 use crate::words::plain;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Imports the modules that the user named.
@@ -26,8 +27,6 @@ pub const PROBE: Probe = Probe {
 const PROGRAM: &str = include_str!("import.py");
 /// Most modules that are imported.
 const MODULES_MAX: usize = 16;
-/// Most kept of a text, characters.
-const TEXT_MAX: usize = 2_000;
 /// Time kept for what comes after the last import.
 const MARGIN: Duration = Duration::from_millis(500);
 
@@ -60,17 +59,14 @@ fn imported(context: &Context, facts: &Facts) -> Result<ImportsFacts, Unknown> {
         let detail = format!("--root {}: programs of another file tree are not run", ask.root.display());
         return Err(Unknown::new(Why::Unsupported, detail));
     }
-    let python = interpreter_program(python);
-    let environment = environment::of_server(facts);
+    let python = python::interpreter(python);
     let deadline = context.deadline.checked_sub(MARGIN).unwrap_or(context.deadline);
     let (mut modules, mut own_name) = (Vec::new(), None);
     for (index, module) in ask.imports.iter().take(MODULES_MAX).enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (ask.imports.len().min(MODULES_MAX) - index) as u32;
-        // -B: nothing is written into the deployment's folders.
-        let arguments = ["-B", "-c", PROGRAM, module];
-        let report = isolation::run_program(&python, &arguments, &environment, Instant::now() + share);
-        if let Some(refused) = no_interpreter(&python, &report) {
+        let report = python::run(&python, PROGRAM, module, facts, Instant::now() + share);
+        if let Some(refused) = python::no_interpreter(&python, &report) {
             return Err(refused);
         }
         if let Ok(result) = report.result() {
@@ -80,28 +76,6 @@ fn imported(context: &Context, facts: &Facts) -> Result<ImportsFacts, Unknown> {
     }
     let interpreter = own_name.unwrap_or_else(|| python.display().to_string());
     Ok(ImportsFacts { interpreter: Fact::Known(interpreter), modules: Fact::Known(modules) })
-}
-
-/// The program: a prefix such as `/venv` stands for its own interpreter.
-pub(in crate::probe) fn interpreter_program(python: &Path) -> PathBuf {
-    if python.is_dir() { python.join("bin/python") } else { python.to_owned() }
-}
-
-/// Why the program is no Python interpreter, if it could not be started or ended before it said anything.
-pub(in crate::probe) fn no_interpreter(python: &Path, report: &Report) -> Option<Unknown> {
-    let python = python.display();
-    match &report.end {
-        End::NotStarted(error) => Some(Unknown::new(Why::Absent, format!("{python} could not be started: {error}"))),
-        End::Exit(code) if report.last_stage.is_empty() => {
-            let printed = match shortened(&report.printed) {
-                text if text.is_empty() => String::new(),
-                text => format!(" and printed \"{text}\""),
-            };
-            let detail = format!("{python} is no Python interpreter: it ended with status {code}{printed}");
-            Some(Unknown::new(Why::Malformed, detail))
-        }
-        _ => None,
-    }
 }
 
 fn told(module: &str, report: &Report) -> ImportedModule {
@@ -137,14 +111,5 @@ fn told(module: &str, report: &Report) -> ImportedModule {
         file: text("file"),
         says: Fact::Known(says),
         printed,
-    }
-}
-
-/// A text without control characters, of limited length.
-pub(in crate::probe) fn shortened(text: &str) -> String {
-    let text = plain(text.trim());
-    match text.char_indices().nth(TEXT_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
     }
 }

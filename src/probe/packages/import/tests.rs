@@ -2,7 +2,7 @@ use super::*;
 use crate::probe::Ask;
 use std::fs;
 
-fn python() -> Option<PathBuf> {
+fn python() -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder| folder.join("python3")).find(|path| path.is_file())
 }
