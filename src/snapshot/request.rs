@@ -180,6 +180,10 @@ pub struct Readiness {
     pub model_loaded: Fact<bool>,
     /// A request was answered before the measuring window, so that what is done once only has been done.
     pub warmed_up: Fact<bool>,
+    /// The first accepted request took ten times as long as those of the window, or longer: something was done once
+    /// only. It is not judged.
+    #[serde(default)]
+    pub cold_first_request: Fact<bool>,
 }
 
 /// How the server is reached.
