@@ -22,6 +22,8 @@ room! {
         pub recognized_by: String,
         /// Names of the models that the server says it serves.
         pub served_models: Vec<String>,
+        /// Operations that the server's schema lists or its family of servers is known to have: `POST /asr`.
+        pub listed_operations: Vec<String>,
         /// Which of the states on the way to serving the server has reached.
         pub readiness: Readiness,
         /// How the server is reached.

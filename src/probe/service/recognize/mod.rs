@@ -59,6 +59,8 @@ pub struct Discovered {
     states: Vec<String>,
     /// Path under which its endpoints are mounted.
     prefix: String,
+    /// What may be asked of it: `POST /asr`.
+    listed: Vec<String>,
 }
 
 /// Asks the server what it is. An error means that it did not answer HTTP at all.
@@ -166,6 +168,13 @@ fn settle(
         (None, "") => (None, None),
         (_, kind) => (Some(kind), Some(family.by)),
     };
+    let known = operations.iter().chain(&operation).map(|one| format!("{} {}", one.method, one.path));
+    let mut listed: Vec<String> = document.map(|document| document.listed(&prefix)).unwrap_or_default();
+    for one in known {
+        if !listed.contains(&one) {
+            listed.push(one);
+        }
+    }
     operations.truncate(ALTERNATIVES);
     Discovered {
         kind,
@@ -178,6 +187,7 @@ fn settle(
         schema: Some(schema),
         states: family.states,
         prefix,
+        listed,
     }
 }
 
@@ -253,6 +263,10 @@ impl Discovered {
         room.served_models = match &self.models {
             Some(models) => Fact::Known(models.iter().take(MODELS).map(|name| recorder.clean(name, SAID)).collect()),
             None => Fact::Unknown(untold("the server does not list its models")),
+        };
+        room.listed_operations = match self.listed.is_empty() {
+            true => Fact::unknown(Why::Absent, "no schema lists the server's operations"),
+            false => Fact::Known(self.listed.iter().map(|one| recorder.clean(one, SAID)).collect()),
         };
         (room.schema_url, room.schema_error) = match &self.schema {
             Some(Ok(url)) => (Fact::Known(url.clone()), Fact::unknown(Why::Absent, "the schema is usable")),

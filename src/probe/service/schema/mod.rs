@@ -90,6 +90,14 @@ impl Document {
         &self.root
     }
 
+    /// Its operations, each as `POST /asr`, those that send something first.
+    pub fn listed(&self, prefix: &str) -> Vec<String> {
+        const MOST: usize = 200;
+        let mut all = self.operations();
+        all.sort_by_key(|(_, method, _)| *method == "get");
+        all.iter().take(MOST).map(|(path, method, _)| format!("{} {prefix}{path}", method.to_uppercase())).collect()
+    }
+
     /// The POST at that path, or whatever it has there; its body in the wanted form, if it has several.
     pub fn at(&self, path: &str, wanted: Option<Encoding>) -> Option<Candidate> {
         let operations = self.operations();
