@@ -64,14 +64,33 @@ pub struct Config {
 
 /// What the doctor's own request should hold.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a mapping with path, fields and count")]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with path, method, content_type, fields and count")]
 pub struct RequestConfig {
     /// Path of the operation to try: `/asr`.
     pub path: Option<String>,
-    /// Values of fields, by name.
-    pub fields: BTreeMap<String, String>,
+    /// Its method, where the server's schema does not tell it: `POST` unless there is nothing to send.
+    pub method: Option<String>,
+    /// The media type of its body, where the schema does not tell it. A form if a field is a file, else JSON. With any
+    /// other type the field `body` is the whole body.
+    pub content_type: Option<String>,
+    /// Values of fields, by name: texts, numbers, lists, objects; `@FILE` stands for the file's content.
+    pub fields: BTreeMap<String, FieldValue>,
     /// Requests of the measuring window, at most.
     pub count: Option<u32>,
+}
+
+/// A field's value: what is no text is kept as JSON.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "serde_json::Value")]
+pub struct FieldValue(pub String);
+
+impl From<serde_json::Value> for FieldValue {
+    fn from(value: serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::String(text) => Self(text),
+            other => Self(other.to_string()),
+        }
+    }
 }
 
 /// Where the value of a header comes from.
@@ -149,6 +168,11 @@ impl Config {
         {
             *file = folder.join(&file);
         }
+        for value in config.request.fields.values_mut() {
+            if let Some(file) = value.0.strip_prefix('@').filter(|file| !file.starts_with("builtin:")) {
+                value.0 = format!("@{}", folder.join(file).display());
+            }
+        }
         config.verify(&shown)?;
         Ok(config)
     }
@@ -176,6 +200,17 @@ impl Config {
         }
         if self.expect.gpu_memory_gib.is_some_and(|gib| !(gib > 0.0 && gib < 1e6)) {
             return wrong("expect.gpu_memory_gib", "it must be a number of gibibytes, such as 80".into());
+        }
+        let request = &self.request;
+        if request.path.as_ref().is_some_and(|path| !path.starts_with('/') && path.contains('/')) {
+            return wrong("request.path", "it must begin with a slash, such as /asr".into());
+        }
+        const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH"];
+        if request.method.as_ref().is_some_and(|method| !METHODS.contains(&method.as_str())) {
+            return wrong("request.method", format!("it must be one of {}", METHODS.join(", ")));
+        }
+        if request.content_type.as_ref().is_some_and(|media| reqwest::header::HeaderValue::from_str(media).is_err()) {
+            return wrong("request.content_type", "it must be a media type, such as application/json".into());
         }
         if self.request.count.is_some_and(|count| !(1..=1000).contains(&count)) {
             return wrong("request.count", "it must be between 1 and 1000".into());

@@ -87,7 +87,7 @@ fn the_real_triton_names_the_input_that_the_client_lacks() {
 
     let facts = probe(&server.url, None, None);
     assert_eq!(facts.request.missing_fields.known(), Some(&Vec::new()), "the doctor follows the metadata");
-    assert_eq!(facts.request.server_kind.known().unwrap(), "kserve-v2");
+    assert_eq!(facts.request.server_kind.known().unwrap(), "triton");
     assert!(facts.request.good.known().unwrap().answer.contains("\"OUT\""));
 }
 

@@ -2,11 +2,12 @@
 
 use super::Failure;
 use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
-use crate::config::{Config, ConfigError};
-use crate::probe::service::client_request_url;
+use crate::config::{Config, ConfigError, FieldValue};
+use crate::probe::service::{client_request_url, given_file};
 use crate::probe::{Ask, Connection, PlacementAsk};
 use crate::regular_file;
 use anyhow::{Context as _, anyhow};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -68,7 +69,9 @@ pub fn resolve(
         loader_timeout,
         expect: config.expect,
         operation: target.operation.or(config.request.path),
-        fields: config.request.fields.into_iter().chain(target.fields).collect(),
+        method: config.request.method,
+        content_type: config.request.content_type,
+        fields: fields(config.request.fields, target.fields).map_err(Failure::Usage)?,
         contract: target.contract,
         connection: connection(target.connection),
         headers,
@@ -86,6 +89,21 @@ pub fn resolve(
         return Err(Failure::Usage(anyhow!("--forward needs --loader, which gives it the model")));
     }
     Ok(ask)
+}
+
+/// Values of fields, the flags' over those of the config file; the files among them can be read.
+fn fields(
+    config: BTreeMap<String, FieldValue>,
+    flags: Vec<(String, String)>,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let config = config.into_iter().map(|(name, value)| (name, value.0));
+    let fields: BTreeMap<String, String> = config.chain(flags).collect();
+    for (name, value) in &fields {
+        if let Some(file) = value.strip_prefix('@') {
+            given_file(file).map_err(|problem| anyhow!("field {name}: {problem}"))?;
+        }
+    }
+    Ok(fields)
 }
 
 /// How the server is reached, by the flags.

@@ -51,7 +51,11 @@ pub struct Ask {
     pub expect: Expectations,
     /// Path of the operation to try, when the user named one.
     pub operation: Option<String>,
-    /// Values for fields of the doctor's request, by name.
+    /// The method of that operation, when the user named one.
+    pub method: Option<String>,
+    /// The media type of its body, when the user named one.
+    pub content_type: Option<String>,
+    /// Values for fields of the doctor's request, by name; `@FILE` stands for the file's content.
     pub fields: BTreeMap<String, String>,
     /// Whether to send requests that break the server's contract in one place each.
     pub contract: bool,
@@ -119,6 +123,8 @@ impl Default for Ask {
             loader_timeout: Duration::from_secs(120),
             expect: Expectations::default(),
             operation: None,
+            method: None,
+            content_type: None,
             fields: BTreeMap::new(),
             contract: false,
             connection: Connection::default(),

@@ -22,6 +22,8 @@ room! {
         pub recognized_by: String,
         /// Names of the models that the server says it serves.
         pub served_models: Vec<String>,
+        /// Operations that the server's schema lists or its family of servers is known to have: `POST /asr`.
+        pub listed_operations: Vec<String>,
         /// Which of the states on the way to serving the server has reached.
         pub readiness: Readiness,
         /// How the server is reached.
@@ -180,6 +182,10 @@ pub struct Readiness {
     pub model_loaded: Fact<bool>,
     /// A request was answered before the measuring window, so that what is done once only has been done.
     pub warmed_up: Fact<bool>,
+    /// The first accepted request took ten times as long as those of the window, or longer: something was done once
+    /// only. It is not judged.
+    #[serde(default)]
+    pub cold_first_request: Fact<bool>,
 }
 
 /// How the server is reached.

@@ -194,7 +194,7 @@ fn kserve_tensors_are_built_from_the_metadata_and_a_missing_input_is_found() {
         server.url()
     );
     let facts = probe(ask(&server.url(), Some(&client)), 20);
-    assert_eq!(known(&facts.request.server_kind), "kserve-v2");
+    assert_eq!(known(&facts.request.server_kind), "triton");
     assert_eq!((status(&facts.request.rejected), status(&facts.request.good)), (400, 200));
     let missing = &known(&facts.request.missing_fields)[0];
     assert_eq!(

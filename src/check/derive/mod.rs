@@ -5,6 +5,7 @@
 mod activity;
 mod budget;
 mod container;
+mod content_of_request;
 mod copies;
 mod docker_daemon;
 mod driver;
@@ -32,6 +33,7 @@ mod sources;
 mod sources_text;
 mod start_failure;
 mod state;
+mod target_of_request;
 mod trouble;
 
 pub use budget::{CONTEXT_BYTES, mebibytes};
@@ -92,6 +94,8 @@ subjects! {
     server: Server,
     port: Port,
     state: ServerState,
+    target_of_request: TargetOfRequest,
+    content_of_request: ContentOfRequest,
     memory: Memory,
     budget: Budget,
     residence: Residence,

@@ -1,5 +1,6 @@
 //! A request before it is sent: named fields, each in its place, and how the body is written.
 
+use super::tensor_bytes;
 use super::transport::{Outgoing, Part, Payload};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -226,7 +227,18 @@ impl Message {
         form.finish()
     }
 
-    fn payload(&self) -> Payload {
+    /// The body, and where it is tensors behind JSON, the length of that.
+    fn payload(&self) -> (Payload, Option<usize>) {
+        if let (None, Encoding::Json) = (&self.verbatim, self.encoding)
+            && let Some((bytes, head)) = tensor_bytes::written(self.json_body())
+        {
+            let content_type = "application/octet-stream".into();
+            return (Payload::Bytes { bytes: Arc::from(bytes), content_type }, Some(head));
+        }
+        (self.plain_payload(), None)
+    }
+
+    fn plain_payload(&self) -> Payload {
         if let Some(bytes) = &self.verbatim {
             return Payload::Bytes { bytes: bytes.clone(), content_type: self.content_type.clone() };
         }
@@ -253,7 +265,9 @@ impl Message {
             }
         }
         let url = self.url(server)?;
-        Some(Outgoing { method: self.method.clone(), url, headers, payload: self.payload(), follow: self.follow })
+        let (payload, head) = self.payload();
+        headers.extend(head.map(|length| (tensor_bytes::HEADER.to_owned(), length.to_string())));
+        Some(Outgoing { method: self.method.clone(), url, headers, payload, follow: self.follow })
     }
 }
 

@@ -9,6 +9,7 @@ mod record;
 mod schema;
 mod secrets;
 mod synthesis;
+mod tensor_bytes;
 mod transport;
 mod window;
 
@@ -18,7 +19,8 @@ use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, R
 use client::client_request;
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use message::Message;
-use recognize::Discovered;
+use recognize::questions::Questions;
+use recognize::{Discovered, readiness};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use synthesis::Synthesis;
@@ -46,6 +48,14 @@ pub fn client_request_url(origin: &str, text: &str) -> Result<url::Url, String> 
     client_request(origin, text).map(|request| request.url)
 }
 
+/// Whether a file that a field's value names can be sent.
+///
+/// # Errors
+/// The file and the obstacle.
+pub fn given_file(path: &str) -> Result<(), String> {
+    client::given_file(path).map(drop)
+}
+
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
     facts.execution =
@@ -67,7 +77,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     };
     let everywhere = everywhere(&context.ask);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
-    let found = match recognize::discover(&http, &server, &everywhere, &context.ask, own) {
+    let mut questions = Questions::new(&http, &server, &everywhere);
+    let found = match recognize::discover(&server, &mut questions, &context.ask, own, facts) {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
@@ -76,13 +87,16 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     // Before any request, which may wake an engine or load a model.
     let client_path = own.map(|message| message.path.as_str());
-    let state = recognize::state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder);
+    let state = recognize::state::ask(&mut questions, &found, client_path, &talk.recorder);
     talk.operation = found.operation.as_ref();
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
-    let verdict = converse(&mut talk, &mut synthesis, own);
+    let verdict = converse(&mut talk, &mut synthesis, own, &found);
     let mut ran = Ran::ok();
-    found.record(own, &mut facts.request);
+    found.record(own, &talk.recorder, &mut facts.request);
+    facts.request.operation = found.described(talk.operation, own);
+    let good = verdict.good.as_ref().map(|good| &good.exchange);
+    let mut ready = readiness::of(&found, &state, good);
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
     if let Some(Err(error)) = &client {
@@ -96,7 +110,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     if let Some(good) = &verdict.good {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
         facts.execution = window::measure(&talk, good, &found.light(&server), context, facts);
+        ready.cold_first_request = readiness::cold(&good.exchange, &facts.execution);
     }
+    facts.request.readiness = Fact::Known(ready);
     ran
 }
 
@@ -134,7 +150,12 @@ struct Verdict {
 }
 
 /// The whole conversation: the client's request, the doctor's, and the proof.
-fn converse(talk: &mut Conversation, synthesis: &mut Synthesis, own: Option<&Message>) -> Verdict {
+fn converse<'a>(
+    talk: &mut Conversation<'a>,
+    synthesis: &mut Synthesis,
+    own: Option<&Message>,
+    found: &'a Discovered,
+) -> Verdict {
     let operation = talk.operation;
     // The schema tells of the client's request only if it lists its path.
     talk.operation = operation.filter(|operation| own.is_none_or(|own| schema::same_path(&operation.path, &own.path)));
@@ -152,19 +173,32 @@ fn converse(talk: &mut Conversation, synthesis: &mut Synthesis, own: Option<&Mes
         }
     }
     talk.operation = operation;
-    let first = talk.operation.and_then(|operation| talk.ask(&by_schema(operation, synthesis)));
-    let Some(first) = first else {
-        verdict.missing = Err(verdict.unexplained(talk));
-        return verdict;
-    };
-    let completed = match first.exchange.accepted {
-        true => Some(Completed { accepted: first.clone(), added: Vec::new() }),
-        false => talk.complete(&first, synthesis),
-    };
-    let Some(completed) = completed else {
-        verdict.rejected.get_or_insert(first);
-        verdict.missing = Err(verdict.unexplained(talk));
-        return verdict;
+    let (mut first, mut completed, mut tried) = (None, None, 0);
+    while let Some(answered) = talk.operation.and_then(|operation| talk.ask(&by_schema(operation, synthesis))) {
+        completed = match answered.exchange.accepted {
+            true => Some(Completed { accepted: answered.clone(), added: Vec::new() }),
+            false => talk.complete(&answered, synthesis),
+        };
+        if completed.is_some() {
+            first = Some(answered);
+            break;
+        }
+        // Where a family of servers has several ways, the first answer is the one that is told.
+        let next = found.next(&mut tried, &answered.exchange.answer);
+        first.get_or_insert(answered);
+        match next {
+            Some(next) => talk.operation = Some(next),
+            None => break,
+        }
+    }
+    let (first, completed) = match (first, completed) {
+        (Some(first), Some(completed)) => (first, completed),
+        (first, _) => {
+            talk.operation = operation;
+            verdict.rejected = verdict.rejected.or(first);
+            verdict.missing = Err(verdict.unexplained(talk));
+            return verdict;
+        }
     };
     match verdict.rejected.clone() {
         Some(client) => verdict.compare(talk, &client, completed),

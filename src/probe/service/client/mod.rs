@@ -10,6 +10,14 @@ use std::path::Path;
 
 pub use curl::ClientRequest;
 
+/// A file that the user names for a field.
+///
+/// # Errors
+/// The file and the obstacle.
+pub fn given_file(path: &str) -> Result<super::message::File, String> {
+    files::part(Path::new(""), path)
+}
+
 /// Reads the request from the text of a file. `origin` is that file, if any: files that the request names are looked for
 /// beside it.
 ///

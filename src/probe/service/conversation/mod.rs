@@ -6,6 +6,7 @@ mod complaint_tests;
 pub mod proof;
 
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
+use crate::probe::service::recognize::told;
 use crate::probe::service::record::Recorder;
 use crate::probe::service::schema::{Candidate, Described};
 use crate::probe::service::synthesis::samples;
@@ -13,6 +14,7 @@ use crate::probe::service::synthesis::{self, Synthesis};
 use crate::probe::service::transport::{BODY_CAP, Http, Reply};
 use crate::snapshot::Exchange;
 use complaint::Complaint;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -267,11 +269,15 @@ pub fn by_schema(operation: &Candidate, synthesis: &Synthesis) -> Message {
         wanted(field) || matches!(synthesis.described(field).content, Content::File(_) | Content::Base64(_))
     });
     let fields: Vec<Field> = fields.map(|field| synthesis.described(field)).collect();
-    let raw = (operation.encoding == Encoding::Raw).then(|| match operation.content_type.as_str() {
+    let body = synthesis.given.get(told::BODY).filter(|_| operation.encoding == Encoding::Raw);
+    let given =
+        body.map(|text| synthesis::given_file(text).map_or_else(|| Arc::from(text.as_bytes()), |file| file.bytes));
+    let sample = || match operation.content_type.as_str() {
         media if media.starts_with("image/") => samples::image().bytes,
         media if media.starts_with("text/") => samples::text().bytes,
         _ => samples::speech().bytes,
-    });
+    };
+    let raw = (operation.encoding == Encoding::Raw).then(|| given.unwrap_or_else(sample));
     Message {
         author: "doctor",
         method: operation.method.clone(),

@@ -18,6 +18,8 @@ mod tgi;
 mod torchserve;
 mod triton;
 
+pub use ports::{Ports, commands, values as option_values};
+
 use super::record::Recorder;
 use super::{client_request, everywhere};
 use crate::probe::ask::without_credentials;
@@ -129,7 +131,19 @@ fn recognize(asker: &mut Asker, request: &RequestFacts) -> Option<Kind> {
     let states = request.state_answers.known().map(Vec::as_slice).unwrap_or_default();
     let said = |path: &str| states.iter().find(|one| one.path.ends_with(path));
     let ok = |path: &str| said(path).filter(|one| one.status.known() == Some(&200));
-    if request.server_kind.known().is_some_and(|kind| kind == "kserve-v2") || ok("/v2/health/live").is_some() {
+    match request.server_kind.known().map(String::as_str) {
+        Some("ollama") => return Some(Kind::Ollama),
+        Some("torchserve") => return Some(Kind::TorchServe),
+        Some("ray-serve") => return Some(Kind::RayServe),
+        Some("tgi") => return asker.json("/info").ok().filter(tgi::is_info).map(|info| Kind::Tgi { info }),
+        // Of these none tells of devices.
+        Some("mlserver" | "litserve" | "bentoml" | "tei" | "tf-serving" | "gradio" | "llama.cpp" | "sglang") => {
+            return None;
+        }
+        _ => {}
+    }
+    let of_kserve = request.server_kind.known().is_some_and(|kind| matches!(kind.as_str(), "kserve-v2" | "triton"));
+    if of_kserve || ok("/v2/health/live").is_some() {
         let server = asker.json("/v2").ok()?;
         let version = asker.text_of(&server, "version");
         return (server.get("name")?.as_str()? == "triton").then_some(Kind::Triton { version });

@@ -44,6 +44,11 @@ impl Ports {
     }
 }
 
+/// The command lines of the server's processes.
+pub fn commands(facts: &Facts) -> Vec<Vec<String>> {
+    facts.process.processes.known().into_iter().flatten().filter_map(words).collect()
+}
+
 /// The words of a command line.
 pub fn words(process: &ServerProcess) -> Option<Vec<String>> {
     shlex::split(process.command.known()?)

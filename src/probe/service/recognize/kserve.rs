@@ -1,52 +1,195 @@
-//! The narrow KServe v2 client: which model, which tensors, made of which values.
+//! Servers of the KServe v2 protocol: Triton, MLServer, OpenVINO Model Server, KServe's own. Which model, which tensors.
 //!
 //! Protocol: <https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol>.
 
+use super::family::{Recognized, Signs, Suspicion, likely_or, names};
+use super::questions::{Questions, text};
+use super::tensor::{self, Tensor};
 use crate::probe::service::message::{Encoding, Place};
-use crate::probe::service::schema::{Candidate, Described};
-use crate::probe::service::synthesis::samples;
+use crate::probe::service::schema::{Candidate, Described, Wish};
 use serde_json::{Value, json};
 
-/// Values of one tensor, at most: a longer JSON body would take seconds to write and read.
-const ELEMENTS: u64 = 4 << 20;
+/// Inputs of a model that are looked at, at most.
+const INPUTS: usize = 200;
+/// Sizes that are tried for dimensions of any size.
+const LADDER: &[u64] = &[16, 128, 512, 4096];
+/// Values of a request of the ladder, at most.
+const LADDER_VALUES: usize = 1 << 16;
 
-/// Asks the server: path and JSON body (POST) or none (GET); gives the JSON answer of a 200.
-pub type Ask<'a> = dyn FnMut(&str, Option<&Value>) -> Result<Value, String> + 'a;
+/// Suspected by paths; possible of a server without a schema, or with one that has nothing to try.
+pub fn suspected(signs: &Signs) -> Suspicion {
+    let listed = ["/v2", "/v2/health/ready", "/v2/models/{model_name}/infer"].iter().any(|path| signs.lists(path));
+    // Triton's words for a path that it does not have.
+    let triton = signs.undescribed() && signs.header("server").is_empty() && signs.says("{\"error\":\"Not Found\"}");
+    let idle = signs.document.is_some_and(|document| document.choose(&Wish::default()).is_err());
+    likely_or(listed || triton || signs.path_begins("/v2/"), signs.undescribed() || idle)
+}
 
-/// Finds the model to try and describes its infer operation. `wanted` is a model's name or an infer path.
-pub fn discover(wanted: Option<&str>, ask: &mut Ask) -> Result<Candidate, String> {
-    let server = ask("/v2", None)?;
-    if server.get("name").is_none() || server.get("extensions").is_none() && server.get("version").is_none() {
-        return Err("the answer to GET /v2 is not a KServe v2 server's metadata".into());
+/// Asks for the server's metadata, and for the model's.
+pub fn recognize(signs: &Signs, questions: &mut Questions) -> Option<Recognized> {
+    let server = questions.json("/v2")?;
+    let name = server.get("name").and_then(Value::as_str)?;
+    let extensions = server.get("extensions").and_then(Value::as_array);
+    let version = server.get("version").and_then(Value::as_str);
+    if extensions.is_none() && version.is_none() {
+        return None;
     }
-    let named = wanted.map(|text| model_in_path(text).unwrap_or(text).to_owned());
-    let model = match named {
-        Some(model) => model,
-        None => first_ready(&ask("/v2/repository/index", Some(&json!({})))?)?,
+    let kind = match name.to_ascii_lowercase().as_str() {
+        "triton" => "triton",
+        "mlserver" => "mlserver",
+        "kserve" => "kserve",
+        other if other.contains("openvino") => "openvino",
+        _ => "kserve-v2",
     };
-    let valid = !model.is_empty() && model.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if !valid {
-        return Err(format!("{model:?} is not a model's name"));
+    let mut found = Recognized {
+        kind,
+        version: version.map(str::to_owned),
+        by: format!("GET /v2: name {name:?}, version {:?}", version.unwrap_or("unknown")),
+        ..Recognized::default()
+    };
+    let index = Index::ask(questions, kind);
+    found.models = index.as_ref().map(|index| index.served.clone());
+    let named = signs.path.and_then(model_in_path).or(signs.model.as_deref());
+    let model = match (named, &index) {
+        // A name that the server does not list is the client's mistake; a good request goes to one that it has.
+        (Some(named), Some(index)) if !index.all.iter().any(|name| name == named) && !index.served.is_empty() => {
+            index.first()
+        }
+        (Some(named), _) => Ok(named.to_owned()),
+        (None, Some(index)) => index.first(),
+        (None, None) => Err("the server does not list its models: name one, --operation /v2/models/NAME/infer".into()),
+    };
+    found.states = ["/v2/health/live", "/v2/health/ready"].map(String::from).into();
+    let asked_for = named.filter(|name| is_name(name) && model.as_ref().is_ok_and(|model| model != name));
+    found.states.extend(asked_for.map(|name| format!("/v2/models/{name}/ready")));
+    let model = match model {
+        Ok(model) if is_name(&model) => model,
+        Ok(other) => {
+            found.lack = Some(format!("{other:?} is not a model's name"));
+            return Some(found);
+        }
+        Err(lack) => {
+            found.lack = Some(lack);
+            return Some(found);
+        }
+    };
+    found.states.push(format!("/v2/models/{model}/ready"));
+    let binary = kind == "triton" || extensions.into_iter().flatten().any(|one| one == "binary_tensor_data");
+    match operations(&model, binary, kind, questions) {
+        Ok(operations) => {
+            found.operations = operations;
+            found.described_at = Some(format!("/v2/models/{model}"));
+        }
+        Err(lack) => found.lack = Some(lack),
     }
-    let metadata = ask(&format!("/v2/models/{model}"), None)?;
-    // Triton only: which inputs are optional, and whether the first dimension is the batch.
-    let config = ask(&format!("/v2/models/{model}/config"), None).unwrap_or_default();
+    Some(found)
+}
+
+/// The models that the server lists.
+struct Index {
+    all: Vec<String>,
+    /// Those that are ready, or of which nothing is said, in the order of the list.
+    candidates: Vec<String>,
+    served: Vec<String>,
+}
+
+impl Index {
+    fn ask(questions: &mut Questions, kind: &str) -> Option<Self> {
+        // A reading call, though a POST. KServe's own servers have a list instead.
+        let listed = match kind {
+            "kserve" => None,
+            _ => questions.read_by("POST", "/v2/repository/index"),
+        };
+        if let Some(models) = listed.as_ref().and_then(Value::as_array) {
+            let state = |model: &Value| model.get("state").and_then(Value::as_str).map(str::to_owned);
+            let of = |keep: &dyn Fn(Option<String>) -> bool| -> Vec<String> {
+                let kept = models.iter().filter(|model| keep(state(model)));
+                let mut names = names(Some(&kept.cloned().collect()), "name");
+                names.dedup();
+                names
+            };
+            return Some(Self {
+                all: of(&|_| true),
+                candidates: of(&|state| state.is_none_or(|state| state == "READY")),
+                served: of(&|state| state.is_some_and(|state| state == "READY")),
+            });
+        }
+        let listed = questions.json("/v2/models")?;
+        let models = listed.get("models").and_then(Value::as_array)?.iter();
+        let name = |one: &Value| one.as_str().or(one.get("name")?.as_str()).map(str::to_owned);
+        let models: Vec<String> = models.filter_map(name).take(256).collect();
+        Some(Self { all: models.clone(), candidates: models.clone(), served: models })
+    }
+
+    fn first(&self) -> Result<String, String> {
+        let none = || format!("none of the {} models in the repository index is ready", self.all.len());
+        // One that is known to be ready goes before one of which nothing is said.
+        self.served.first().or(self.candidates.first()).cloned().ok_or_else(none)
+    }
+}
+
+/// The infer operation of a model, and the same with other sizes where any may be right.
+fn operations(model: &str, binary: bool, kind: &str, questions: &mut Questions) -> Result<Vec<Candidate>, String> {
+    let path = format!("/v2/models/{model}");
+    let reply = questions.get(&path).map_err(|failure| failure.text)?;
+    if reply.status != 200 {
+        let said: String = text(&reply).chars().take(200).collect();
+        return Err(format!("{path}: expected the metadata of model {model}, got HTTP {} {said}", reply.status));
+    }
+    let metadata = super::questions::json(&reply).ok_or(format!("{path}: expected JSON"))?;
+    // Which inputs are optional, and whether the first dimension is the batch.
+    let config = match kind {
+        "triton" => questions.json(&format!("{path}/config")).unwrap_or_default(),
+        _ => Value::Null,
+    };
     let inputs = metadata.get("inputs").and_then(Value::as_array);
     let inputs = inputs.ok_or_else(|| format!("the metadata of model {model} has no list `inputs`"))?;
-    let mut fields = Vec::new();
-    for input in inputs.iter().take(200) {
-        fields.push(
-            described(input, &config)
-                .ok_or_else(|| format!("an input of model {model} is not as KServe v2 says: {input}"))??,
-        );
+    let tensors: Result<Vec<Tensor>, String> = inputs
+        .iter()
+        .take(INPUTS)
+        .map(|input| {
+            Tensor::read(input, &config).ok_or(format!("an input of model {model} is not as KServe v2 says: {input}"))
+        })
+        .collect();
+    let tensors = tensors?;
+    // Half precision cannot be written in JSON by the server either.
+    let outputs = metadata.get("outputs").and_then(Value::as_array).into_iter().flatten();
+    let half = outputs.filter_map(|output| output.get("datatype")?.as_str()).any(tensor::is_half);
+    let make = |size: u64| -> Result<Candidate, String> {
+        let mut fields = Vec::new();
+        for one in &tensors {
+            let tensor = one.concrete(size, binary, &tensors)?;
+            let schema = json!({"tensor": tensor, "dynamic": one.is_open().then_some(size)});
+            fields.push(described(one, Place::Tensor, schema));
+        }
+        if half && binary {
+            let schema = json!({"const": {"binary_data_output": true}});
+            fields.push(Described {
+                name: "parameters".into(),
+                place: Place::Json,
+                required: true,
+                kind: "object",
+                schema,
+            });
+        }
+        Ok(Candidate {
+            method: "POST".into(),
+            path: format!("{path}/infer"),
+            encoding: Encoding::Json,
+            content_type: "application/json".into(),
+            fields,
+        })
+    };
+    let mut all = vec![make(1)?];
+    if tensors.iter().any(Tensor::is_open) {
+        let small = |size: &u64| tensors.iter().all(|one| one.count(*size).is_some_and(|count| count <= LADDER_VALUES));
+        all.extend(LADDER.iter().copied().filter(small).filter_map(|size| make(size).ok()));
     }
-    Ok(Candidate {
-        method: "POST".into(),
-        path: format!("/v2/models/{model}/infer"),
-        encoding: Encoding::Json,
-        content_type: "application/json".into(),
-        fields,
-    })
+    Ok(all)
+}
+
+fn described(tensor: &Tensor, place: Place, schema: Value) -> Described {
+    Described { name: tensor.name.clone(), place, required: !tensor.optional, kind: "array", schema }
 }
 
 /// The model's name in `/v2/models/NAME/...`.
@@ -54,69 +197,21 @@ pub fn model_in_path(path: &str) -> Option<&str> {
     path.strip_prefix("/v2/models/")?.split('/').next().filter(|name| !name.is_empty())
 }
 
-fn first_ready(index: &Value) -> Result<String, String> {
-    let models = index.as_array().ok_or("the repository index is not a list")?;
-    let ready = |model: &&Value| model.get("state").and_then(Value::as_str).is_none_or(|state| state == "READY");
-    let name = models.iter().find(ready).and_then(|model| model.get("name")).and_then(Value::as_str);
-    name.map(str::to_owned).ok_or(format!("none of the {} models in the repository index is ready", models.len()))
+/// Whether it may stand in a path.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) && !name.starts_with('.')
 }
 
-/// `None` if the input is malformed, an error if it cannot be made up.
-fn described(input: &Value, config: &Value) -> Option<Result<Described, String>> {
-    let name = input.get("name")?.as_str()?.to_owned();
-    let datatype = input.get("datatype")?.as_str()?;
-    let shape: Vec<i64> = input.get("shape")?.as_array()?.iter().map(Value::as_i64).collect::<Option<_>>()?;
-    let configured = config.get("input").and_then(Value::as_array).into_iter().flatten();
-    let own = configured.into_iter().find(|own| own.get("name").and_then(Value::as_str) == Some(&name));
-    let optional = own.and_then(|own| own.get("optional")).and_then(Value::as_bool).unwrap_or(false);
-    let batched = config.get("max_batch_size").and_then(Value::as_i64).is_some_and(|size| size > 0);
-    Some(tensor(&name, datatype, &shape, batched).map(|tensor| Described {
-        name,
-        place: Place::Tensor,
-        required: !optional,
-        kind: "array",
-        schema: json!({ "tensor": tensor }),
-    }))
-}
-
-/// A tensor with concrete dimensions and plausible values.
-fn tensor(name: &str, datatype: &str, shape: &[i64], batched: bool) -> Result<Value, String> {
-    let lower = name.to_ascii_lowercase();
-    let is = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let audio = is(&["audio", "wav", "speech", "signal", "waveform", "samples"]) && !is(&["rate", "len"]);
-    let image = is(&["image", "img", "pixel", "frame"]);
-    let numeric = datatype != "BYTES";
-    let dimension = |(index, size): (usize, &i64)| match *size {
-        size if size >= 0 => size as u64,
-        _ if index == 0 && (batched || shape.len() > 1) => 1,
-        _ if audio && numeric => 16000,
-        _ if image && numeric => 224,
-        _ => 1,
-    };
-    let shape: Vec<u64> = shape.iter().enumerate().map(dimension).collect();
-    let count = shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size)).filter(|n| *n <= ELEMENTS);
-    let count = count.ok_or(format!("input {name} of shape {shape:?} has more than {ELEMENTS} values"))? as usize;
-    let one = match datatype {
-        "BOOL" => json!(false),
-        "BYTES" if is(&["lang", "locale"]) => json!("en"),
-        "BYTES" => json!("hello"),
-        "FP16" | "FP32" | "FP64" | "BF16" => json!(0.5),
-        _ if is(&["rate"]) => json!(16000),
-        _ if is(&["max_tokens", "output_len"]) => json!(4),
-        _ => json!(1),
-    };
-    let data: Vec<Value> = if audio && datatype.starts_with("FP") { speech(count) } else { vec![one; count] };
-    Ok(json!({ "name": name, "shape": shape, "datatype": datatype, "data": data }))
-}
-
-/// Samples of the built-in speech from -1 to 1, repeated as often as needed.
-fn speech(count: usize) -> Vec<Value> {
-    let file = samples::speech();
-    // The sample's header has the plain 44 bytes.
-    let pcm = file.bytes.get(44..).unwrap_or_default();
-    let sample = |pair: &[u8]| {
-        let value = i16::from_le_bytes([pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0)]);
-        json!((f64::from(value) / 32768.0 * 1e4).round() / 1e4)
-    };
-    pcm.chunks_exact(2).map(sample).cycle().take(count).collect()
+/// Whether an operation is a step of the ladder that an answer makes worth trying: it speaks of sizes, and names none
+/// that is larger.
+pub fn worth_trying(candidate: &Candidate, answer: &str) -> bool {
+    let steps = candidate.fields.iter().filter(|field| field.place == Place::Tensor);
+    let Some(step) = steps.filter_map(|field| field.schema.get("dynamic")?.as_u64()).max() else { return true };
+    let answer = answer.to_ascii_lowercase();
+    const WORDS: &[&str] =
+        &["short", "size", "shape", "dimension", "length", "at least", "minimum", "too small", "samples", "broadcast"];
+    let numbers = answer.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u64>().ok());
+    // Years, codes and addresses are larger than any step.
+    let wanted = numbers.filter(|number| (2..=4096).contains(number)).max().unwrap_or(0);
+    WORDS.iter().any(|word| answer.contains(word)) && step >= wanted
 }

@@ -1,104 +1,212 @@
-//! Finds out what the server is and which operation to try: OpenAPI first, KServe v2 next.
+//! Finds out what the server is and which operation to try: its OpenAPI document, then the endpoints and headers by which
+//! the families of servers are told apart, and what the user says where neither suffices.
 
+mod bentoml;
+mod family;
+mod gradio;
 pub mod kserve;
+mod kserve_v1;
+mod litserve;
+mod ollama;
+mod openai;
+mod openapi;
+mod operation;
+mod other;
+pub mod questions;
+mod ray;
+pub mod readiness;
 pub mod state;
+mod tensor;
+mod text_inference;
+mod tf_serving;
+pub mod told;
+mod torchserve;
+pub mod whisperlivekit;
 
 use crate::probe::Ask;
-use crate::probe::service::message::{Encoding, Message};
+use crate::probe::service::engine::{Ports, commands};
+use crate::probe::service::message::{Content, Encoding, Message, Place};
+use crate::probe::service::record::Recorder;
 use crate::probe::service::schema::{Candidate, Document, Wish};
-use crate::probe::service::transport::{Failure, Http, Outgoing, Payload, Reply};
-use crate::snapshot::{Fact, Operation, RequestFacts, Why};
+use crate::probe::service::transport::Failure;
+use crate::snapshot::{Fact, Facts, Operation, RequestFacts, Unknown, Why};
+use family::{Recognized, Signs};
+use openapi::{Search, chosen};
+use questions::Questions;
 use serde_json::Value;
-use std::sync::Arc;
-use std::time::Duration;
 use url::Url;
 
-/// Longest wait for a description.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What answers for a TLS port that is spoken to in plain HTTP, by the texts of nginx, Go and Apache.
-const SPEAKS_TLS: &[&str] =
-    &["plain HTTP request was sent to HTTPS port", "HTTP request to an HTTPS server", "speaking plain HTTP to an SSL"];
+/// Operations that are tried after the first, at most.
+const ALTERNATIVES: usize = 5;
+/// Characters kept of what a server says of itself, and models that are told.
+const SAID: usize = 200;
+const MODELS: usize = 64;
 
 /// What the server says of itself.
 #[derive(Debug, Default)]
 pub struct Discovered {
     pub kind: Option<&'static str>,
+    version: Option<String>,
+    by: Option<String>,
+    models: Option<Vec<String>>,
     pub document: Option<Document>,
     pub operation: Option<Candidate>,
+    /// What is tried where the operation is rejected and nothing tells why, in this order.
+    pub alternatives: Vec<Candidate>,
     /// Where the usable schema is, or why there is none.
     pub schema: Option<Result<String, String>>,
+    /// Endpoints of the server's state, by its family.
+    states: Vec<String>,
+    /// Path under which its endpoints are mounted.
+    prefix: String,
+    /// What may be asked of it: `POST /asr`.
+    listed: Vec<String>,
 }
 
-/// Asks the server for its schema. An error means that it did not answer HTTP at all.
+/// Asks the server what it is. An error means that it did not answer HTTP at all.
 pub fn discover(
-    http: &Http,
     server: &Url,
-    everywhere: &[(String, String)],
+    questions: &mut Questions,
     ask: &Ask,
     client: Option<&Message>,
+    facts: &Facts,
 ) -> Result<Discovered, Failure> {
-    let get = |url: Url| {
-        let headers = everywhere.to_vec();
-        let outgoing = Outgoing { method: "GET".into(), url, headers, payload: Payload::Empty, follow: true };
-        http.send(&outgoing, PATIENCE)
+    let base = server.path().trim_end_matches('/');
+    // A base URL as clients of OpenAI's API have it.
+    let base = if matches!(base, "/v1" | "/v2") { "" } else { base };
+    let mut search = Search::begin(server, base, questions)?;
+    if let Some(found) = &search.found {
+        questions.prefix.clone_from(&found.prefix);
+    }
+    let client_path = client.map(|message| message.path.as_str());
+    let named = ask.operation.as_deref();
+    let commands = commands(facts);
+    let signs = Signs {
+        first: &search.last,
+        document: search.found.as_ref().map(|found| &found.document),
+        path: client_path.or(named.filter(|path| path.starts_with('/'))),
+        model: model(ask, client),
+        commands: &commands,
+        torchserve_management: Ports::of(facts).torchserve_management,
     };
-    let base = server.path().trim_end_matches('/').to_owned();
-    let mut places = vec![format!("{base}/openapi.json")];
-    if !base.is_empty() {
-        places.push("/openapi.json".into());
+    let mut recognized = family::recognize(&signs, questions);
+    if recognized.is_none() && search.found.is_none() {
+        search.go_on(server, questions);
+        if let Some(found) = &search.found {
+            recognized =
+                Some(Recognized { kind: found.document.kind(), by: described(&found.url), ..Recognized::default() });
+        }
     }
-    // BentoML's place for the same.
-    places.push("/docs.json".into());
-    let wish = Wish {
-        client_path: client.map(|message| message.path.as_str()),
-        client_encoding: client.map(|message| message.encoding),
-        named: ask.operation.as_deref(),
+    let wish = Wish { client_path, client_encoding: client.map(|message| message.encoding), named };
+    Ok(settle(server, search, recognized, &wish, base, ask))
+}
+
+fn described(url: &Url) -> String {
+    format!("GET {}: an OpenAPI document", url.path())
+}
+
+/// The model that the user means: named, or in the client's request.
+fn model(ask: &Ask, client: Option<&Message>) -> Option<String> {
+    let bare = || ask.operation.clone().filter(|name| !name.starts_with('/'));
+    let in_client = || match &client?.field("model").filter(|field| field.place != Place::Tensor)?.content {
+        Content::Text(text) | Content::Json(Value::String(text)) => Some(text.clone()),
+        _ => None,
     };
-    let mut errors = Vec::new();
-    let mut document = None;
-    for place in places {
-        let url = at(server, &place);
-        match get(url.clone()) {
-            Ok(reply) => {
-                reject_tls(&reply)?;
-                match described(&reply) {
-                    Ok(found) => {
-                        document = Some((url, found, place));
-                        break;
-                    }
-                    Err(error) => errors.push(format!("{url}: {error}")),
-                }
-            }
-            Err(failure) => errors.push(reached(failure)?),
+    ask.fields.get("model").cloned().or_else(bare).or_else(in_client).filter(|name| name.len() <= 300)
+}
+
+/// Puts together what document, family and user say.
+fn settle(
+    server: &Url,
+    search: Search,
+    recognized: Option<Recognized>,
+    wish: &Wish,
+    base: &str,
+    ask: &Ask,
+) -> Discovered {
+    let mut family = recognized.unwrap_or_default();
+    let prefix = search.found.as_ref().map(|found| found.prefix.clone()).unwrap_or_default();
+    let document = search.found.as_ref().map(|found| &found.document);
+    let models = family.models.clone().unwrap_or_default();
+    let operations = std::mem::take(&mut family.operations).into_iter();
+    let mut operations: Vec<Candidate> =
+        operations.map(|known| operation::laid_over(document, &prefix, known)).take(64).collect();
+    let pointed = [wish.client_path, wish.named, Some(base).filter(|base| !base.is_empty())];
+    let by_path = pointed.into_iter().flatten().find_map(|path| operation::taken(&mut operations, path));
+    let by_document = |must: bool| {
+        let Some(document) = document else { return Err(None::<String>) };
+        let found = chosen(document, wish, base, &prefix).map_err(Some)?;
+        let points =
+            pointed.into_iter().flatten().any(|path| crate::probe::service::schema::same_path(&found.path, path));
+        if must || points { Ok(operation::with_models(found, &models)) } else { Err(None) }
+    };
+    let named = wish.named.filter(|path| path.starts_with('/'));
+    let told = || told::operation(ask);
+    let mut error = None;
+    // A path that the user names and nobody describes is as the user says.
+    let operation = by_path
+        .or_else(|| by_document(false).ok())
+        .or_else(|| told().filter(|_| named.is_some()))
+        .or_else(|| (!operations.is_empty()).then(|| operations.remove(0)))
+        .or_else(|| by_document(true).map_err(|problem| error = problem).ok());
+    let operation = operation.map(|operation| amended(operation, ask));
+    let schema = match (&operation, &search.found, &family.described_at) {
+        (Some(_), Some(found), _) => Ok(found.url.to_string()),
+        (Some(operation), None, Some(_)) if operation.path.starts_with("/v2/models/") => {
+            Ok(at(server, operation.path.trim_end_matches("/infer")).to_string())
+        }
+        (Some(_), None, Some(place)) => Ok(at(server, &format!("{prefix}{place}")).to_string()),
+        (_, found, _) => {
+            let url = found.as_ref().map(|found| found.url.to_string());
+            let document = error.map(|error| format!("{}: {error}", url.unwrap_or_default()));
+            let all = search.errors.into_iter().chain(document).chain(family.lack.clone());
+            Err(all.collect::<Vec<_>>().join("; "))
+        }
+    };
+    let (kind, by) = match (&search.found, family.kind) {
+        (Some(found), "") => (Some(found.document.kind()), Some(described(&found.url))),
+        (None, "") => (None, None),
+        (_, kind) => (Some(kind), Some(family.by)),
+    };
+    let known = operations.iter().chain(&operation).map(|one| format!("{} {}", one.method, one.path));
+    let mut listed: Vec<String> = document.map(|document| document.listed(&prefix)).unwrap_or_default();
+    for one in known {
+        if !listed.contains(&one) {
+            listed.push(one);
         }
     }
-    if let Some((url, found, place)) = document {
-        let prefix = place.strip_suffix("/openapi.json").unwrap_or_default();
-        let kind = Some(found.kind());
-        match chosen(&found, &wish, &base, prefix) {
-            Ok(operation) => {
-                let schema = Some(Ok(url.to_string()));
-                return Ok(Discovered { kind, document: Some(found), operation: Some(operation), schema });
-            }
-            Err(error) => {
-                // The schema is there, but has nothing to try; KServe servers may describe only their own routes in it.
-                let other = kserve(http, server, everywhere, ask, client);
-                if let Ok(found) = other {
-                    return Ok(found);
-                }
-                let schema = Some(Err(format!("{url}: {error}")));
-                return Ok(Discovered { kind, document: Some(found), operation: None, schema });
-            }
-        }
+    operations.truncate(ALTERNATIVES);
+    Discovered {
+        kind,
+        version: family.version,
+        by,
+        models: family.models,
+        document: search.found.map(|found| found.document),
+        operation,
+        alternatives: operations,
+        schema: Some(schema),
+        states: family.states,
+        prefix,
+        listed,
     }
-    match kserve(http, server, everywhere, ask, client) {
-        Ok(found) => Ok(found),
-        Err(error) => {
-            errors.push(error);
-            Ok(Discovered { schema: Some(Err(errors.join("; "))), ..Discovered::default() })
-        }
+}
+
+/// The operation with what the user says of it.
+fn amended(mut operation: Candidate, ask: &Ask) -> Candidate {
+    if let Some(method) = &ask.method {
+        operation.method.clone_from(method);
     }
+    if let Some(media) = &ask.content_type {
+        operation.content_type.clone_from(media);
+        operation.encoding = crate::probe::service::schema::encoding(media);
+        let place = match operation.encoding {
+            Encoding::Json => Place::Json,
+            _ => Place::Form,
+        };
+        let in_body = operation.fields.iter_mut().filter(|field| matches!(field.place, Place::Json | Place::Form));
+        in_body.for_each(|field| field.place = place);
+    }
+    operation
 }
 
 /// The server's address with another path and no query.
@@ -109,103 +217,25 @@ pub fn at(server: &Url, path: &str) -> Url {
     url
 }
 
-fn reject_tls(reply: &Reply) -> Result<(), Failure> {
-    let text = String::from_utf8_lossy(&reply.body);
-    if reply.status == 400 && SPEAKS_TLS.iter().any(|words| text.contains(words)) {
-        let text = "the port speaks TLS, plain HTTP was sent: name it https://";
-        return Err(crate::probe::service::transport::failure(Why::Malformed, text.into()));
-    }
-    Ok(())
-}
-
-/// A failure after the head of an answer is one of the schema only; before it, the server is not reached.
-fn reached(failure: Failure) -> Result<String, Failure> {
-    let redirects = failure.text.contains("redirected more than");
-    match &failure.partial {
-        Some(reply) => Ok(format!("{} (HTTP {})", failure.text, reply.status)),
-        None if redirects => Ok(failure.text),
-        None => Err(failure),
-    }
-}
-
-fn described(reply: &Reply) -> Result<Document, String> {
-    if reply.status != 200 {
-        return Err(format!("expected an OpenAPI document, got HTTP {}", reply.status));
-    }
-    if reply.cut {
-        return Err(format!(
-            "expected an OpenAPI document, got more than {} bytes",
-            crate::probe::service::transport::BODY_CAP
-        ));
-    }
-    Document::read(&reply.body)
-}
-
-/// The operation, with its path as the server sees it.
-fn chosen(document: &Document, wish: &Wish, base: &str, prefix: &str) -> Result<Candidate, String> {
-    let inner = |path| str::strip_prefix(path, prefix).unwrap_or(path);
-    let mut wish = Wish {
-        client_path: wish.client_path.map(inner),
-        client_encoding: wish.client_encoding,
-        named: wish.named.map(inner),
-    };
-    // The path of the server's URL may name the operation, or only where the server is mounted.
-    let mounted = Some(base).filter(|base| !base.is_empty() && wish.named.is_none() && prefix.is_empty());
-    let by_base = mounted.and_then(|base| document.choose(&Wish { named: Some(base), ..Wish::default() }).ok());
-    let listed = |path| document.choose(&Wish { named: Some(path), ..Wish::default() }).is_ok();
-    if !wish.client_path.is_some_and(listed)
-        && let Some(found) = by_base
-    {
-        return Ok(found);
-    }
-    wish.named = wish.named.filter(|path| !path.is_empty());
-    let found = document.choose(&wish)?;
-    Ok(Candidate { path: format!("{prefix}{}", found.path), ..found })
-}
-
-fn kserve(
-    http: &Http,
-    server: &Url,
-    everywhere: &[(String, String)],
-    ask: &Ask,
-    client: Option<&Message>,
-) -> Result<Discovered, String> {
-    let mut question = |path: &str, body: Option<&Value>| {
-        let payload = match body {
-            None => Payload::Empty,
-            Some(body) => Payload::Bytes {
-                bytes: Arc::from(body.to_string().into_bytes()),
-                content_type: "application/json".into(),
-            },
-        };
-        let method = if body.is_some() { "POST" } else { "GET" }.to_owned();
-        let url = at(server, path);
-        let outgoing = Outgoing { method, url: url.clone(), headers: everywhere.to_vec(), payload, follow: false };
-        let reply = http.send(&outgoing, PATIENCE).map_err(|failure| failure.text)?;
-        if reply.status != 200 {
-            return Err(format!("{url}: expected a KServe v2 server, got HTTP {}", reply.status));
-        }
-        serde_json::from_slice(&reply.body).map_err(|error| format!("{url}: expected JSON: {error}"))
-    };
-    let in_client = client.and_then(|message| kserve::model_in_path(&message.path));
-    let named = ask.operation.as_deref().or(ask.fields.get("model").map(String::as_str));
-    let operation = kserve::discover(in_client.or(named), &mut question)?;
-    let place = at(server, operation.path.trim_end_matches("/infer")).to_string();
-    Ok(Discovered { kind: Some("kserve-v2"), document: None, operation: Some(operation), schema: Some(Ok(place)) })
-}
-
 impl Discovered {
-    /// Path under which the server's schema, and so its other endpoints, are mounted; empty if at the root.
-    pub fn schema_prefix(&self) -> String {
-        let url = self.schema.as_ref().and_then(|schema| schema.as_ref().ok()?.parse::<Url>().ok());
-        url.and_then(|url| url.path().strip_suffix("/openapi.json").map(str::to_owned)).unwrap_or_default()
+    /// What to try after an operation was rejected: the next alternative that the answer makes worth trying.
+    pub fn next<'a>(&'a self, tried: &mut usize, answer: &str) -> Option<&'a Candidate> {
+        loop {
+            let next = self.alternatives.get(*tried)?;
+            *tried += 1;
+            if kserve::worth_trying(next, answer) {
+                return Some(next);
+            }
+        }
     }
 
     /// An endpoint that costs the server next to nothing: where it describes itself, or its health.
     pub fn light(&self, server: &Url) -> Url {
         let schema = || self.schema.as_ref()?.as_ref().ok()?.parse().ok();
         match self.kind {
-            Some("kserve-v2") => at(server, "/v2/health/live"),
+            Some("kserve-v2" | "triton" | "mlserver" | "kserve" | "openvino") if self.document.is_none() => {
+                at(server, "/v2/health/live")
+            }
             // Even the answer that there is no such path takes a server that is free to give it.
             _ => schema().unwrap_or_else(|| at(server, "/openapi.json")),
         }
@@ -220,16 +250,35 @@ impl Discovered {
     }
 
     /// Fills the facts about the server and its operation.
-    pub fn record(&self, client: Option<&Message>, room: &mut RequestFacts) {
+    pub fn record(&self, client: Option<&Message>, recorder: &Recorder, room: &mut RequestFacts) {
+        let untold = |what: &str| Unknown::new(Why::Absent, what);
+        let clean = |text: &String| Fact::Known(recorder.clean(text, SAID));
         room.reachable = Fact::Known(true);
         room.reach_error = Fact::unknown(Why::Absent, "the server answers HTTP");
         room.server_kind = Fact::Known(self.kind.unwrap_or("unrecognized").into());
+        room.server_version =
+            self.version.as_ref().map_or_else(|| Fact::Unknown(untold("the server does not tell its version")), clean);
+        room.recognized_by =
+            self.by.as_ref().map_or_else(|| Fact::Unknown(untold("the server was not recognized")), clean);
+        room.served_models = match &self.models {
+            Some(models) => Fact::Known(models.iter().take(MODELS).map(|name| recorder.clean(name, SAID)).collect()),
+            None => Fact::Unknown(untold("the server does not list its models")),
+        };
+        room.listed_operations = match self.listed.is_empty() {
+            true => Fact::unknown(Why::Absent, "no schema lists the server's operations"),
+            false => Fact::Known(self.listed.iter().map(|one| recorder.clean(one, SAID)).collect()),
+        };
         (room.schema_url, room.schema_error) = match &self.schema {
             Some(Ok(url)) => (Fact::Known(url.clone()), Fact::unknown(Why::Absent, "the schema is usable")),
             Some(Err(error)) => (Fact::unknown(Why::Absent, error.clone()), Fact::Known(error.clone())),
             None => return,
         };
-        room.operation = match (&self.operation, client) {
+        room.operation = self.described(self.operation.as_ref(), client);
+    }
+
+    /// The operation that was tried, for the snapshot.
+    pub fn described(&self, operation: Option<&Candidate>, client: Option<&Message>) -> Fact<Operation> {
+        match (operation, client) {
             (Some(operation), _) => Fact::Known(Operation {
                 method: operation.method.clone(),
                 path: operation.path.clone(),
@@ -247,6 +296,6 @@ impl Discovered {
                 fields: Vec::new(),
             }),
             (None, None) => Fact::unknown(Why::Absent, self.lack()),
-        };
+        }
     }
 }

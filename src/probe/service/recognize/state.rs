@@ -1,16 +1,16 @@
 //! What the server's own endpoints tell of its state, asked before any request is tried: is the model loaded, is the
-//! engine awake? At most six cheap GETs, chosen by what the server is.
+//! engine awake? A few cheap GETs, chosen by what the server is; what was asked already is not asked again.
 
-use super::kserve::model_in_path;
-use super::{Discovered, at};
+use super::kserve::{is_name, model_in_path};
+use super::questions::Questions;
+use super::{Discovered, kserve_v1};
 use crate::probe::service::record::Recorder;
-use crate::probe::service::transport::{Http, Outgoing, Payload, Reply};
+use crate::probe::service::transport::Reply;
 use crate::snapshot::{Fact, StateAnswer};
 use std::time::{Duration, Instant};
-use url::Url;
 
 /// Questions at most, the wait for one, and for all.
-const MOST: usize = 6;
+const MOST: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(1);
 const PATIENCE_FOR_ALL: Duration = Duration::from_secs(2);
 /// Characters kept of an answer.
@@ -26,23 +26,19 @@ const LISTED_MAX: usize = 3;
 
 /// Asks the endpoints. One that does not answer ends the asking.
 pub fn ask(
-    http: &Http,
-    server: &Url,
-    everywhere: &[(String, String)],
+    questions: &mut Questions,
     found: &Discovered,
     client_path: Option<&str>,
     recorder: &Recorder,
 ) -> Vec<StateAnswer> {
     let mut answers = Vec::new();
-    let end = Instant::now() + PATIENCE_FOR_ALL;
+    let end = questions.end_after(PATIENCE_FOR_ALL);
     for path in places(found, client_path) {
-        let limit = PATIENCE.min(end.saturating_duration_since(Instant::now())).min(http.time_left() / 8);
-        if limit < Duration::from_millis(50) {
+        let limit = PATIENCE.min(end.saturating_duration_since(Instant::now()));
+        if limit < Duration::from_millis(50) || questions.left() == 0 && !questions.knows(&path) {
             break;
         }
-        let (url, headers) = (at(server, &path), everywhere.to_vec());
-        let outgoing = Outgoing { method: "GET".into(), url, headers, payload: Payload::Empty, follow: false };
-        match http.send(&outgoing, limit) {
+        match questions.get_at(&path, limit) {
             Ok(reply) => {
                 let status = Fact::Known(reply.status.into());
                 let answer = recorder.clean(&excerpt(&path, &reply), ANSWER_CAP);
@@ -60,38 +56,43 @@ pub fn ask(
 
 /// The endpoints that this server should have.
 fn places(found: &Discovered, client_path: Option<&str>) -> Vec<String> {
-    let mut places = Vec::new();
+    let prefix = &found.prefix;
+    // What only one family has stands at the root, whatever is mounted behind it.
+    let family =
+        found.states.iter().map(|path| if path.starts_with("/-/") { path.clone() } else { format!("{prefix}{path}") });
+    let mut places: Vec<String> = family.collect();
     if let Some(document) = &found.document {
-        let prefix = found.schema_prefix();
         let listed = LISTED.iter().filter(|path| document.lists(path)).take(LISTED_MAX);
         places.extend(listed.map(|path| format!("{prefix}{path}")));
         // vLLM mounts its metrics outside the document; /is_sleeping is there in its development mode only.
         if document.lists("/v1/completions") || document.lists("/v1/chat/completions") {
             places.push(format!("{prefix}/metrics"));
         }
-        return places;
+    } else if places.is_empty() {
+        places.extend(by_client(client_path));
     }
-    let infer = found.operation.as_ref().map(|operation| operation.path.as_str());
-    // A KServe server that lists the model and does not describe it, as Triton does before it has loaded one.
-    let undescribed = found.lack().rsplit_once("/v2/models/").and_then(|(_, rest)| rest.split([':', '/']).next());
-    let model = client_path.and_then(model_in_path).or(infer.and_then(model_in_path)).or(undescribed);
-    let classic = client_path.and_then(|path| path.strip_prefix("/v1/models/")?.split([':', '/']).next());
-    if found.kind == Some("kserve-v2") || model.is_some() || found.lack().contains("repository index") {
-        places.extend(["/v2/health/live", "/v2/health/ready"].map(String::from));
-        places.extend(model.filter(|name| is_name(name)).map(|name| format!("/v2/models/{name}/ready")));
-    } else if let Some(name) = classic.filter(|name| is_name(name)) {
-        // KServe v1 and TensorFlow Serving.
-        places.extend(["/".to_owned(), format!("/v1/models/{name}")]);
-    } else {
-        // llama.cpp and others; TorchServe; ollama.
-        places.extend(["/health", "/ping", "/api/ps"].map(String::from));
-    }
+    let mut seen = Vec::new();
+    places.retain(|path| {
+        !seen.contains(path) && {
+            seen.push(path.clone());
+            true
+        }
+    });
     places.truncate(MOST);
     places
 }
 
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+/// Of a server that nobody knows: what the client's path says of it.
+fn by_client(client_path: Option<&str>) -> Vec<String> {
+    if let Some(name) = client_path.and_then(model_in_path) {
+        let model = is_name(name).then(|| format!("/v2/models/{name}/ready"));
+        return ["/v2/health/live", "/v2/health/ready"].map(String::from).into_iter().chain(model).collect();
+    }
+    match client_path.and_then(kserve_v1::model_in_path).filter(|name| is_name(name)) {
+        // KServe v1 and TensorFlow Serving.
+        Some(name) => vec!["/".to_owned(), format!("/v1/models/{name}")],
+        None => vec!["/health".to_owned()],
+    }
 }
 
 /// The answer; of metrics the lines that tell the state.
@@ -123,15 +124,13 @@ mod tests {
         let plain = of(r#"{"openapi": "3.1.0", "paths": {"/asr": {"post": {}}, "/health": {"post": {}}}}"#);
         assert!(places(&plain, None).is_empty(), "only what the document lists as a GET is asked");
         let unrecognized = Discovered::default();
-        assert_eq!(places(&unrecognized, None), ["/health", "/ping", "/api/ps"]);
+        assert_eq!(places(&unrecognized, None), ["/health"]);
         let triton = places(&unrecognized, Some("/v2/models/asr/infer"));
         assert_eq!(triton, ["/v2/health/live", "/v2/health/ready", "/v2/models/asr/ready"]);
-        let schema =
-            "http://h/docs.json: got HTTP 404; http://h:8000/v2/models/echo: expected a KServe v2 server, got HTTP 404";
-        let unloaded = Discovered { schema: Some(Err(schema.into())), ..Discovered::default() };
-        assert_eq!(places(&unloaded, None)[2], "/v2/models/echo/ready");
         assert_eq!(places(&unrecognized, Some("/v1/models/m:predict")), ["/", "/v1/models/m"]);
         assert_eq!(places(&unrecognized, Some("/v2/models/a%2fb/infer")).len(), 2, "no made-up paths");
+        let ollama = Discovered { states: vec!["/api/ps".into()], ..Discovered::default() };
+        assert_eq!(places(&ollama, Some("/v2/models/asr/infer")), ["/api/ps"], "the family knows better");
     }
 
     #[test]

@@ -85,6 +85,27 @@ impl Document {
         Ok(Self { root })
     }
 
+    /// The document as it is.
+    pub fn root(&self) -> &Value {
+        &self.root
+    }
+
+    /// Its operations, each as `POST /asr`, those that send something first.
+    pub fn listed(&self, prefix: &str) -> Vec<String> {
+        const MOST: usize = 200;
+        let mut all = self.operations();
+        all.sort_by_key(|(_, method, _)| *method == "get");
+        all.iter().take(MOST).map(|(path, method, _)| format!("{} {prefix}{path}", method.to_uppercase())).collect()
+    }
+
+    /// The POST at that path, or whatever it has there; its body in the wanted form, if it has several.
+    pub fn at(&self, path: &str, wanted: Option<Encoding>) -> Option<Candidate> {
+        let operations = self.operations();
+        let here = operations.iter().filter(|(template, ..)| same_path(template, path));
+        let (path, method, operation) = here.max_by_key(|(_, method, _)| *method == "post")?;
+        Some(self.candidate(path, method, operation, wanted))
+    }
+
     /// `fastapi` or `openapi`.
     pub fn kind(&self) -> &'static str {
         match self.root.pointer("/components/schemas/HTTPValidationError") {
@@ -260,7 +281,8 @@ fn preferred(content: &Map<String, Value>, wanted: Option<Encoding>) -> Option<(
     content.iter().min_by_key(|(media, _)| rank(media))
 }
 
-fn encoding(media: &str) -> Encoding {
+/// How a body of that media type is written.
+pub fn encoding(media: &str) -> Encoding {
     match media.split(';').next().unwrap_or_default().trim() {
         "multipart/form-data" => Encoding::Multipart,
         "application/x-www-form-urlencoded" => Encoding::Urlencoded,

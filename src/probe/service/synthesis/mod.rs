@@ -2,7 +2,7 @@
 
 pub mod samples;
 
-use crate::probe::service::message::{Content, Field, Place};
+use crate::probe::service::message::{Content, Field, File, Place};
 use crate::probe::service::schema::{Described, Document, kind};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -31,6 +31,9 @@ impl Synthesis<'_> {
                 Content::Json(given.map_or_else(|| tensor.clone(), |text| filled(tensor, text))),
                 given.is_none(),
             );
+        }
+        if let Some(file) = self.given.get(&field.name).and_then(|text| given_file(text)) {
+            return make(of_file(&file, field.place), false);
         }
         if let Some(text) = self.given.get(&field.name) {
             return make(typed(text, kind_of(field), field.place), false);
@@ -191,6 +194,20 @@ fn stem(name: &str) -> String {
         out.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
     }
     out
+}
+
+/// The file that a value names: `@FILE`. That it can be read was seen when the settings were.
+pub fn given_file(text: &str) -> Option<File> {
+    crate::probe::service::client::given_file(text.strip_prefix('@')?).ok()
+}
+
+/// A file of the user's: as a part of a form, as base64 in JSON, else as text.
+fn of_file(file: &File, place: Place) -> Content {
+    match place {
+        Place::Form => Content::File(file.clone()),
+        Place::Json => Content::Base64(file.clone()),
+        _ => Content::Text(String::from_utf8_lossy(&file.bytes).trim_end().to_owned()),
+    }
 }
 
 fn kind_of(field: &Described) -> &'static str {
