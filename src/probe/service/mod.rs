@@ -1,15 +1,19 @@
 //! Talks with the server: the client's own request, a good one held against it, and a measuring window of good ones.
 
 mod client;
+mod command;
 mod conversation;
 mod engine;
+mod grpc;
 mod message;
 mod recognize;
 mod record;
 mod schema;
 mod secrets;
+mod spoken;
 mod synthesis;
 mod transport;
+mod websocket;
 mod window;
 
 use super::ask::without_credentials;
@@ -19,6 +23,7 @@ use client::client_request;
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use message::Message;
 use recognize::Discovered;
+use spoken::{Spoken, plain};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use synthesis::Synthesis;
@@ -66,8 +71,12 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Err(failure) => return unreachable(context, facts, failure),
     };
     let everywhere = everywhere(&context.ask);
+    let spoken = Spoken::by(&server);
+    let named = server;
+    let server = plain(&named);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
-    let found = match recognize::discover(&http, &server, &everywhere, &context.ask, own) {
+    let found = spoken.discover(&http, &named, &server, &everywhere, context, own);
+    let (found, told) = match found {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
@@ -76,13 +85,17 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     // Before any request, which may wake an engine or load a model.
     let client_path = own.map(|message| message.path.as_str());
-    let state = recognize::state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder);
+    let state = match spoken {
+        Spoken::Grpc => grpc::server::state(&http, &server, &everywhere, &found, &talk.recorder),
+        _ => recognize::state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder),
+    };
     talk.operation = found.operation.as_ref();
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own);
     let mut ran = Ran::ok();
     found.record(own, &mut facts.request);
+    told.record(&state, &mut facts.request);
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
     if let Some(Err(error)) = &client {
@@ -95,7 +108,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     }
     if let Some(good) = &verdict.good {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
-        facts.execution = window::measure(&talk, good, &found.light(&server), context, facts);
+        let light = spoken.light(&found, &server, &everywhere);
+        facts.execution = window::measure(&talk, good, light, context, facts);
     }
     ran
 }

@@ -4,8 +4,9 @@ use super::conversation::complaint::Complaint;
 use super::message::{Content, Encoding, Field, Message, Place};
 use super::secrets::{PLAIN_HEADERS, Secrets};
 use super::transport::{Failure, Reply};
+use super::{command, websocket};
 use crate::probe::secret::{MASK, is_in_field};
-use crate::snapshot::{Exchange, Fact, SentField, Why};
+use crate::snapshot::{Exchange, Fact, SentField, WebSocketClose, Why};
 use crate::words::unprintable;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -93,8 +94,17 @@ impl Recorder {
             headers: head.map(|reply| self.headers(reply)).unwrap_or_default(),
             phases: known(head.and_then(|reply| reply.phases.clone()), "the phases were not measured"),
             stream: known(head.and_then(|reply| reply.stream.clone()), "the answer came in one piece"),
+            grpc_status: known(head.and_then(|reply| reply.grpc_status.clone()), "it was no gRPC call"),
+            closed: known(
+                head.and_then(|reply| reply.session.as_ref()?.close.as_ref().map(|close| self.close(close))),
+                "no WebSocket was closed by the server",
+            ),
             curl: self.clean(&self.curl(message), 4000),
         }
+    }
+
+    fn close(&self, (code, reason): &(u16, String)) -> WebSocketClose {
+        WebSocketClose { code: u64::from(*code), reason: self.clean(reason, VALUE_CAP) }
     }
 
     /// The headers that tell something of the server.
@@ -128,10 +138,16 @@ impl Recorder {
     /// The request as a curl command line; files by their names.
     fn curl(&self, message: &Message) -> String {
         let message = self.masked(message);
+        if message.encoding == Encoding::Grpc {
+            return command::grpcurl(&self.server, &message, json_shown(&message));
+        }
+        if message.method == websocket::METHOD {
+            return command::websocat(&self.server, &message);
+        }
         let mut words = vec!["curl".to_owned()];
         let mut push = |option: &str, value: String| {
             words.push(option.to_owned());
-            words.push(shlex::try_quote(&value.replace('\0', " ")).map(|v| v.into_owned()).unwrap_or_default());
+            words.push(command::quoted(&value));
         };
         push("-X", message.method.clone());
         let url = message.url(&self.server).map_or_else(|| message.target(), |url| url.to_string());
@@ -144,7 +160,7 @@ impl Recorder {
             push("-H", format!("{}: {}", field.name, field.content.as_text()));
         }
         match message.encoding {
-            Encoding::None => {}
+            Encoding::None | Encoding::Grpc => {}
             Encoding::Multipart => {
                 for field in message.fields.iter().filter(|field| field.place == Place::Form) {
                     match &field.content {

@@ -2,8 +2,10 @@
 
 pub mod beside;
 
+use super::{grpc, websocket};
 use crate::snapshot::{PhaseTimes, Stream, Why};
 use beside::Aside;
+use http_body_util::BodyExt;
 use reqwest::multipart;
 use reqwest::{Client, Method, redirect};
 use std::error::Error;
@@ -70,6 +72,10 @@ pub struct Reply {
     pub phases: Option<PhaseTimes>,
     /// The pieces in which the answer came, if it did.
     pub stream: Option<Stream>,
+    /// Of a gRPC call the name of its status; `status` is the HTTP status that it stands for.
+    pub grpc_status: Option<String>,
+    /// Of a WebSocket how it ended.
+    pub session: Option<websocket::Session>,
 }
 
 /// Why there is no whole answer.
@@ -115,7 +121,12 @@ impl Http {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder =
             Client::builder().no_proxy().redirect(redirect::Policy::none()).user_agent(crate::TOOL.replace(' ', "/"));
-        if server.scheme() != "https" {
+        // gRPC is HTTP/2 from the first byte; an upgrade to a WebSocket is HTTP/1.1's.
+        builder = match server.scheme() {
+            "grpc" | "grpcs" => builder.http2_prior_knowledge(),
+            _ => builder.http1_only(),
+        };
+        if !matches!(server.scheme(), "https" | "grpcs" | "wss") {
             // Plain HTTP must work on systems without any certificates.
             builder = builder.tls_certs_only([]);
         } else if trust.insecure {
@@ -212,13 +223,15 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
     let mut url = outgoing.url.clone();
     for _ in 0..=REDIRECTS {
         let request = build(client, outgoing, &url)?;
-        let mut response = client.execute(request).await.map_err(|error| classify(&url, &error))?;
+        let started = Instant::now();
+        let response = client.execute(request).await.map_err(|error| classify(&url, &error))?;
         let status = response.status().as_u16();
         let header = |name: &str| {
             response.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default()
         };
         // 301 to 303 turn other methods into GET, so a body would be lost.
         let follows = outgoing.follow
+            && outgoing.method != websocket::METHOD
             && match status {
                 307 | 308 => true,
                 301..=303 => outgoing.method == "GET",
@@ -235,13 +248,31 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
         let reply = reply.insert(Reply { status, content_type, headers, ..Reply::default() });
-        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&url, &error))? {
+        if status == 101 && outgoing.method == websocket::METHOD {
+            websocket::agreed(reply)?;
+            let stream = response.upgrade().await.map_err(|error| classify(&url, &error))?;
+            return websocket::hold(stream, outgoing, started, reply).await;
+        }
+        let mut body = hyper::Response::<reqwest::Body>::from(response).into_body();
+        let mut trailers = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let chunk = match frame.map_err(|error| classify(&url, &error))?.into_data() {
+                Ok(chunk) => chunk,
+                Err(frame) => {
+                    let told = frame.into_trailers().unwrap_or_default();
+                    trailers = told.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+                    continue;
+                }
+            };
             let room = BODY_CAP - reply.body.len();
             reply.body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
             if chunk.len() > room {
                 reply.cut = true;
                 break;
             }
+        }
+        if grpc::is_call(outgoing) {
+            grpc::translate(url.path(), &trailers, reply);
         }
         return Ok(());
     }
@@ -250,9 +281,21 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
 }
 
 fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Request, Failure> {
-    let method = Method::from_bytes(outgoing.method.as_bytes()).map_err(|error| broken(&error))?;
+    let upgrades = outgoing.method == websocket::METHOD;
+    let method = if upgrades { "GET" } else { &outgoing.method };
+    let method = Method::from_bytes(method.as_bytes()).map_err(|error| broken(&error))?;
     let mut request = client.request(method, url.clone());
-    for (name, value) in &outgoing.headers {
+    if upgrades {
+        for (name, value) in websocket::UPGRADE.iter().copied().chain(own_headers(outgoing)) {
+            request = request.header(name, value);
+        }
+        // What the session says is sent after the upgrade.
+        return request.build().map_err(|error| broken(&error));
+    }
+    if grpc::is_call(outgoing) {
+        request = request.header("te", "trailers");
+    }
+    for (name, value) in own_headers(outgoing) {
         request = request.header(name, value);
     }
     request = match &outgoing.payload {
@@ -272,6 +315,10 @@ fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Req
         }
     };
     request.build().map_err(|error| broken(&error))
+}
+
+fn own_headers(outgoing: &Outgoing) -> impl Iterator<Item = (&str, &str)> {
+    outgoing.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 /// A request that could not even be formed.
