@@ -94,7 +94,7 @@ pub struct Operation {
 pub struct SchemaField {
     /// Name.
     pub name: String,
-    /// `form`, `json`, `query`, `path`, `header`, `tensor`, or `message` for a field of a gRPC message.
+    /// `form`, `json`, `query`, `path`, `header` or `tensor`.
     pub place: String,
     /// Whether the schema says that it is required.
     pub required: bool,
@@ -108,7 +108,8 @@ pub struct SchemaField {
 pub struct Exchange {
     /// Who wrote the request: `client` or `doctor`.
     pub author: String,
-    /// Method; `WEBSOCKET` for a session over one.
+    /// Method; `WEBSOCKET` for a session over one, `GRPC` for a call, whose path is then the one that the same call has over
+    /// HTTP.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -178,7 +179,7 @@ pub struct SentField {
 pub struct MissingField {
     /// Name.
     pub name: String,
-    /// `form`, `json`, `query`, `path`, `header`, `tensor` or `message`.
+    /// `form`, `json`, `query`, `path`, `header` or `tensor`.
     pub place: String,
     /// The value with which the server accepted.
     pub value: String,

@@ -15,16 +15,19 @@ pub fn quoted(word: &str) -> String {
 pub fn grpcurl(server: &Url, message: &Message, json: String) -> String {
     let plain = if server.scheme() == "https" { "" } else { "-plaintext " };
     let headers: String = headers(message).map(|header| format!("-H {} ", quoted(&header))).collect();
-    let data = quoted(&contents(&json));
+    let model = super::recognize::kserve::model_in_path(&message.path).unwrap_or_default();
+    let data = quoted(&contents(&json, model));
     let place = format!("{}:{}", server.host_str().unwrap_or("?"), server.port_or_known_default().unwrap_or(0));
-    let call = message.path.trim_start_matches('/');
+    let path = message.target();
+    let call = super::grpc::call_path(&path);
+    let call = call.trim_start_matches('/');
     format!("grpcurl {plain}-import-path . -proto open_inference_grpc.proto {headers}-d {data} {place} {call}")
 }
 
 /// The message with each tensor's `data` under the name that its type has in `InferTensorContents`.
-fn contents(json: &str) -> String {
-    let Ok(mut message) = serde_json::from_str::<serde_json::Value>(json) else { return json.to_owned() };
-    for tensor in message.get_mut("inputs").and_then(|inputs| inputs.as_array_mut()).into_iter().flatten() {
+fn contents(json: &str, model: &str) -> String {
+    let Ok(mut tensors) = serde_json::from_str::<serde_json::Value>(json) else { return json.to_owned() };
+    for tensor in tensors.get_mut("inputs").and_then(|inputs| inputs.as_array_mut()).into_iter().flatten() {
         let Some(tensor) = tensor.as_object_mut() else { continue };
         let key = match tensor.get("datatype").and_then(|datatype| datatype.as_str()).unwrap_or_default() {
             "BOOL" => "bool_contents",
@@ -47,7 +50,7 @@ fn contents(json: &str) -> String {
         }
         tensor.insert("contents".into(), serde_json::json!({ key: data }));
     }
-    message.to_string()
+    serde_json::json!({ "model_name": model, "inputs": tensors.get("inputs") }).to_string()
 }
 
 /// A session over a WebSocket: `websocat`, which sends the sample's PCM data.

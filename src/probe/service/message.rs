@@ -1,6 +1,5 @@
 //! A request before it is sent: named fields, each in its place, and how the body is written.
 
-use super::grpc;
 use super::transport::{Outgoing, Part, Payload};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -17,8 +16,6 @@ pub enum Place {
     Path,
     Header,
     Tensor,
-    /// A field of a gRPC message beside its tensors.
-    Message,
 }
 
 impl Place {
@@ -31,12 +28,11 @@ impl Place {
             Place::Path => "path",
             Place::Header => "header",
             Place::Tensor => "tensor",
-            Place::Message => "message",
         }
     }
 
     fn in_body(self) -> bool {
-        matches!(self, Place::Form | Place::Json | Place::Tensor | Place::Message)
+        matches!(self, Place::Form | Place::Json | Place::Tensor)
     }
 }
 
@@ -103,8 +99,6 @@ pub enum Encoding {
     Multipart,
     Urlencoded,
     Json,
-    /// A gRPC message.
-    Grpc,
     /// Bytes without named fields.
     Raw,
 }
@@ -142,7 +136,6 @@ impl Message {
         match self.encoding {
             Encoding::Multipart | Encoding::Urlencoded => Place::Form,
             Encoding::Json if self.fields.iter().any(|field| field.place == Place::Tensor) => Place::Tensor,
-            Encoding::Grpc => Place::Tensor,
             Encoding::Json => Place::Json,
             Encoding::None | Encoding::Raw => Place::Query,
         }
@@ -152,9 +145,7 @@ impl Message {
     pub fn can_carry(&self, place: Place) -> bool {
         match place {
             Place::Form => matches!(self.encoding, Encoding::Multipart | Encoding::Urlencoded),
-            Place::Json => self.encoding == Encoding::Json,
-            Place::Tensor => matches!(self.encoding, Encoding::Json | Encoding::Grpc),
-            Place::Message => self.encoding == Encoding::Grpc,
+            Place::Json | Place::Tensor => self.encoding == Encoding::Json,
             Place::Path => self.path.contains('{'),
             Place::Query | Place::Header => true,
         }
@@ -216,7 +207,7 @@ impl Message {
         let mut tensors = Vec::new();
         for field in &self.fields {
             match field.place {
-                Place::Json | Place::Message => drop(object.insert(field.name.clone(), field.content.as_json())),
+                Place::Json => drop(object.insert(field.name.clone(), field.content.as_json())),
                 Place::Tensor => tensors.push(field.content.as_json()),
                 _ => {}
             }
@@ -235,22 +226,20 @@ impl Message {
         form.finish()
     }
 
-    /// None if a value cannot be written as the message's type wants it.
-    fn payload(&self) -> Option<Payload> {
+    fn payload(&self) -> Payload {
         if let Some(bytes) = &self.verbatim {
-            return Some(Payload::Bytes { bytes: bytes.clone(), content_type: self.content_type.clone() });
+            return Payload::Bytes { bytes: bytes.clone(), content_type: self.content_type.clone() };
         }
         let bytes = match self.encoding {
-            Encoding::None | Encoding::Raw => return Some(Payload::Empty),
+            Encoding::None | Encoding::Raw => return Payload::Empty,
             Encoding::Multipart => {
                 let fields = self.fields.iter().filter(|field| field.place == Place::Form);
-                return Some(Payload::Multipart(fields.map(part).collect()));
+                return Payload::Multipart(fields.map(part).collect());
             }
             Encoding::Urlencoded => self.form_text().into_bytes(),
             Encoding::Json => self.json_body().to_string().into_bytes(),
-            Encoding::Grpc => grpc::encoded(&self.path, &self.json_body()).ok()?,
         };
-        Some(Payload::Bytes { bytes: Arc::from(bytes), content_type: self.content_type.clone() })
+        Payload::Bytes { bytes: Arc::from(bytes), content_type: self.content_type.clone() }
     }
 
     /// What goes over the wire, with the headers that every request gets unless the author set them.
@@ -264,7 +253,7 @@ impl Message {
             }
         }
         let url = self.url(server)?;
-        Some(Outgoing { method: self.method.clone(), url, headers, payload: self.payload()?, follow: self.follow })
+        Some(Outgoing { method: self.method.clone(), url, headers, payload: self.payload(), follow: self.follow })
     }
 }
 

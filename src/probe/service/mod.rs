@@ -72,11 +72,11 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     };
     let everywhere = everywhere(&context.ask);
     let spoken = Spoken::by(&server);
-    let named = server;
-    let server = plain(&named);
+    let server = plain(&server);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
-    let found = spoken.discover(&http, &named, &server, &everywhere, context, own);
-    let (found, told) = match found {
+    let found = recognize::discover(&http, &server, &everywhere, &context.ask, own);
+    let found = spoken.discovered(found, &http, &server, &everywhere, context, own);
+    let (found, by) = match found {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
@@ -85,17 +85,17 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     // Before any request, which may wake an engine or load a model.
     let client_path = own.map(|message| message.path.as_str());
-    let state = match spoken {
-        Spoken::Grpc => grpc::server::state(&http, &server, &everywhere, &found, &talk.recorder),
-        _ => recognize::state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder),
-    };
+    let mut state = recognize::state::ask(&http, &server, &everywhere, &found, client_path, &talk.recorder);
+    if spoken == Spoken::Grpc {
+        state.push(grpc::port::health(&http, &server, &everywhere, &talk.recorder));
+    }
     talk.operation = found.operation.as_ref();
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own);
     let mut ran = Ran::ok();
     found.record(own, &mut facts.request);
-    told.record(&state, &mut facts.request);
+    spoken.record(by, &mut facts.request);
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
     if let Some(Err(error)) = &client {
@@ -108,8 +108,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     }
     if let Some(good) = &verdict.good {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
-        let light = spoken.light(&found, &server, &everywhere);
-        facts.execution = window::measure(&talk, good, light, context, facts);
+        facts.execution = window::measure(&talk, good, &found.light(&server), context, facts);
     }
     ran
 }

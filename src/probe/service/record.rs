@@ -4,7 +4,7 @@ use super::conversation::complaint::Complaint;
 use super::message::{Content, Encoding, Field, Message, Place};
 use super::secrets::{PLAIN_HEADERS, Secrets};
 use super::transport::{Failure, Reply};
-use super::{command, websocket};
+use super::{command, grpc, websocket};
 use crate::probe::secret::{MASK, is_in_field};
 use crate::snapshot::{Exchange, Fact, SentField, WebSocketClose, Why};
 use crate::words::unprintable;
@@ -80,9 +80,10 @@ impl Recorder {
             (None, Err(failure)) => Fact::unknown(failure.why, self.clean(&failure.text, ANSWER_CAP)),
             (None, Ok(_)) => unreachable!("an answer has a head"),
         };
+        let grpc = head.is_some_and(|reply| reply.grpc_status.is_some());
         Exchange {
             author: message.author.into(),
-            method: message.method.clone(),
+            method: if grpc { grpc::METHOD.into() } else { message.method.clone() },
             path: self.clean(&self.masked(message).target(), 2000),
             content_type: message.content_type.clone(),
             fields: message.fields.iter().map(|field| self.sent(field)).collect(),
@@ -99,7 +100,7 @@ impl Recorder {
                 head.and_then(|reply| reply.session.as_ref()?.close.as_ref().map(|close| self.close(close))),
                 "no WebSocket was closed by the server",
             ),
-            curl: self.clean(&self.curl(message), 4000),
+            curl: self.clean(&if grpc { self.grpcurl(message) } else { self.curl(message) }, 4000),
         }
     }
 
@@ -135,19 +136,21 @@ impl Recorder {
         message
     }
 
+    fn grpcurl(&self, message: &Message) -> String {
+        let message = self.masked(message);
+        command::grpcurl(&self.server, &message, json_shown(&message))
+    }
+
     /// The request as a curl command line; files by their names.
     fn curl(&self, message: &Message) -> String {
         let message = self.masked(message);
-        if message.encoding == Encoding::Grpc {
-            return command::grpcurl(&self.server, &message, json_shown(&message));
-        }
         if message.method == websocket::METHOD {
             return command::websocat(&self.server, &message);
         }
         let mut words = vec!["curl".to_owned()];
         let mut push = |option: &str, value: String| {
             words.push(option.to_owned());
-            words.push(command::quoted(&value));
+            words.push(shlex::try_quote(&value.replace('\0', " ")).map(|v| v.into_owned()).unwrap_or_default());
         };
         push("-X", message.method.clone());
         let url = message.url(&self.server).map_or_else(|| message.target(), |url| url.to_string());
@@ -160,7 +163,7 @@ impl Recorder {
             push("-H", format!("{}: {}", field.name, field.content.as_text()));
         }
         match message.encoding {
-            Encoding::None | Encoding::Grpc => {}
+            Encoding::None => {}
             Encoding::Multipart => {
                 for field in message.fields.iter().filter(|field| field.place == Place::Form) {
                     match &field.content {

@@ -1,11 +1,11 @@
 //! What is spoken with the server: HTTP, gRPC or a WebSocket, by the scheme of its URL.
 
 use super::message::Message;
-use super::recognize::{self, Discovered};
-use super::transport::{Failure, Http, Outgoing, Payload};
+use super::recognize::Discovered;
+use super::transport::{Failure, Http};
 use super::{grpc, websocket};
 use crate::probe::Context;
-use crate::snapshot::{RequestFacts, StateAnswer};
+use crate::snapshot::{Fact, RequestFacts};
 use url::Url;
 
 /// A protocol above the connection.
@@ -14,13 +14,6 @@ pub enum Spoken {
     Http,
     Grpc,
     WebSocket,
-}
-
-/// What the server says of itself beyond its operation, by what was spoken.
-pub enum Told {
-    Nothing,
-    Grpc(grpc::server::Told),
-    WebSocket(websocket::routes::Told),
 }
 
 /// The server's URL as the connection has it: gRPC and WebSockets begin as HTTP.
@@ -45,63 +38,45 @@ impl Spoken {
         }
     }
 
-    /// Finds out what the server is. `server` is `named` as the connection has it.
+    /// What the server is, after it was asked as over HTTP: for a WebSocket its route, for a port that speaks something
+    /// else its right name. With it comes how a route was recognized.
     ///
     /// # Errors
     /// The server is not reached, or does not speak this.
-    pub fn discover(
+    pub fn discovered(
         self,
+        found: Result<Discovered, Failure>,
         http: &Http,
-        named: &Url,
         server: &Url,
         everywhere: &[(String, String)],
         context: &Context,
         client: Option<&Message>,
-    ) -> Result<(Discovered, Told), Failure> {
-        let ask = &context.ask;
-        match self {
-            Spoken::Grpc => {
-                grpc::server::discover(http, server, everywhere, ask).map(|(found, told)| (found, Told::Grpc(told)))
+    ) -> Result<(Discovered, Option<String>), Failure> {
+        let route = |only| websocket::routes::discover(http, server, everywhere, &context.ask, only);
+        match (self, found) {
+            // The server may answer nothing but upgrades.
+            (Spoken::WebSocket, _) => route(true),
+            (Spoken::Grpc, found) => {
+                found.map(|found| (found, None)).map_err(|failure| grpc::port::not_grpc(server, failure))
             }
-            Spoken::WebSocket => websocket::routes::discover(http, server, everywhere, ask, true)
-                .map(|(found, told)| (found, Told::WebSocket(told))),
-            Spoken::Http => {
-                let found = recognize::discover(http, server, everywhere, ask, client)
-                    .map_err(|failure| grpc::server::named_rightly(named, failure, context.deadline))?;
-                if found.operation.is_some() || client.is_some() {
-                    return Ok((found, Told::Nothing));
-                }
-                // Routes of WebSockets stand in no schema.
-                Ok(match websocket::routes::discover(http, server, everywhere, ask, false) {
-                    Ok((route, told)) if route.operation.is_some() => (route, Told::WebSocket(told)),
-                    _ => (found, Told::Nothing),
-                })
-            }
-        }
-    }
-
-    /// A request that costs the server next to nothing.
-    pub fn light(self, found: &Discovered, server: &Url, everywhere: &[(String, String)]) -> Outgoing {
-        match self {
-            Spoken::Grpc => grpc::server::live(server, everywhere),
-            _ => Outgoing {
-                method: "GET".into(),
-                url: found.light(server),
-                headers: everywhere.to_vec(),
-                payload: Payload::Empty,
-                follow: false,
+            (Spoken::Http, Err(failure)) => Err(grpc::port::named_rightly(server, failure, context.deadline)),
+            (Spoken::Http, Ok(found)) if found.operation.is_some() || client.is_some() => Ok((found, None)),
+            // Routes of WebSockets stand in no schema.
+            (Spoken::Http, Ok(found)) => match route(false) {
+                Ok((route, by)) if route.operation.is_some() => Ok((route, by)),
+                _ => Ok((found, None)),
             },
         }
     }
-}
 
-impl Told {
-    /// Fills the facts about the server. `state` is what it answered about its state.
-    pub fn record(self, state: &[StateAnswer], room: &mut RequestFacts) {
-        match self {
-            Told::Nothing => {}
-            Told::Grpc(told) => told.record(state, room),
-            Told::WebSocket(told) => told.record(room),
+    /// Writes down by what a route was recognized, and that an unknown server speaks gRPC.
+    pub fn record(self, by: Option<String>, room: &mut RequestFacts) {
+        if let Some(by) = by {
+            room.recognized_by = Fact::Known(by);
+        }
+        let unrecognized = room.server_kind.known().is_some_and(|kind| kind == "unrecognized");
+        if self == Spoken::Grpc && unrecognized {
+            room.server_kind = Fact::Known("grpc".into());
         }
     }
 }

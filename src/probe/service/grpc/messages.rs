@@ -7,10 +7,6 @@
 
 use prost::Message;
 
-/// A request without fields: ServerLive, ServerReady, ServerMetadata.
-#[derive(Clone, PartialEq, Message)]
-pub struct Nothing {}
-
 /// A model by its name: requests of ModelReady, ModelMetadata and ModelConfig; the empty version is the server's choice.
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelName {

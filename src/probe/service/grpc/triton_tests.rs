@@ -1,10 +1,10 @@
 //! The real Triton by its gRPC port, where `fixtures/venv.sh triton` was run or GPU_DOCTOR_VENV_TRITON names its place.
 
-use super::server::discover;
 use super::*;
 use crate::probe::Ask;
 use crate::probe::service::conversation::{Answered, Conversation, by_schema};
 use crate::probe::service::message::{Content, Field, Message, Place};
+use crate::probe::service::recognize;
 use crate::probe::service::spoken::plain;
 use crate::probe::service::synthesis::Synthesis;
 use crate::probe::service::transport::{Http, Trust};
@@ -13,6 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use url::Url;
 
 struct Triton(Child);
 
@@ -64,8 +65,8 @@ fn the_real_triton_answers_and_refuses() {
     let Some((_triton, url)) = triton() else { return };
     let http = Http::new(&url, &Trust::default(), Instant::now() + Duration::from_secs(60)).unwrap();
     let server = plain(&url);
-    let (found, _) = discover(&http, &server, &[], &Ask::default()).map_err(|failure| failure.text).unwrap();
-    assert_eq!(found.kind, Some("triton"));
+    let found =
+        recognize::discover(&http, &server, &[], &Ask::default(), None).map_err(|failure| failure.text).unwrap();
     let operation = found.operation.expect("the model echo");
     let mut talk = Conversation::new(&http, &server, &[]);
     talk.operation = Some(&operation);
@@ -80,7 +81,10 @@ fn the_real_triton_answers_and_refuses() {
     assert!(answered.exchange.accepted, "{:?}", answered.exchange);
     assert_eq!(answered.exchange.grpc_status.known().map(String::as_str), Some("OK"));
     assert!(answered.exchange.answer.contains(r#""data":["hello"]"#), "{}", answered.exchange.answer);
-    assert!(answered.exchange.curl.starts_with("grpcurl -plaintext "), "{}", answered.exchange.curl);
+    let curl = &answered.exchange.curl;
+    assert!(curl.starts_with("grpcurl -plaintext ") && curl.contains(r#""model_name":"echo""#), "{curl}");
+    assert!(curl.ends_with(" inference.GRPCInferenceService/ModelInfer"), "{curl}");
+    assert_eq!((answered.exchange.method.as_str(), answered.exchange.path.as_str()), ("GRPC", "/v2/models/echo/infer"));
 
     let without = ask(&good.without("lang", Place::Tensor));
     assert_eq!((without.status, names(&without)), (Some(400), vec!["lang".to_owned()]));
@@ -93,7 +97,7 @@ fn the_real_triton_answers_and_refuses() {
     assert_eq!(mistyped.status, Some(400));
     assert!(mistyped.exchange.answer.contains("data-type is 'FP32'"), "{}", mistyped.exchange.answer);
 
-    let unknown = ask(&good.with(field("model_name", Place::Message, json!("nope"))));
+    let unknown = ask(&Message { path: "/v2/models/nope/infer".into(), ..good.clone() });
     assert_eq!(unknown.status, Some(404), "{}", unknown.exchange.answer);
     assert_eq!(unknown.exchange.grpc_status.known().map(String::as_str), Some("NOT_FOUND"));
 

@@ -1,8 +1,9 @@
 //! A light request beside a heavy one: does the server answer anything else while it works?
 
-use super::{Failure, Http, Outgoing, Reply};
+use super::{Failure, Http, Outgoing, Payload, Reply};
 use crate::snapshot::{Fact, Unknown, Why};
 use std::time::{Duration, Instant};
+use url::Url;
 
 /// Requests shorter than this tell nothing: a stall of their length would not be noticed.
 const WORTH_IT: Duration = Duration::from_millis(250);
@@ -32,8 +33,10 @@ pub struct Light {
 }
 
 impl Light {
-    /// Light requests such as this one.
-    pub fn new(outgoing: Outgoing) -> Self {
+    /// Light requests to this address.
+    pub fn new(url: Url, headers: &[(String, String)]) -> Self {
+        let headers = headers.to_vec();
+        let outgoing = Outgoing { method: "GET".into(), url, headers, payload: Payload::Empty, follow: false };
         Self { outgoing, idle: None, asides: Vec::new(), failed: None }
     }
 

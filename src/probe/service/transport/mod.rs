@@ -72,6 +72,8 @@ pub struct Reply {
     pub phases: Option<PhaseTimes>,
     /// The pieces in which the answer came, if it did.
     pub stream: Option<Stream>,
+    /// Fields that came after the body, names in lower case.
+    pub trailers: Vec<(String, String)>,
     /// Of a gRPC call the name of its status; `status` is the HTTP status that it stands for.
     pub grpc_status: Option<String>,
     /// Of a WebSocket how it ended.
@@ -102,6 +104,8 @@ pub struct Trust {
 pub struct Http {
     runtime: Option<tokio::runtime::Runtime>,
     client: Client,
+    /// Requests are gRPC calls.
+    grpc: bool,
     deadline: Instant,
 }
 
@@ -139,7 +143,8 @@ impl Http {
         let client = builder.build().map_err(|error| broken(&error))?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| broken(&error))?;
-        Ok(Self { runtime: Some(runtime), client, deadline })
+        let grpc = matches!(server.scheme(), "grpc" | "grpcs");
+        Ok(Self { runtime: Some(runtime), client, grpc, deadline })
     }
 
     /// Time left for the conversation.
@@ -162,7 +167,11 @@ impl Http {
         let limit = limit.min(self.time_left() / 2);
         // Answered soon after the first at the latest, or not at all.
         let patience = limit + Duration::from_secs(1);
-        let (client, second) = (self.client.clone(), second.clone());
+        let second = if self.grpc { grpc::call(second) } else { Ok(second.clone()) };
+        let (client, second) = match second {
+            Ok(second) => (self.client.clone(), second),
+            Err(failure) => return (self.send(first, limit), Err(failure)),
+        };
         let beside = runtime.spawn(async move {
             tokio::time::sleep(delay).await;
             let sent = Instant::now();
@@ -187,6 +196,15 @@ impl Http {
 
     /// Sends a request and reads its answer, within `limit` and half of the time left.
     pub fn send(&self, outgoing: &Outgoing, limit: Duration) -> Result<Reply, Failure> {
+        if self.grpc {
+            let mut reply = self.send_plain(&grpc::call(outgoing)?, limit)?;
+            grpc::translate(outgoing.url.path(), &mut reply);
+            return Ok(reply);
+        }
+        self.send_plain(outgoing, limit)
+    }
+
+    fn send_plain(&self, outgoing: &Outgoing, limit: Duration) -> Result<Reply, Failure> {
         let limit = limit.min(self.time_left() / 2);
         let Some(runtime) = &self.runtime else { return Err(broken(&std::fmt::Error)) };
         let mut partial = None;
@@ -254,13 +272,12 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
             return websocket::hold(stream, outgoing, started, reply).await;
         }
         let mut body = hyper::Response::<reqwest::Body>::from(response).into_body();
-        let mut trailers = Vec::new();
         while let Some(frame) = body.frame().await {
             let chunk = match frame.map_err(|error| classify(&url, &error))?.into_data() {
                 Ok(chunk) => chunk,
                 Err(frame) => {
                     let told = frame.into_trailers().unwrap_or_default();
-                    trailers = told.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+                    reply.trailers = told.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
                     continue;
                 }
             };
@@ -270,9 +287,6 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
                 reply.cut = true;
                 break;
             }
-        }
-        if grpc::is_call(outgoing) {
-            grpc::translate(url.path(), &trailers, reply);
         }
         return Ok(());
     }
@@ -291,9 +305,6 @@ fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Req
         }
         // What the session says is sent after the upgrade.
         return request.build().map_err(|error| broken(&error));
-    }
-    if grpc::is_call(outgoing) {
-        request = request.header("te", "trailers");
     }
     for (name, value) in own_headers(outgoing) {
         request = request.header(name, value);

@@ -7,7 +7,6 @@ use crate::probe::service::message::{Encoding, Place};
 use crate::probe::service::recognize::{Discovered, at};
 use crate::probe::service::schema::{Candidate, Described};
 use crate::probe::service::transport::{Failure, Http, Outgoing, Payload, Reply};
-use crate::snapshot::{Fact, RequestFacts};
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
@@ -23,12 +22,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Fields of the URL's query that are sent, at most.
 const QUERY_MAX: usize = 30;
 
-/// A route and how it came to be known.
-#[derive(Debug, Default)]
-pub struct Told {
-    by: String,
-}
-
 /// Looks for a route. `named` is the path that the user gave; `only` says that the server was named ws://, so that nothing
 /// but a WebSocket is expected.
 ///
@@ -40,7 +33,7 @@ pub fn discover(
     everywhere: &[(String, String)],
     ask: &Ask,
     only: bool,
-) -> Result<(Discovered, Told), Failure> {
+) -> Result<(Discovered, Option<String>), Failure> {
     let knock = |path: &str| {
         let (url, headers) = (at(server, path), everywhere.to_vec());
         http.send(&Outgoing { method: METHOD.into(), url, headers, payload: Payload::Empty, follow: false }, PATIENCE)
@@ -68,7 +61,7 @@ pub fn discover(
                 // The place that the knock took must be free again for the conversation.
                 std::thread::sleep(PAUSE);
             }
-            return Ok((route(server, path, kind, ask.server.as_ref().filter(|_| only)), Told { by }));
+            return Ok((route(server, path, kind, ask.server.as_ref().filter(|_| only)), Some(by)));
         }
         seen.push(format!("{path} {}", reply.status));
     }
@@ -77,7 +70,7 @@ pub fn discover(
         seen.join(", "),
         control.status
     );
-    Ok((Discovered { schema: Some(Err(error)), ..Discovered::default() }, Told::default()))
+    Ok((Discovered { schema: Some(Err(error)), ..Discovered::default() }, None))
 }
 
 /// How the route is told from a path that does not exist.
@@ -127,14 +120,5 @@ fn answered(result: Result<Reply, Failure>) -> Result<Reply, Failure> {
     match result {
         Err(Failure { partial: Some(reply), .. }) => Ok(*reply),
         other => other,
-    }
-}
-
-impl Told {
-    /// Fills the facts about the route.
-    pub fn record(self, room: &mut RequestFacts) {
-        if !self.by.is_empty() {
-            room.recognized_by = Fact::Known(self.by);
-        }
     }
 }

@@ -19,6 +19,7 @@ use phases::summarise;
 use pulse::Pulse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use url::Url;
 use usage::Usage;
 
 /// Quiet before the baseline: utilization is a mean over up to a second (nvml.h, nvmlUtilization_t), so the requests of
@@ -39,15 +40,9 @@ const TIMES_MAX: usize = 256;
 /// Longest wait for an answer of the window.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Repeats the good request and reads counters before, during and after. `light` is a request that costs the server
+/// Repeats the good request and reads counters before, during and after. `light` is an endpoint that costs the server
 /// next to nothing.
-pub fn measure(
-    talk: &Conversation,
-    good: &Answered,
-    light: Outgoing,
-    context: &Context,
-    facts: &Facts,
-) -> ExecutionFacts {
+pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Context, facts: &Facts) -> ExecutionFacts {
     let http = talk.http;
     let expected = good.exchange.duration_ms;
     let Some(outgoing) = good.message.outgoing(talk.server, talk.everywhere) else {
@@ -61,7 +56,7 @@ pub fn measure(
         sampler::start(pids.as_deref().unwrap_or_default())
     });
     let sampled = sampler.is_ok();
-    let mut light = Light::new(light);
+    let mut light = Light::new(light.clone(), talk.everywhere);
     let expected = Duration::from_secs_f64((expected / 1e3).clamp(0.0, 3600.0));
     light.measure_idle(http, expected);
     let started = sampler::monotonic_ms();
