@@ -172,7 +172,8 @@ pub struct Explain {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetOptions {
-    /// The server's base URL, for instance http://127.0.0.1:8000.
+    /// The server's base URL, for instance http://127.0.0.1:8000; grpc://127.0.0.1:8001 for KServe v2 over gRPC,
+    /// ws://127.0.0.1:8000/asr for a WebSocket; https, grpcs and wss with TLS.
     // Read by `commands`: clap would repeat a wrong value in its message, and a password with it.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
@@ -341,13 +342,22 @@ pub enum FailOn {
     Unknown,
 }
 
-/// Accepts the base URL of an HTTP server.
+/// Accepts the base URL of a server.
 pub fn server_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}; write it as http://HOST:PORT"))?;
     match (url.scheme(), url.host_str()) {
-        ("http" | "https", Some(_)) => Ok(url),
-        ("http" | "https", None) => Err("it names no host; write it as http://HOST:PORT".into()),
-        (scheme, _) => Err(format!("\"{scheme}\" is not http or https; write it as http://HOST:PORT")),
+        ("http" | "https" | "ws" | "wss", Some(_)) => Ok(url),
+        // gRPC has no usual port.
+        ("grpc" | "grpcs", Some(host)) if !host.is_empty() => match url.port() {
+            Some(_) => Ok(url),
+            None => Err(format!("it names no port; write it as {}://HOST:PORT, for Triton 8001", url.scheme())),
+        },
+        ("http" | "https" | "ws" | "wss" | "grpc" | "grpcs", _) => {
+            Err(format!("it names no host; write it as {}://HOST:PORT", url.scheme()))
+        }
+        (scheme, _) => {
+            Err(format!("\"{scheme}\" is not http or https, nor grpc, grpcs, ws or wss; write it as http://HOST:PORT"))
+        }
     }
 }
 

@@ -110,7 +110,8 @@ pub struct SchemaField {
 pub struct Exchange {
     /// Who wrote the request: `client` or `doctor`.
     pub author: String,
-    /// Method.
+    /// Method; `WEBSOCKET` for a session over one, `GRPC` for a call, whose path is then the one that the same call has over
+    /// HTTP.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -118,13 +119,16 @@ pub struct Exchange {
     pub content_type: String,
     /// What was sent.
     pub fields: Vec<SentField>,
-    /// HTTP status.
+    /// HTTP status. Of a gRPC call the status that `grpc_status` stands for, by the table of google.rpc.Code (a message
+    /// too large for the server is 413); of a WebSocket 101, or the status by which the upgrade was refused.
     pub status: Fact<u64>,
-    /// Whether the answer counts as accepted: 2xx without an error inside.
+    /// Whether the answer counts as accepted: 2xx without an error inside; of a WebSocket, the server answered and did not
+    /// end the session early.
     pub accepted: bool,
     /// Time to the whole answer, milliseconds.
     pub duration_ms: f64,
-    /// Start of the answer's body, at most 600 characters, control characters replaced.
+    /// Start of the answer's body, at most 600 characters, control characters replaced. Of a gRPC call its message as
+    /// JSON, or the words of its status; of a WebSocket the message that tells most, or why the server closed it.
     pub answer: String,
     /// Fields that the answer names as missing.
     pub names_missing: Vec<String>,
@@ -138,8 +142,25 @@ pub struct Exchange {
     /// Of an answer that came piece by piece (server-sent events, chunks, messages): the pieces.
     #[serde(default)]
     pub stream: Fact<Stream>,
-    /// The request as a curl command line, secrets left out.
+    /// Of a gRPC call the name of its status: `OK`, `INVALID_ARGUMENT`, ...
+    #[serde(default)]
+    pub grpc_status: Fact<String>,
+    /// Of a WebSocket that the server closed: with what.
+    #[serde(default)]
+    pub closed: Fact<WebSocketClose>,
+    /// The request as a curl command line, secrets left out; for gRPC one of grpcurl, for a WebSocket one of websocat.
     pub curl: String,
+}
+
+/// How a server closed a WebSocket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebSocketClose {
+    /// Code of the close message (RFC 6455, 7.4.1): 1008 is a policy, 1011 an internal error, 1013 "try again later"; 1006 if
+    /// the connection ended without one.
+    pub code: u64,
+    /// The server's words; may be empty.
+    pub reason: String,
 }
 
 /// A field as it was sent.

@@ -1,9 +1,11 @@
 //! The service probe against servers that behave and servers that do not.
 
 mod contract;
+mod grpc;
 #[path = "../setup/scripted_server.rs"]
 mod scripted_server;
 mod transport;
+mod websocket;
 
 use gpu_doctor::probe::{Ask, Context, service};
 use gpu_doctor::snapshot::{Exchange, Fact, Facts, Unknown, Why};

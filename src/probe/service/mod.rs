@@ -1,16 +1,20 @@
 //! Talks with the server: the client's own request, a good one held against it, and a measuring window of good ones.
 
 mod client;
+mod command;
 mod conversation;
 mod engine;
+mod grpc;
 mod message;
 mod recognize;
 mod record;
 mod schema;
 mod secrets;
+mod spoken;
 mod synthesis;
 mod tensor_bytes;
 mod transport;
+mod websocket;
 mod window;
 
 use super::ask::without_credentials;
@@ -21,6 +25,7 @@ use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use message::Message;
 use recognize::questions::Questions;
 use recognize::{Discovered, readiness};
+use spoken::{Spoken, plain};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use synthesis::Synthesis;
@@ -76,9 +81,13 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Err(failure) => return unreachable(context, facts, failure),
     };
     let everywhere = everywhere(&context.ask);
+    let spoken = Spoken::by(&server);
+    let server = plain(&server);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
     let mut questions = Questions::new(&http, &server, &everywhere);
-    let found = match recognize::discover(&server, &mut questions, &context.ask, own, facts) {
+    let found = recognize::discover(&server, &mut questions, &context.ask, own, facts);
+    let found = spoken.discovered(found, &http, &server, &everywhere, context, own);
+    let (found, by) = match found {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
@@ -87,13 +96,17 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     // Before any request, which may wake an engine or load a model.
     let client_path = own.map(|message| message.path.as_str());
-    let state = recognize::state::ask(&mut questions, &found, client_path, &talk.recorder);
+    let mut state = recognize::state::ask(&mut questions, &found, client_path, &talk.recorder);
+    if spoken == Spoken::Grpc {
+        state.push(grpc::port::health(&http, &server, &everywhere, &talk.recorder));
+    }
     talk.operation = found.operation.as_ref();
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own, &found);
     let mut ran = Ran::ok();
     found.record(own, &talk.recorder, &mut facts.request);
+    spoken.record(by, &mut facts.request);
     facts.request.operation = found.described(talk.operation, own);
     let good = verdict.good.as_ref().map(|good| &good.exchange);
     let mut ready = readiness::of(&found, &state, good);

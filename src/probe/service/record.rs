@@ -4,8 +4,9 @@ use super::conversation::complaint::Complaint;
 use super::message::{Content, Encoding, Field, Message, Place};
 use super::secrets::{PLAIN_HEADERS, Secrets};
 use super::transport::{Failure, Reply};
+use super::{command, grpc, websocket};
 use crate::probe::secret::{MASK, is_in_field};
-use crate::snapshot::{Exchange, Fact, SentField, Why};
+use crate::snapshot::{Exchange, Fact, SentField, WebSocketClose, Why};
 use crate::words::unprintable;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -79,9 +80,10 @@ impl Recorder {
             (None, Err(failure)) => Fact::unknown(failure.why, self.clean(&failure.text, ANSWER_CAP)),
             (None, Ok(_)) => unreachable!("an answer has a head"),
         };
+        let grpc = head.is_some_and(|reply| reply.grpc_status.is_some());
         Exchange {
             author: message.author.into(),
-            method: message.method.clone(),
+            method: if grpc { grpc::METHOD.into() } else { message.method.clone() },
             path: self.clean(&self.masked(message).target(), 2000),
             content_type: message.content_type.clone(),
             fields: message.fields.iter().map(|field| self.sent(field)).collect(),
@@ -93,8 +95,17 @@ impl Recorder {
             headers: head.map(|reply| self.headers(reply)).unwrap_or_default(),
             phases: known(head.and_then(|reply| reply.phases.clone()), "the phases were not measured"),
             stream: known(head.and_then(|reply| reply.stream.clone()), "the answer came in one piece"),
-            curl: self.clean(&self.curl(message), 4000),
+            grpc_status: known(head.and_then(|reply| reply.grpc_status.clone()), "it was no gRPC call"),
+            closed: known(
+                head.and_then(|reply| reply.session.as_ref()?.close.as_ref().map(|close| self.close(close))),
+                "no WebSocket was closed by the server",
+            ),
+            curl: self.clean(&if grpc { self.grpcurl(message) } else { self.curl(message) }, 4000),
         }
+    }
+
+    fn close(&self, (code, reason): &(u16, String)) -> WebSocketClose {
+        WebSocketClose { code: u64::from(*code), reason: self.clean(reason, VALUE_CAP) }
     }
 
     /// The headers that tell something of the server.
@@ -125,9 +136,17 @@ impl Recorder {
         message
     }
 
+    fn grpcurl(&self, message: &Message) -> String {
+        let message = self.masked(message);
+        command::grpcurl(&self.server, &message, json_shown(&message))
+    }
+
     /// The request as a curl command line; files by their names.
     fn curl(&self, message: &Message) -> String {
         let message = self.masked(message);
+        if message.method == websocket::METHOD {
+            return command::websocat(&self.server, &message);
+        }
         let mut words = vec!["curl".to_owned()];
         let mut push = |option: &str, value: String| {
             words.push(option.to_owned());

@@ -292,10 +292,11 @@ pub fn by_schema(operation: &Candidate, synthesis: &Synthesis) -> Message {
     }
 }
 
-/// Whether an answer counts as accepted: 2xx without an error inside.
+/// Whether an answer counts as accepted: 2xx without an error inside, or a WebSocket's session that came to its end.
 pub fn accepts(reply: &Reply) -> bool {
     debug_assert!(reply.body.len() <= BODY_CAP);
-    (200..300).contains(&reply.status) && !complaint::soft_error(&reply.body)
+    let well = reply.session.as_ref().map_or((200..300).contains(&reply.status), |session| session.accepted());
+    well && !complaint::soft_error(&reply.body)
 }
 
 /// Statuses that no added field cures: access, path, method, size, rate, gateways, no answer at all.

@@ -23,6 +23,7 @@ pub use ports::{Ports, commands, values as option_values};
 use super::record::Recorder;
 use super::{client_request, everywhere};
 use crate::probe::ask::without_credentials;
+use crate::probe::service::spoken::{Spoken, plain};
 use crate::probe::{Context, Probe, Ran};
 use crate::snapshot::{EngineFacts, EngineModel, Fact, Facts, RequestFacts, Room, Stage, Unknown, Why};
 use asker::Asker;
@@ -73,6 +74,13 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let Some(server) = context.ask.server.as_ref().map(without_credentials) else {
         return Ran::skipped("no server was named");
     };
+    let spoken = Spoken::by(&server);
+    if spoken == Spoken::Grpc {
+        facts.engine =
+            EngineFacts::all_unknown(&not_asked("the server was named by its gRPC port; this is asked over HTTP"));
+        return Ran::skipped("the server was named by its gRPC port");
+    }
+    let server = plain(&server);
     if facts.request.reachable.known() != Some(&true) {
         facts.engine = EngineFacts::all_unknown(&not_asked("the server did not answer HTTP"));
         return Ran::skipped("the server did not answer HTTP");

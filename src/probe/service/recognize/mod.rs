@@ -46,9 +46,9 @@ const MODELS: usize = 64;
 #[derive(Debug, Default)]
 pub struct Discovered {
     pub kind: Option<&'static str>,
-    version: Option<String>,
-    by: Option<String>,
-    models: Option<Vec<String>>,
+    pub version: Option<String>,
+    pub by: Option<String>,
+    pub models: Option<Vec<String>>,
     pub document: Option<Document>,
     pub operation: Option<Candidate>,
     /// What is tried where the operation is rejected and nothing tells why, in this order.
@@ -56,11 +56,11 @@ pub struct Discovered {
     /// Where the usable schema is, or why there is none.
     pub schema: Option<Result<String, String>>,
     /// Endpoints of the server's state, by its family.
-    states: Vec<String>,
+    pub states: Vec<String>,
     /// Path under which its endpoints are mounted.
-    prefix: String,
+    pub prefix: String,
     /// What may be asked of it: `POST /asr`.
-    listed: Vec<String>,
+    pub listed: Vec<String>,
 }
 
 /// Asks the server what it is. An error means that it did not answer HTTP at all.

@@ -2,8 +2,10 @@
 
 pub mod beside;
 
+use super::{grpc, websocket};
 use crate::snapshot::{PhaseTimes, Stream, Why};
 use beside::Aside;
+use http_body_util::BodyExt;
 use reqwest::multipart;
 use reqwest::{Client, Method, redirect};
 use std::error::Error;
@@ -70,6 +72,12 @@ pub struct Reply {
     pub phases: Option<PhaseTimes>,
     /// The pieces in which the answer came, if it did.
     pub stream: Option<Stream>,
+    /// Fields that came after the body, names in lower case.
+    pub trailers: Vec<(String, String)>,
+    /// Of a gRPC call the name of its status; `status` is the HTTP status that it stands for.
+    pub grpc_status: Option<String>,
+    /// Of a WebSocket how it ended.
+    pub session: Option<websocket::Session>,
 }
 
 /// Why there is no whole answer.
@@ -96,6 +104,8 @@ pub struct Trust {
 pub struct Http {
     runtime: Option<tokio::runtime::Runtime>,
     client: Client,
+    /// Requests are gRPC calls.
+    grpc: bool,
     deadline: Instant,
 }
 
@@ -115,7 +125,12 @@ impl Http {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder =
             Client::builder().no_proxy().redirect(redirect::Policy::none()).user_agent(crate::TOOL.replace(' ', "/"));
-        if server.scheme() != "https" {
+        // gRPC is HTTP/2 from the first byte; an upgrade to a WebSocket is HTTP/1.1's.
+        builder = match server.scheme() {
+            "grpc" | "grpcs" => builder.http2_prior_knowledge(),
+            _ => builder.http1_only(),
+        };
+        if !matches!(server.scheme(), "https" | "grpcs" | "wss") {
             // Plain HTTP must work on systems without any certificates.
             builder = builder.tls_certs_only([]);
         } else if trust.insecure {
@@ -128,7 +143,8 @@ impl Http {
         let client = builder.build().map_err(|error| broken(&error))?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| broken(&error))?;
-        Ok(Self { runtime: Some(runtime), client, deadline })
+        let grpc = matches!(server.scheme(), "grpc" | "grpcs");
+        Ok(Self { runtime: Some(runtime), client, grpc, deadline })
     }
 
     /// Time left for the conversation.
@@ -151,7 +167,11 @@ impl Http {
         let limit = limit.min(self.time_left() / 2);
         // Answered soon after the first at the latest, or not at all.
         let patience = limit + Duration::from_secs(1);
-        let (client, second) = (self.client.clone(), second.clone());
+        let second = if self.grpc { grpc::call(second) } else { Ok(second.clone()) };
+        let (client, second) = match second {
+            Ok(second) => (self.client.clone(), second),
+            Err(failure) => return (self.send(first, limit), Err(failure)),
+        };
         let beside = runtime.spawn(async move {
             tokio::time::sleep(delay).await;
             let sent = Instant::now();
@@ -176,6 +196,15 @@ impl Http {
 
     /// Sends a request and reads its answer, within `limit` and half of the time left.
     pub fn send(&self, outgoing: &Outgoing, limit: Duration) -> Result<Reply, Failure> {
+        if self.grpc {
+            let mut reply = self.send_plain(&grpc::call(outgoing)?, limit)?;
+            grpc::translate(outgoing.url.path(), &mut reply);
+            return Ok(reply);
+        }
+        self.send_plain(outgoing, limit)
+    }
+
+    fn send_plain(&self, outgoing: &Outgoing, limit: Duration) -> Result<Reply, Failure> {
         let limit = limit.min(self.time_left() / 2);
         let Some(runtime) = &self.runtime else { return Err(broken(&std::fmt::Error)) };
         let mut partial = None;
@@ -212,13 +241,15 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
     let mut url = outgoing.url.clone();
     for _ in 0..=REDIRECTS {
         let request = build(client, outgoing, &url)?;
-        let mut response = client.execute(request).await.map_err(|error| classify(&url, &error))?;
+        let started = Instant::now();
+        let response = client.execute(request).await.map_err(|error| classify(&url, &error))?;
         let status = response.status().as_u16();
         let header = |name: &str| {
             response.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default()
         };
         // 301 to 303 turn other methods into GET, so a body would be lost.
         let follows = outgoing.follow
+            && outgoing.method != websocket::METHOD
             && match status {
                 307 | 308 => true,
                 301..=303 => outgoing.method == "GET",
@@ -235,7 +266,21 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
         let reply = reply.insert(Reply { status, content_type, headers, ..Reply::default() });
-        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&url, &error))? {
+        if status == 101 && outgoing.method == websocket::METHOD {
+            websocket::agreed(reply)?;
+            let stream = response.upgrade().await.map_err(|error| classify(&url, &error))?;
+            return websocket::hold(stream, outgoing, started, reply).await;
+        }
+        let mut body = hyper::Response::<reqwest::Body>::from(response).into_body();
+        while let Some(frame) = body.frame().await {
+            let chunk = match frame.map_err(|error| classify(&url, &error))?.into_data() {
+                Ok(chunk) => chunk,
+                Err(frame) => {
+                    let told = frame.into_trailers().unwrap_or_default();
+                    reply.trailers = told.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+                    continue;
+                }
+            };
             let room = BODY_CAP - reply.body.len();
             reply.body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
             if chunk.len() > room {
@@ -250,9 +295,18 @@ async fn exchange(client: &Client, outgoing: &Outgoing, reply: &mut Option<Reply
 }
 
 fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Request, Failure> {
-    let method = Method::from_bytes(outgoing.method.as_bytes()).map_err(|error| broken(&error))?;
+    let upgrades = outgoing.method == websocket::METHOD;
+    let method = if upgrades { "GET" } else { &outgoing.method };
+    let method = Method::from_bytes(method.as_bytes()).map_err(|error| broken(&error))?;
     let mut request = client.request(method, url.clone());
-    for (name, value) in &outgoing.headers {
+    if upgrades {
+        for (name, value) in websocket::UPGRADE.iter().copied().chain(own_headers(outgoing)) {
+            request = request.header(name, value);
+        }
+        // What the session says is sent after the upgrade.
+        return request.build().map_err(|error| broken(&error));
+    }
+    for (name, value) in own_headers(outgoing) {
         request = request.header(name, value);
     }
     request = match &outgoing.payload {
@@ -272,6 +326,10 @@ fn build(client: &Client, outgoing: &Outgoing, url: &Url) -> Result<reqwest::Req
         }
     };
     request.build().map_err(|error| broken(&error))
+}
+
+fn own_headers(outgoing: &Outgoing) -> impl Iterator<Item = (&str, &str)> {
+    outgoing.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 /// A request that could not even be formed.
