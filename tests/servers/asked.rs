@@ -12,6 +12,13 @@ pub struct Asked {
     duration_ms: f64,
 }
 
+/// Runs every case, and fails with the names of those that failed; each has said why by then.
+pub fn each(cases: &[(&str, &dyn Fn())]) {
+    let fails = |case: &&(&str, &dyn Fn())| std::panic::catch_unwind(std::panic::AssertUnwindSafe(case.1)).is_err();
+    let failed: Vec<&str> = cases.iter().filter(fails).map(|(name, _)| *name).collect();
+    assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), cases.len());
+}
+
 /// Most requests of the doctor's own before it has a good one.
 const REQUESTS: usize = 12;
 /// Most time beside waiting for answers, milliseconds.
@@ -23,7 +30,7 @@ pub fn ask(url: &str) -> Asked {
 }
 
 /// Runs the doctor with the client's request: the arguments of `curl` after a path, `/asr -F audio=@speech.wav`. The
-/// samples of `fixtures/samples` lie beside it.
+/// samples of `fixtures/samples` lie beside it, and `silence.wav`.
 pub fn ask_client(url: &str, request: &str) -> Asked {
     ask_with(url, "", Some(request))
 }
@@ -34,6 +41,7 @@ pub fn ask_with(url: &str, settings: &str, request: Option<&str>) -> Asked {
     for sample in ["speech.wav", "image.png"] {
         std::fs::copy(fixtures().join("samples").join(sample), folder.path().join(sample)).unwrap();
     }
+    std::fs::write(folder.path().join("silence.wav"), silence()).unwrap();
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (saved, config, client) = (place("snapshot.json"), place("config.yaml"), place("request.txt"));
     std::fs::write(&config, settings).unwrap();
@@ -49,6 +57,15 @@ pub fn ask_with(url: &str, settings: &str, request: Option<&str>) -> Asked {
     let probes = snapshot["probes"].as_array().unwrap();
     let service = probes.iter().find(|probe| probe["id"] == "service").expect("the server was asked");
     Asked { report, facts: snapshot["facts"].clone(), duration_ms: service["duration_ms"].as_f64().unwrap() }
+}
+
+/// A second of silence: PCM, 16 bit, mono, 16 kHz.
+fn silence() -> Vec<u8> {
+    let (rate, bytes) = (16_000_u32, 32_000_u32);
+    let numbers = |list: &[u32]| -> Vec<u8> { list.iter().flat_map(|number| number.to_le_bytes()).collect() };
+    let format = [&b"WAVEfmt "[..], &numbers(&[16, 1 | 1 << 16, rate, rate * 2, 2 | 16 << 16])].concat();
+    let samples = vec![0; bytes as usize];
+    [b"RIFF", &numbers(&[36 + bytes])[..], &format, b"data", &numbers(&[bytes]), &samples].concat()
 }
 
 impl Asked {
@@ -95,7 +112,8 @@ impl Asked {
         self.duration_ms - window - asked - waited(&self.known("client"))
     }
 
-    /// The client's request was rejected because it lacks these fields, which the doctor proved by sending them.
+    /// The client's request was rejected because it lacks these fields, which the doctor proved by sending them, and the
+    /// request is mended.
     pub fn assert_missing(&self, fields: &[&str]) {
         let missing = self.known("missing_fields");
         let names: Vec<&str> =
@@ -104,6 +122,27 @@ impl Asked {
         assert_eq!(names, fields, "{reason}\nclient: {}\n{}", self.known("client"), self.attempts());
         assert!(self.causes().contains(&"required-field-missing"), "{:?}", self.causes());
         self.assert_good();
+        self.assert_mended(fields);
+    }
+
+    /// The client's request was rejected for the value of this field: the doctor says so, and mends it.
+    pub fn assert_wrong(&self, field: &str) {
+        self.assert_blamed(field);
+        self.assert_good();
+        self.assert_mended(&[field]);
+    }
+
+    /// These fields stand among the differences, and the mended request has them.
+    fn assert_mended(&self, fields: &[&str]) {
+        let (differences, mended) = (self.known("differences"), self.known("mended_curl"));
+        for field in fields {
+            let differs = |one: &Value| one["name"] == *field && one["client"] != one["good"] && one["good"] != "";
+            assert!(
+                differences.as_array().into_iter().flatten().any(differs),
+                "{field} is no difference: {differences}"
+            );
+            assert!(mended.as_str().is_some_and(|curl| curl.contains(field)), "{field} is not mended: {mended}");
+        }
     }
 
     /// The client's request was rejected, and a cause of the conversation names this.

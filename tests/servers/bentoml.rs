@@ -1,38 +1,37 @@
 //! BentoML: its document stands at /docs.json and /schema.json, its answers name fields without "body".
 
-use crate::asked::{Asked, ask, ask_client, ask_with};
-use crate::setup::real_server::{Server, program};
-
-fn bentoml() -> Option<Server> {
-    program("bentoml", "bentoml", &[], "/readyz")
-}
+use crate::asked::{ask, ask_client, ask_with, each};
+use crate::setup::real_server::program;
 
 #[test]
-fn a_url_suffices() {
-    let Some(server) = bentoml() else { return };
-    let asked = ask(&server.url);
-    asked.assert_kind("bentoml");
-    let good = asked.assert_good();
-    assert_eq!(good["path"], "/transcribe", "sound before a list of texts");
-    assert!(good["answer"].as_str().unwrap().contains("4.6 s of speech"), "{good}");
-    let asked = ask_with(&server.url, "request: {path: /embed}", None);
-    assert_eq!(asked.assert_good()["path"], "/embed");
-}
-
-#[test]
-fn what_clients_send() {
-    let Some(server) = bentoml() else { return };
-    let client = |request: &str| -> Asked { ask_client(&server.url, request) };
-    client("/transcribe -F audio=@speech.wav").assert_missing(&["lang"]);
-    client("/transcribe -F lang=en").assert_missing(&["audio"]);
-    client("/embed --json '{}'").assert_missing(&["texts"]);
-    let asked = client("/embed --json '{\"texts\": 5}'");
-    asked.assert_blamed("texts");
-    asked.assert_good();
-    let asked = client("/transcribe -F audio=@speech.wav -F lang=en -F sample_rate=fast");
-    asked.assert_blamed("sample_rate");
-    asked.assert_good();
-    client("/transcribe -F audio=@speech.wav -F lang=en").assert_nothing_wrong();
-    client("/embed --json '{\"texts\": [\"a\", \"bc\"]}'").assert_nothing_wrong();
-    client("/predict -F audio=@speech.wav -F lang=en").assert_cause(&["wrong-path-or-method"]);
+fn two_operations() {
+    let Some(server) = program("bentoml", "bentoml", &[], "/readyz") else { return };
+    let client = |request: &str| ask_client(&server.url, request);
+    let sound = "/transcribe -F audio=@speech.wav";
+    each(&[
+        ("recognized", &|| ask(&server.url).assert_kind("bentoml")),
+        ("a URL suffices", &|| {
+            let asked = ask(&server.url);
+            let good = asked.assert_good();
+            assert_eq!(good["path"], "/transcribe", "sound before a list of texts");
+            assert!(good["answer"].as_str().unwrap().contains("4.6 s of speech"), "{good}");
+            assert_eq!(asked.causes(), Vec::<&str>::new());
+        }),
+        ("the other operation by its path", &|| {
+            let asked = ask_with(&server.url, "request: {path: /embed}", None);
+            assert_eq!(asked.assert_good()["path"], "/embed");
+        }),
+        ("a missing field", &|| client(sound).assert_missing(&["lang"])),
+        ("a missing file", &|| client("/transcribe -F lang=en").assert_missing(&["audio"])),
+        ("a missing key", &|| client("/embed --json '{}'").assert_missing(&["texts"])),
+        ("a wrong type", &|| client("/embed --json '{\"texts\": 5}'").assert_wrong("texts")),
+        ("no number", &|| client(&format!("{sound} -F lang=en -F sample_rate=fast")).assert_wrong("sample_rate")),
+        ("another path", &|| {
+            let asked = client("/predict -F audio=@speech.wav -F lang=en");
+            asked.assert_cause(&["wrong-path-or-method"]);
+            asked.assert_blamed("/transcribe");
+        }),
+        ("a good form", &|| client(&format!("{sound} -F lang=en")).assert_nothing_wrong()),
+        ("good JSON", &|| client("/embed --json '{\"texts\": [\"a\", \"bc\"]}'").assert_nothing_wrong()),
+    ]);
 }

@@ -1,6 +1,6 @@
 //! FastAPI with pydantic 1 and with pydantic 2, whose schema tells the truth.
 
-use crate::asked::{Asked, ask, ask_client, ask_with};
+use crate::asked::{ask, ask_client, ask_with, each};
 use crate::setup::real_server::{Server, program};
 
 /// The server in both environments, as far as they were made.
@@ -8,99 +8,60 @@ fn both() -> impl Iterator<Item = Server> {
     ["pydantic1", "cpu"].into_iter().filter_map(|venv| program(venv, "fastapi", &[], "/health"))
 }
 
-fn clients(request: &str) -> Vec<Asked> {
-    both().map(|server| ask_client(&server.url, request)).collect()
-}
-
 #[test]
 fn a_url_suffices() {
     for server in both() {
-        let asked = ask(&server.url);
-        asked.assert_kind("fastapi");
-        let good = asked.assert_good();
-        assert!(good["answer"].as_str().unwrap().contains("4.6 s of speech"), "{good}");
-        assert_eq!(asked.known("attempts").as_array().unwrap().len(), 1, "the schema says all: {}", asked.attempts());
+        let form = || {
+            let asked = ask(&server.url);
+            let good = asked.assert_good();
+            assert!(good["answer"].as_str().unwrap().contains("4.6 s of speech"), "{good}");
+            let attempts = asked.known("attempts");
+            assert_eq!(attempts.as_array().unwrap().len(), 1, "the schema says all: {}", asked.attempts());
+            asked.assert_kind("fastapi");
+        };
+        let json = || {
+            let asked = ask_with(&server.url, "request: {path: /score}", None);
+            let good = asked.assert_good();
+            assert_eq!(good["path"], "/score");
+            assert!(["hi", "en"].contains(&asked.sent("lang").as_str().unwrap()), "{good}");
+            assert_eq!(asked.causes(), Vec::<&str>::new());
+        };
+        each(&[("the form", &form), ("the JSON operation by its path", &json)]);
     }
 }
 
 #[test]
-fn the_json_operation_by_its_path() {
+fn what_clients_send() {
     for server in both() {
-        let asked = ask_with(&server.url, "request: {path: /score}", None);
-        let good = asked.assert_good();
-        assert_eq!(good["path"], "/score");
-        assert!(["hi", "en"].contains(&asked.sent("lang").as_str().unwrap()), "{good}");
-        assert_eq!(asked.causes(), Vec::<&str>::new());
-    }
-}
-
-#[test]
-fn a_missing_form_field() {
-    clients("/asr -F audio=@speech.wav").iter().for_each(|asked| asked.assert_missing(&["lang"]));
-}
-
-#[test]
-fn a_missing_file() {
-    clients("/asr -F lang=en").iter().for_each(|asked| asked.assert_missing(&["audio"]));
-}
-
-#[test]
-fn two_missing_keys() {
-    clients("/score --json '{\"top_k\": 2}'").iter().for_each(|asked| asked.assert_missing(&["text", "lang"]));
-}
-
-#[test]
-fn a_language_that_the_schema_does_not_know() {
-    for asked in clients("/score --json '{\"text\": \"hello\", \"lang\": \"fr\"}'") {
-        asked.assert_blamed("lang");
-        asked.assert_good();
-    }
-}
-
-#[test]
-fn a_number_out_of_bounds_and_one_that_is_none() {
-    for value in ["50", "\"many\""] {
-        for asked in clients(&format!("/score --json '{{\"text\": \"hello\", \"lang\": \"en\", \"top_k\": {value}}}'"))
-        {
-            asked.assert_blamed("top_k");
-            asked.assert_good();
-        }
-    }
-}
-
-#[test]
-fn json_for_a_form() {
-    for asked in clients("/asr --json '{\"audio\": \"x\", \"lang\": \"en\"}'") {
-        asked.assert_cause(&["wrong-content-type"]);
-        asked.assert_blamed("multipart/form-data");
-        asked.assert_good();
-    }
-}
-
-#[test]
-fn a_file_sent_as_text() {
-    for asked in clients("/asr -F audio=speech -F lang=en") {
-        asked.assert_blamed("audio");
-        asked.assert_good();
-    }
-}
-
-#[test]
-fn another_path_and_another_method() {
-    for request in ["/transcribe -F audio=@speech.wav -F lang=en", "/asr -X PUT -F audio=@speech.wav -F lang=en"] {
-        for asked in clients(request) {
-            asked.assert_cause(&["wrong-path-or-method"]);
-            asked.assert_good();
-        }
-    }
-}
-
-#[test]
-fn a_good_request() {
-    for request in [
-        "/asr -F audio=@speech.wav -F lang=en",
-        "/score --json '{\"text\": \"hello\", \"lang\": \"hi\", \"top_k\": 3}'",
-    ] {
-        clients(request).iter().for_each(Asked::assert_nothing_wrong);
+        let client = |request: &str| ask_client(&server.url, request);
+        let score = |body: &str| client(&format!("/score --json '{body}'"));
+        each(&[
+            ("a missing form field", &|| client("/asr -F audio=@speech.wav").assert_missing(&["lang"])),
+            ("a missing file", &|| client("/asr -F lang=en").assert_missing(&["audio"])),
+            ("two missing keys", &|| score(r#"{"top_k": 2}"#).assert_missing(&["text", "lang"])),
+            ("an unknown language", &|| score(r#"{"text": "hello", "lang": "fr"}"#).assert_wrong("lang")),
+            ("out of bounds", &|| score(r#"{"text": "hello", "lang": "en", "top_k": 50}"#).assert_wrong("top_k")),
+            ("no number", &|| score(r#"{"text": "hello", "lang": "en", "top_k": "many"}"#).assert_wrong("top_k")),
+            ("an empty text", &|| score(r#"{"text": "", "lang": "en"}"#).assert_wrong("text")),
+            ("a file as text", &|| client("/asr -F audio=speech -F lang=en").assert_wrong("audio")),
+            ("JSON for a form", &|| {
+                let asked = client(r#"/asr --json '{"audio": "x", "lang": "en"}'"#);
+                asked.assert_cause(&["wrong-content-type"]);
+                asked.assert_blamed("multipart/form-data");
+                asked.assert_good();
+            }),
+            ("another path", &|| {
+                let asked = client("/transcribe -F audio=@speech.wav -F lang=en");
+                asked.assert_cause(&["wrong-path-or-method"]);
+                asked.assert_blamed("/asr");
+            }),
+            ("another method", &|| {
+                let asked = client("/asr -X PUT -F audio=@speech.wav -F lang=en");
+                asked.assert_cause(&["wrong-path-or-method"]);
+                asked.assert_blamed("POST");
+            }),
+            ("a good form", &|| client("/asr -F audio=@speech.wav -F lang=en").assert_nothing_wrong()),
+            ("good JSON", &|| score(r#"{"text": "hello", "lang": "hi", "top_k": 3}"#).assert_nothing_wrong()),
+        ]);
     }
 }

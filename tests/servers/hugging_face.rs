@@ -1,30 +1,31 @@
 //! text-embeddings-inference and text-generation-inference: axum tells in plain text what JSON lacks.
 
-use crate::asked::{ask, ask_client};
+use crate::asked::{ask, ask_client, each};
 use crate::recorded_server::recorded;
 
-#[test]
-fn a_url_suffices() {
-    for (name, path) in [("tei", "/embed"), ("tgi", "/generate")] {
-        let server = recorded(name);
-        let asked = ask(&server.url());
-        asked.assert_kind(name);
-        assert_eq!(asked.assert_good()["path"], path);
-        assert_eq!(asked.causes(), Vec::<&str>::new());
-    }
+fn both_ways(name: &str, path: &str) {
+    let server = recorded(name);
+    let client = |body: &str| ask_client(&server.url(), &format!("{path} --json '{body}'"));
+    each(&[
+        ("recognized", &|| ask(&server.url()).assert_kind(name)),
+        ("a URL suffices", &|| {
+            let asked = ask(&server.url());
+            assert_eq!(asked.assert_good()["path"], path);
+            assert_eq!(asked.causes(), Vec::<&str>::new());
+        }),
+        ("a missing key", &|| client(r#"{"text": "hello"}"#).assert_missing(&["inputs"])),
+        ("a wrong type", &|| client(r#"{"inputs": 5}"#).assert_wrong("inputs")),
+        ("an empty text", &|| client(r#"{"inputs": ""}"#).assert_wrong("inputs")),
+        ("a good request", &|| client(r#"{"inputs": "hello"}"#).assert_nothing_wrong()),
+    ]);
 }
 
 #[test]
-fn what_clients_send() {
-    for (name, path) in [("tei", "/embed"), ("tgi", "/generate")] {
-        let server = recorded(name);
-        let client = |body: &str| ask_client(&server.url(), &format!("{path} --json '{body}'"));
-        client(r#"{"text": "hello"}"#).assert_missing(&["inputs"]);
-        for wrong in [r#"{"inputs": 5}"#, r#"{"inputs": ""}"#] {
-            let asked = client(wrong);
-            asked.assert_blamed("inputs");
-            asked.assert_good();
-        }
-        client(r#"{"inputs": "hello"}"#).assert_nothing_wrong();
-    }
+fn the_server_of_embeddings() {
+    both_ways("tei", "/embed");
+}
+
+#[test]
+fn the_server_of_text() {
+    both_ways("tgi", "/generate");
 }
