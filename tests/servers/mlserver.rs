@@ -1,7 +1,7 @@
 //! MLServer, which speaks KServe v2 and does not hold requests against what its models declare.
 
 use crate::asked::{ask, ask_client, each};
-use crate::setup::real_server::{Server, program};
+use crate::setup::real_server::{Server, program, program_with_log};
 
 const AUDIO: &str = r#"{"name": "audio", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}"#;
 const SHAPELESS: &str = r#"{"name": "audio", "datatype": "FP32", "data": [1, 2, 3]}"#;
@@ -53,4 +53,13 @@ fn a_server_whose_failures_are_tracebacks() {
     let asked = ask_client(&server.url, &infer(&[AUDIO]));
     asked.assert_missing(&["lang"]);
     assert_eq!(asked.known("missing_fields")[0]["found_by"], "the answer names it");
+}
+
+#[test]
+fn a_server_whose_log_tells_what_the_answer_does_not() {
+    let Some(server) = program_with_log("mlserver", "mlserver", &[], "/v2/models/vad/ready") else { return };
+    let asked = ask_client(&server.url, &infer(&[AUDIO]));
+    asked.assert_missing(&["lang"]);
+    let told = asked.known("log_complaints");
+    assert!(told.to_string().contains("KeyError: 'lang'"), "{told}");
 }

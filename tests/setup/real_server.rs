@@ -1,6 +1,7 @@
 //! Real servers, started for one test.
 
 use super::venv::venv;
+use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -57,11 +58,22 @@ pub fn folder(name: &str) -> PathBuf {
 /// Starts `server.py` of a folder of `fixtures/servers` in the environment `target/venv-NAME`, with these switches, and
 /// waits until the path answers 200. `None` where the environment was not made.
 pub fn program(name: &str, code: &str, switches: &[&str], ready: &str) -> Option<Server> {
+    let (command, port) = command_of(name, code, switches)?;
+    Some(start(command, ready, port))
+}
+
+fn command_of(name: &str, code: &str, switches: &[&str]) -> Option<(Command, u16)> {
     let venv = venv(name)?;
     let port = free_port();
     let mut command = Command::new(venv.join("bin/python"));
     command.arg(folder(code).join("server.py")).arg("--port").arg(port.to_string()).args(switches);
-    Some(start(command, ready, port))
+    Some((command, port))
+}
+
+/// The same with its output in a file, as a service has it; gpu-doctor reads it as the server's log.
+pub fn program_with_log(name: &str, code: &str, switches: &[&str], ready: &str) -> Option<Server> {
+    let (command, port) = command_of(name, code, switches)?;
+    Some(start_with(command, ready, port, true))
 }
 
 /// Starts the real tritonserver of the environment with the models of `fixtures/servers/triton/models`, if the options
@@ -96,9 +108,17 @@ fn quiet(command: &mut Command) {
 }
 
 /// Starts the command, a server on the port, in a process group of its own, and waits until the path answers 200.
-pub fn start(mut command: Command, ready: &str, port: u16) -> Server {
+pub fn start(command: Command, ready: &str, port: u16) -> Server {
+    start_with(command, ready, port, false)
+}
+
+fn start_with(mut command: Command, ready: &str, port: u16, log: bool) -> Server {
     let folder = tempfile::tempdir().expect("a temporary folder");
     quiet(&mut command);
+    if log {
+        let file = File::create(folder.path().join("server.log")).expect("a log");
+        command.env("PYTHONUNBUFFERED", "1").stdout(file.try_clone().expect("a log")).stderr(file);
+    }
     command.env("TMPDIR", folder.path()).process_group(0);
     let child = command.spawn().expect("the server starts");
     let url = format!("http://127.0.0.1:{port}");
