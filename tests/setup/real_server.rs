@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 /// A server; it and the processes that it started end when this is dropped.
 pub struct Server {
     child: Child,
-    /// How long it may take to end by itself.
-    grace: Duration,
     /// For its temporary files.
     _folder: tempfile::TempDir,
     /// Its base URL.
@@ -31,11 +29,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let id = self.child.id() as i32;
-        if !self.grace.is_zero() {
-            // SAFETY: a signal to a child that was not waited for yet.
-            unsafe { libc::kill(id, libc::SIGTERM) };
-        }
-        let end = Instant::now() + self.grace;
+        // Triton's backend processes and BentoML's workers end only if it may end by itself.
+        // SAFETY: a signal to a child that was not waited for yet.
+        unsafe { libc::kill(id, libc::SIGTERM) };
+        let end = Instant::now() + Duration::from_secs(8);
         while Instant::now() < end && self.child.try_wait().is_ok_and(|status| status.is_none()) {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -87,10 +84,7 @@ pub fn triton_of(models: &str, venv: &Path, ready: &str, options: &[&str]) -> Se
     let port = free_port();
     let mut command = Command::new("sh");
     command.arg(folder("triton/start.sh")).arg(port.to_string()).arg(venv).args(options).env("TRITON_MODELS", models);
-    let mut server = start(command, ready, port);
-    // Its backend processes leave shared memory behind unless it may end them.
-    server.grace = Duration::from_secs(8);
-    server
+    start(command, ready, port)
 }
 
 /// uvicorn of that environment, to serve `app:app` on the port.
@@ -122,7 +116,7 @@ fn start_with(mut command: Command, ready: &str, port: u16, log: bool) -> Server
     command.env("TMPDIR", folder.path()).process_group(0);
     let child = command.spawn().expect("the server starts");
     let url = format!("http://127.0.0.1:{port}");
-    let mut server = Server { child, grace: Duration::ZERO, _folder: folder, url, port };
+    let mut server = Server { child, _folder: folder, url, port };
     let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end {
         let status = server.child.try_wait().unwrap();
