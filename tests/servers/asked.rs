@@ -37,6 +37,15 @@ pub fn ask_client(url: &str, request: &str) -> Asked {
 
 /// Runs the doctor with these settings and, if one is given, the client's request.
 pub fn ask_with(url: &str, settings: &str, request: Option<&str>) -> Asked {
+    run(url, settings, request, &[])
+}
+
+/// Runs the doctor with `--contract` on the operation of that path.
+pub fn ask_contract(url: &str, path: &str) -> Asked {
+    run(url, &format!("request: {{path: {path}}}"), None, &["--contract"])
+}
+
+fn run(url: &str, settings: &str, request: Option<&str>, options: &[&str]) -> Asked {
     let folder = tempfile::tempdir().unwrap();
     for sample in ["speech.wav", "image.png"] {
         std::fs::copy(fixtures().join("samples").join(sample), folder.path().join(sample)).unwrap();
@@ -47,6 +56,7 @@ pub fn ask_with(url: &str, settings: &str, request: Option<&str>) -> Asked {
     std::fs::write(&config, settings).unwrap();
     let mut arguments =
         vec!["run", "--format", "json", "--server", url, "--requests", "2", "--save", &saved, "--config", &config];
+    arguments.extend(options);
     if let Some(request) = request {
         std::fs::write(&client, format!("curl {url}{request}\n")).unwrap();
         arguments.extend(["--client-request", &client]);
@@ -74,9 +84,17 @@ impl Asked {
         self.facts["request"][fact].get("known").cloned().unwrap_or_default()
     }
 
-    /// The server was recognized as this.
+    /// The server was recognized as this, and by what is told.
     pub fn assert_kind(&self, kind: &str) {
         assert_eq!(self.known("server_kind"), kind, "recognized by {}", self.known("recognized_by"));
+        assert!(self.known("recognized_by").as_str().is_some_and(|by| !by.is_empty()));
+    }
+
+    /// The same, and its version and the models that it serves.
+    pub fn assert_server(&self, kind: &str, version: &str, models: &[&str]) {
+        self.assert_kind(kind);
+        assert_eq!(self.known("server_version"), version);
+        assert_eq!(self.known("served_models"), json!(models));
     }
 
     /// A request was accepted, after few requests and soon. Returns its exchange.
@@ -172,6 +190,14 @@ impl Asked {
         assert_eq!(self.known("client")["accepted"], true, "{}", self.known("client"));
         assert_eq!(self.causes(), Vec::<&str>::new(), "{:?}", self.diagnoses());
         assert_eq!(self.known("missing_fields"), json!([]));
+        let findings = self.report["findings"].as_array().expect("findings");
+        let open = |finding: &&Value| finding["stage"] == "request" && finding["verdict"] == "unknown";
+        assert_eq!(findings.iter().find(open), None, "a sound request leaves nothing open");
+    }
+
+    /// What the doctor made of the server's own state.
+    pub fn assert_ready(&self, state: &str) {
+        assert_eq!(self.known("readiness")[state]["known"], true, "{}", self.known("readiness"));
     }
 
     /// Causes of the stage `request`, which are about the conversation and not about this machine.

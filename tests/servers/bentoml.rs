@@ -9,7 +9,11 @@ fn two_operations() {
     let client = |request: &str| ask_client(&server.url, request);
     let sound = "/transcribe -F audio=@speech.wav";
     each(&[
-        ("recognized", &|| ask(&server.url).assert_kind("bentoml")),
+        ("recognized", &|| {
+            let asked = ask(&server.url);
+            asked.assert_kind("bentoml");
+            ["live", "ready"].iter().for_each(|state| asked.assert_ready(state));
+        }),
         ("a URL suffices", &|| {
             let asked = ask(&server.url);
             let good = asked.assert_good();

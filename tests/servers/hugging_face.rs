@@ -3,11 +3,11 @@
 use crate::asked::{ask, ask_client, each};
 use crate::recorded_server::recorded;
 
-fn both_ways(name: &str, path: &str) {
+fn both_ways(name: &str, path: &str, version: &str, model: &str) {
     let server = recorded(name);
     let client = |body: &str| ask_client(&server.url(), &format!("{path} --json '{body}'"));
     each(&[
-        ("recognized", &|| ask(&server.url()).assert_kind(name)),
+        ("recognized", &|| ask(&server.url()).assert_server(name, version, &[model])),
         ("a URL suffices", &|| {
             let asked = ask(&server.url());
             assert_eq!(asked.assert_good()["path"], path);
@@ -22,10 +22,10 @@ fn both_ways(name: &str, path: &str) {
 
 #[test]
 fn the_server_of_embeddings() {
-    both_ways("tei", "/embed");
+    both_ways("tei", "/embed", "1.7.0", "BAAI/bge-small-en-v1.5");
 }
 
 #[test]
 fn the_server_of_text() {
-    both_ways("tgi", "/generate");
+    both_ways("tgi", "/generate", "2.4.0", "bigscience/bloom-560m");
 }

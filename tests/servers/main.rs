@@ -3,6 +3,7 @@
 
 mod asked;
 mod bentoml;
+mod contract;
 mod contracts;
 mod fastapi;
 mod flask;

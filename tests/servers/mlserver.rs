@@ -20,7 +20,11 @@ fn a_server_whose_failures_are_a_bare_500() {
     let Some(server) = mlserver(&[]) else { return };
     let client = |request: &str| ask_client(&server.url, request);
     each(&[
-        ("recognized", &|| ask(&server.url).assert_kind("mlserver")),
+        ("recognized", &|| {
+            let asked = ask(&server.url);
+            asked.assert_server("mlserver", "1.7.1", &["vad"]);
+            ["live", "ready", "model_loaded"].iter().for_each(|state| asked.assert_ready(state));
+        }),
         ("a URL suffices", &|| {
             let asked = ask(&server.url);
             let good = asked.assert_good();

@@ -8,7 +8,7 @@ fn the_recorded_ollama() {
     let server = recorded("ollama");
     let client = |body: &str| ask_client(&server.url(), &format!("/api/generate --json '{body}'"));
     each(&[
-        ("recognized", &|| ask(&server.url()).assert_kind("ollama")),
+        ("recognized", &|| ask(&server.url()).assert_server("ollama", "0.12.3", &["llama3.2:1b"])),
         ("a URL suffices", &|| {
             let asked = ask(&server.url());
             let good = asked.assert_good();

@@ -8,7 +8,7 @@ fn the_recorded_torchserve() {
     let server = recorded("torchserve");
     let client = |request: &str| ask_client(&server.url(), request);
     each(&[
-        ("recognized", &|| ask(&server.url()).assert_kind("torchserve")),
+        ("recognized", &|| ask(&server.url()).assert_server("torchserve", "0.12.0", &["m"])),
         ("a URL suffices", &|| {
             let asked = ask(&server.url());
             assert_eq!(asked.assert_good()["path"], "/predictions/m");

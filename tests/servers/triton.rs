@@ -26,7 +26,11 @@ fn one_loaded_model_of_a_repository() {
     let grpc = ["--allow-grpc=true", "--grpc-address=127.0.0.1", &option];
     let Some(server) = triton(&[&ONE_MODEL[..], &grpc].concat()) else { return };
     each(&[
-        ("recognized", &|| ask(&server.url).assert_kind("triton")),
+        ("recognized", &|| {
+            let asked = ask(&server.url);
+            asked.assert_server("triton", "2.51.0", &["vad"]);
+            ["live", "ready", "model_loaded"].iter().for_each(|state| asked.assert_ready(state));
+        }),
         ("a URL suffices", &|| {
             let asked = ask(&server.url);
             let good = asked.assert_good();

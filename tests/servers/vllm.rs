@@ -11,7 +11,7 @@ fn the_recorded_vllm() {
     let client = |path: &str, body: &str| ask_client(&server.url(), &format!("{path} --json '{{{body}}}'"));
     let chat = |body: &str| client("/v1/chat/completions", body);
     each(&[
-        ("recognized", &|| ask(&server.url()).assert_kind("vllm")),
+        ("recognized", &|| ask(&server.url()).assert_server("vllm", "0.32.0", &["tiny"])),
         ("a URL suffices", &|| {
             let asked = ask(&server.url());
             assert_eq!(asked.assert_good()["path"], "/v1/chat/completions");
