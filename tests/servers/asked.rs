@@ -102,7 +102,9 @@ impl Asked {
         let good = self.known("good");
         assert!(!good.is_null(), "no good request: {}\n{}", self.facts["request"]["good"], self.attempts());
         let status = good["status"]["known"].as_u64().unwrap_or_default();
-        assert!((200..300).contains(&status) && good["accepted"] == true, "{good}");
+        // A WebSocket is accepted by changing the protocol.
+        let accepts = (200..300).contains(&status) || status == 101 && good["method"] == "WEBSOCKET";
+        assert!(accepts && good["accepted"] == true, "{good}");
         let attempts = self.known("attempts");
         let attempts = attempts.as_array().expect("attempts");
         assert!(attempts.len() <= REQUESTS, "{} requests: {}", attempts.len(), self.attempts());
