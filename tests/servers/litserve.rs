@@ -11,7 +11,10 @@ fn url_suffices(server: &Server) {
     let asked = ask(&server.url);
     assert_eq!(asked.assert_good()["path"], "/predict");
     assert_eq!(asked.sent("lang"), "en");
-    assert_eq!(asked.causes(), Vec::<&str>::new());
+    // That the schema does not tell what the code demands is worth a warning.
+    let failures =
+        asked.report["diagnoses"].as_array().unwrap().iter().filter(|diagnosis| diagnosis["severity"] == "fail");
+    assert!(failures.filter(|diagnosis| diagnosis["stage"] == "request").count() == 0, "{:?}", asked.causes());
 }
 
 #[test]
