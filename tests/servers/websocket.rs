@@ -38,7 +38,9 @@ fn a_server_that_hears() {
         }),
         ("an unknown path", &|| {
             let asked = ask(&format!("ws://127.0.0.1:{}/transcribe", server.port));
-            asked.assert_cause(&["wrong-path-or-method"]);
+            // A path that is not there and a session that is not wanted both look like this.
+            asked.assert_cause(&["wrong-path-or-method", "websocket-session-refused"]);
+            assert!(told(&asked).contains("path"), "{}", told(&asked));
         }),
     ]);
 }
