@@ -6,10 +6,8 @@ mod setup;
 use gpu_doctor::check::View;
 use gpu_doctor::probe::{Ask, Context, service};
 use gpu_doctor::snapshot::{Exchange, Fact, Facts, MissingField, SCHEMA, Snapshot, Target, Unknown, Why};
-use setup::asr::free_port;
-use setup::real_server::{Server, start, triton};
+use setup::real_server::{Server, folder, free_port, start, triton, uvicorn};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
@@ -42,10 +40,8 @@ fn proof(facts: &Facts) -> (u64, u64, Vec<MissingField>) {
 
 fn asr(venv: &Path) -> Server {
     let port = free_port();
-    let mut command = Command::new(venv.join("bin/python"));
-    command.args(["-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--log-level", "error", "--app-dir"]);
-    command.arg(format!("{FIXTURES}/servers/asr")).arg("--port").arg(port.to_string());
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut command = uvicorn(venv, port);
+    command.arg("--app-dir").arg(folder("asr"));
     start(command, "/health", port)
 }
 

@@ -34,6 +34,7 @@ struct Answer {
     status: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// `${model}` stands for what the request has there.
     #[serde(default)]
     body: String,
     /// A file beside this one whose text is the body.
@@ -82,7 +83,7 @@ pub fn recorded(name: &str) -> ScriptedServer {
         let fields = fields(request);
         let fits = |answer: &&Answer| answer.is_to(request) && answer.when.fits(request, &fields);
         let answer = played.answers.iter().find(fits).unwrap_or(&played.otherwise);
-        let _ = stream.write_all(answer.written(&played.headers).as_bytes());
+        let _ = stream.write_all(answer.written(&played.headers, &fields).as_bytes());
     })
 }
 
@@ -96,14 +97,19 @@ impl Answer {
         }
     }
 
-    fn written(&self, everywhere: &BTreeMap<String, String>) -> String {
+    fn written(&self, everywhere: &BTreeMap<String, String>, fields: &Map<String, Value>) -> String {
+        let fill = |text: String, (name, value): (&String, &Value)| match text.contains("${") {
+            true => text.replace(&format!("${{{name}}}"), &as_text(value)),
+            false => text,
+        };
+        let body = fields.iter().fold(self.body.clone(), fill);
         let mut headers = everywhere.clone();
         headers.extend(self.headers.clone());
         headers.entry("content-type".into()).or_insert_with(|| "application/json".into());
-        headers.insert("content-length".into(), self.body.len().to_string());
+        headers.insert("content-length".into(), body.len().to_string());
         headers.insert("connection".into(), "close".into());
         let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        format!("HTTP/1.1 {} Recorded\r\n{lines}\r\n{}", self.status, self.body)
+        format!("HTTP/1.1 {} Recorded\r\n{lines}\r\n{body}", self.status)
     }
 }
 
