@@ -8,7 +8,6 @@ pub mod proof;
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
 use crate::probe::service::record::Recorder;
 use crate::probe::service::schema::{Candidate, Described};
-use crate::probe::service::synthesis::samples;
 use crate::probe::service::synthesis::{self, Synthesis};
 use crate::probe::service::transport::{BODY_CAP, Http, Reply};
 use crate::snapshot::Exchange;
@@ -261,29 +260,7 @@ pub fn as_doctor(message: &Message) -> Message {
 
 /// The request that follows the schema: what it requires, and the payload.
 pub fn by_schema(operation: &Candidate, synthesis: &Synthesis) -> Message {
-    let wanted =
-        |field: &&Described| field.required || field.kind == "file" || synthesis.given.contains_key(&field.name);
-    let fields = operation.fields.iter().filter(|field| {
-        wanted(field) || matches!(synthesis.described(field).content, Content::File(_) | Content::Base64(_))
-    });
-    let fields: Vec<Field> = fields.map(|field| synthesis.described(field)).collect();
-    let raw = (operation.encoding == Encoding::Raw).then(|| match operation.content_type.as_str() {
-        media if media.starts_with("image/") => samples::image().bytes,
-        media if media.starts_with("text/") => samples::text().bytes,
-        _ => samples::speech().bytes,
-    });
-    Message {
-        author: "doctor",
-        method: operation.method.clone(),
-        path: operation.path.clone(),
-        fields,
-        headers: Vec::new(),
-        encoding: operation.encoding,
-        content_type: operation.content_type.clone(),
-        verbatim: raw,
-        limit: None,
-        follow: true,
-    }
+    synthesis::plan::plan(operation, synthesis).message
 }
 
 /// Whether an answer counts as accepted: 2xx without an error inside.
