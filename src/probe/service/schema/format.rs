@@ -55,7 +55,7 @@ pub fn fits(format: &str, text: &str) -> bool {
         "date-time" => {
             let (date, rest) = text.split_at_checked(10).unwrap_or((text, ""));
             let date = DATE.as_ref().is_none_or(|pattern| pattern.is_match(date));
-            date && rest.starts_with(['T', 't', ' ']) && rest.len() >= 6
+            date && rest.starts_with(['T', 't']) && rest.len() >= 6
         }
         "uuid" => whole(&UUID),
         "email" => text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()),

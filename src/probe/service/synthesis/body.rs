@@ -46,10 +46,10 @@ pub fn made<'m>(
     let required = view.required();
     let properties = view.properties();
     members.iter_mut().for_each(|member| member.required |= required.contains(&member.name.as_str()));
-    parts(maker, body, &properties, &mut members);
     if example.is_none() {
         payload(maker, &schemas, &properties, &mut members);
     }
+    parts(maker, body, &properties, &mut members);
     let place = if body.encoding == Encoding::Json { Place::Json } else { Place::Form };
     for (name, text) in given {
         let schemas = properties.iter().find(|(own, _)| own == name).map(|(_, schemas)| schemas.as_slice());

@@ -184,7 +184,7 @@ impl<'m> Maker<'m> {
             "object" => self.object(name, view, depth),
             "array" => self.array(name, view, schemas, depth, part),
             // Without any word about it, an object is what most bodies are.
-            "" if view.parts.iter().all(|part| part.is_empty()) && self.outer.is_empty() && name.is_empty() => {
+            "" if name.is_empty() && self.outer.is_empty() && says_nothing(view) => {
                 Made::plain(Value::Object(Map::new()), Source::Type)
             }
             _ => {
@@ -326,6 +326,12 @@ fn named_kind(made: &mut Made, holder: &Map<String, Value>, schema: &Value) {
         }),
     }
     *made = Made::object(std::mem::take(&mut made.members));
+}
+
+/// Whether the schemas have no word about the value.
+fn says_nothing(view: &View) -> bool {
+    let silent = |key: &String| matches!(key.as_str(), "$ref" | "title" | "description");
+    view.groups.is_empty() && view.parts.iter().all(|part| part.keys().all(silent))
 }
 
 /// An example without the properties that only answers have.
