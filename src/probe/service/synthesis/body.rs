@@ -55,6 +55,13 @@ pub fn made<'m>(
         let schemas = properties.iter().find(|(own, _)| own == name).map(|(_, schemas)| schemas.as_slice());
         let there = members.iter().position(|member| member.name == *name);
         if schemas.is_none() && there.is_none() {
+            // options.top_k is a field within a field.
+            if let Some((first, rest)) = name.split_once('.')
+                && let Some(member) = members.iter_mut().find(|member| member.name == first)
+            {
+                given::within(&mut member.made.value, rest, text);
+                (member.made.source, member.made.content) = (Source::Given, None);
+            }
             continue;
         }
         let kind = schemas.map_or("", |schemas| kind_within(maker.root, schemas));

@@ -2,7 +2,7 @@
 
 use crate::probe::service::client::files;
 use crate::probe::service::message::{Content, Place};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The user's text as a value of the kind that the schema wants; `@FILE` stands for a file's content.
@@ -30,6 +30,27 @@ fn typed(text: &str, kind: &str, place: Place) -> Content {
         }
         _ => Content::Text(text.into()),
     }
+}
+
+/// Sets a field within fields, `top_k` or `sampling.top_k`, to JSON where the text is some, else to the text.
+pub fn within(value: &mut Value, path: &str, text: &str) {
+    let mut place = value;
+    for name in path.split('.').take(16) {
+        if !place.is_object() && !place.is_array() {
+            *place = Value::Object(Map::new());
+        }
+        let index = name.parse::<usize>().ok();
+        place = match (place, index) {
+            (Value::Array(items), Some(index)) if index < items.len() => match items.get_mut(index) {
+                Some(item) => item,
+                None => return,
+            },
+            (Value::Object(members), _) => members.entry(name).or_insert(Value::Null),
+            _ => return,
+        };
+    }
+    let was_text = place.is_string();
+    *place = serde_json::from_str(text).ok().filter(|_| !was_text).unwrap_or_else(|| text.into());
 }
 
 /// The tensor with the user's value: a JSON list is its data, anything else each of its elements.

@@ -168,6 +168,8 @@ impl<'m> Maker<'m> {
         if let Some(content) = self.media(name, view, kind, part) {
             let made = Made::of(content);
             if kind == "file" || accepted(self, &made.value) {
+                // A schema may demand any number of them.
+                self.left = self.left.saturating_sub(made.value.as_str().map_or(0, str::len) / 512);
                 return made;
             }
         }

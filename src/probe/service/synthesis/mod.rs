@@ -87,22 +87,30 @@ impl Synthesis<'_> {
 
     /// A field as the schema describes it.
     pub fn described(&self, field: &Described) -> Field {
-        let make = |content, guess| Field { name: field.name.clone(), place: field.place, content, guess };
+        self.with_source(field).0
+    }
+
+    /// A field as the schema describes it, and where its value comes from.
+    pub fn with_source(&self, field: &Described) -> (Field, Source) {
+        let make = |content, source: Source| {
+            let guess = source.is_guess();
+            (Field { name: field.name.clone(), place: field.place, content, guess }, source)
+        };
         let given = self.given.get(&field.name);
         if let Some(tensor) = field.schema.get("tensor").filter(|_| field.place == Place::Tensor) {
             let tensor = given.map_or_else(|| tensor.clone(), |text| given::tensor(tensor, text));
-            return make(Content::Json(tensor), given.is_none());
+            return make(Content::Json(tensor), if given.is_none() { Source::Type } else { Source::Given });
         }
         if let Some(text) = given {
             // What cannot be read is told by the plan; here the text itself is what is left.
             let content = given::content(text, field.kind, field.place);
-            return make(content.unwrap_or_else(|_| Content::Text(text.clone())), false);
+            return make(content.unwrap_or_else(|_| Content::Text(text.clone())), Source::Given);
         }
         let mut maker = Maker::new(self.root(), &self.supported, "", field.place == Place::Form);
         maker.outer.push(String::new());
         let made = maker.best(&field.name, &[&field.schema], "");
         let content = made.content.or(made.files.into_iter().next());
-        make(content.unwrap_or(Content::Json(made.value)), made.source.is_guess())
+        make(content.unwrap_or(Content::Json(made.value)), made.source)
     }
 
     /// A field of which only name and place are known.

@@ -4,10 +4,10 @@ use super::maker::{Made, Maker};
 use super::media::{self, Around};
 use super::{Source, Synthesis, body, given, written};
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
+use crate::probe::service::schema::Candidate;
 use crate::probe::service::schema::operation::{Body, Credential, Operation, Parameter};
 use crate::probe::service::schema::validate::{Validator, Verdict};
 use crate::probe::service::schema::view::View;
-use crate::probe::service::schema::{Candidate, Described};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -56,8 +56,9 @@ impl Plan {
         Plan { message, values, body: None, problems, undecided, credentials: Vec::new() }
     }
 
-    fn verify<'m>(&mut self, validator: &Validator<'m>, place: &str, schema: &'m Value, value: &Value) {
-        match validator.verdict(&[schema], value) {
+    /// Judges a value by a validator of its own: what making it took does not shorten the judgement.
+    fn verify<'m>(&mut self, root: &'m Value, place: &str, schema: &'m Value, value: &Value) {
+        match Validator::new(root).verdict(&[schema], value) {
             Verdict::Valid => {}
             Verdict::Invalid(problems) => {
                 self.problems.extend(problems.into_iter().map(|problem| format!("{place}: {problem}")));
@@ -132,7 +133,7 @@ fn add_parameter<'m>(
             }
         }
     };
-    plan.verify(&maker.validator, parameter.name, parameter.schema, &made.value);
+    plan.verify(maker.root, parameter.name, parameter.schema, &made.value);
     plan.message.fields.extend(written::fields(parameter, &made.value, made.source.is_guess()));
     plan.values.push(Planned {
         name: parameter.name.to_owned(),
@@ -149,7 +150,7 @@ fn add_body<'m>(plan: &mut Plan, maker: &mut Maker<'m>, body: &'m Body<'m>, synt
         let (bytes, value, source) = body::raw(maker, body);
         plan.message.verbatim = Some(Arc::from(bytes));
         if !matches!(source, Source::Sample) {
-            plan.verify(&maker.validator, "body", &body.schema, &value);
+            plan.verify(maker.root, "body", &body.schema, &value);
         }
         let kind = if source == Source::Sample { "file" } else { View::of(maker.root, &[&body.schema]).kind() };
         plan.values.push(whole(kind, body.required, source, &value));
@@ -157,7 +158,7 @@ fn add_body<'m>(plan: &mut Plan, maker: &mut Maker<'m>, body: &'m Body<'m>, synt
         return;
     }
     let made = body::made(maker, body, synthesis.given, &mut plan.problems);
-    plan.verify(&maker.validator, "body", &body.schema, &made.value);
+    plan.verify(maker.root, "body", &body.schema, &made.value);
     plan.body = Some(made.value.clone());
     if !made.value.is_object() {
         let kind = View::of(maker.root, &[&body.schema]).kind();
@@ -200,10 +201,9 @@ fn whole(kind: &'static str, required: bool, source: Source, value: &Value) -> P
 /// Of an operation that no OpenAPI document describes: field by field.
 fn by_fields(candidate: &Candidate, synthesis: &Synthesis) -> Plan {
     let mut plan = Plan::new(candidate);
-    let validator = Validator::new(synthesis.root());
     let mut members = Map::new();
     for described in &candidate.fields {
-        let field = synthesis.described(described);
+        let (field, source) = synthesis.with_source(described);
         let carried = matches!(field.content, Content::File(_) | Content::Base64(_));
         let wanted = described.required || described.kind == "file" || synthesis.given.contains_key(&described.name);
         if !wanted && !carried {
@@ -212,9 +212,16 @@ fn by_fields(candidate: &Candidate, synthesis: &Synthesis) -> Plan {
         let value = Made::of(field.content.clone()).value;
         let tensor = described.place == Place::Tensor;
         if !tensor && !carried {
-            plan.verify(&validator, &described.name, &described.schema, &value);
+            plan.verify(synthesis.root(), &described.name, &described.schema, &value);
         }
-        plan.values.push(planned(described, &field, &value, synthesis));
+        plan.values.push(Planned {
+            name: described.name.clone(),
+            place: described.place,
+            required: described.required,
+            kind: described.kind,
+            source,
+            value: value.clone(),
+        });
         if matches!(field.place, Place::Json | Place::Form | Place::Tensor) {
             members.insert(field.name.clone(), value);
         }
@@ -228,16 +235,4 @@ fn by_fields(candidate: &Candidate, synthesis: &Synthesis) -> Plan {
         plan.body = Some(Value::Object(members));
     }
     plan
-}
-
-fn planned(described: &Described, field: &Field, value: &Value, synthesis: &Synthesis) -> Planned {
-    let given = synthesis.given.contains_key(&described.name);
-    let source = match (given, &field.content, field.guess) {
-        (true, ..) => Source::Given,
-        (_, Content::File(_) | Content::Base64(_), _) => Source::Sample,
-        (.., true) => Source::Type,
-        (.., false) => Source::Default,
-    };
-    let (name, place, required) = (described.name.clone(), described.place, described.required);
-    Planned { name, place, required, kind: described.kind, source, value: value.clone() }
 }

@@ -223,6 +223,16 @@ fn what_is_given_wins_and_is_judged_too() {
     let plan = planned(&document, &[("n", "9"), ("o", "[1]"), ("unknown", "1")]);
     assert_eq!(plan.message.json_body(), json!({ "n": 9, "o": [1] }));
     assert_eq!(plan.problems, ["body: /n (9) is too large"]);
+    let inner =
+        json!({ "type": "object", "required": ["a"], "properties": { "a": { "type": "integer", "maximum": 3 } } });
+    let schema = json!({ "type": "object", "required": ["o"], "properties": { "o": inner } });
+    let operation = json!({ "requestBody": { "content": { "application/json": { "schema": schema } } } });
+    let nested = self::document("3.1.0", "/x", operation, json!({}));
+    assert_eq!(
+        planned(&nested, &[("o.a", "2"), ("o.b", "x")]).message.json_body(),
+        json!({ "o": { "a": 2, "b": "x" } })
+    );
+    assert_eq!(planned(&nested, &[("o.a", "4")]).problems, ["body: /o/a (4) is too large"]);
     let plan = planned(&document, &[("o", "@/nonexistent/file")]);
     assert!(plan.problems[0].starts_with("--field o: file /nonexistent/file"), "{:?}", plan.problems);
 }
