@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test help lint venvs drivers rig bench placement fuzz
+.PHONY: test help lint venvs drivers rig bench placement requests fuzz
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
@@ -44,7 +44,7 @@ bench: venvs drivers
 	@target/venv-bench/bin/pip install --quiet --disable-pip-version-check onnx==1.23.2
 	target/venv-bench/bin/python benches/model.py
 
-# The readers of models under libFuzzer, a minute each, on stable Rust.
+# The readers of models and schemas under libFuzzer, a minute each, on stable Rust.
 fuzz:
 	fuzz/run.sh
 
@@ -53,6 +53,15 @@ fuzz:
 placement:
 	cargo build --release
 	benches/placement.py
+
+# How many of the first requests are what the schema wants, against schemathesis, on documents of others from PyPI. For
+# people, not for CI.
+requests:
+	cargo build --release
+	@[ -x target/venv-requests/bin/python ] || $(PYTHON) -m venv target/venv-requests
+	@target/venv-requests/bin/pip install --quiet --disable-pip-version-check schemathesis==4.32.5 jsonschema==4.26.0 pyyaml \
+		titiler.application==2.4.0
+	target/venv-requests/bin/python benches/requests.py
 
 # What can be made, each with its comment.
 help:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of models with libFuzzer, on stable Rust: fuzz/run.sh [SECONDS] [TARGET...]
+# Fuzzes the readers of models and schemas with libFuzzer, on stable Rust: fuzz/run.sh [SECONDS] [TARGET...]
 #
 # `cargo fuzz run TARGET` does the same with nightly and AddressSanitizer; the readers have no unsafe code, so coverage is
 # what is needed. What is found is left in fuzz/artifacts/TARGET/.
@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
 targets=("${@:2}")
-[ ${#targets[@]} -gt 0 ] || targets=(onnx safetensors gguf)
+[ ${#targets[@]} -gt 0 ] || targets=(onnx safetensors gguf schema)
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 # What cargo-fuzz passes, without sanitizer. With --target these flags do not reach build scripts.
@@ -19,8 +19,10 @@ cargo build --release --target "$host" --target-dir target
 
 for target in "${targets[@]}"; do
     mkdir -p "corpus/$target" "artifacts/$target"
+    seeds=../fixtures/models
+    [ "$target" = schema ] && seeds=../fixtures/schemas
     # -max_len: the small models are below 1 KiB; mutations of larger ones find no other code, only later.
-    "target/$host/release/$target" "corpus/$target" "../fixtures/models" \
+    "target/$host/release/$target" "corpus/$target" "$seeds" \
         -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=512 -timeout=5 -print_final_stats=1 \
         -artifact_prefix="artifacts/$target/"
 done

@@ -23,6 +23,8 @@ pub enum Command {
     Run(Run),
     /// Read a model's file: what is in it, and which of its nodes onnxruntime runs on CUDA and which on the CPU.
     Model(Model),
+    /// Print the requests that the doctor would send to a server, or by an OpenAPI document, without sending them.
+    Request(Request),
     /// Collect the facts only and print them as a snapshot (JSON).
     Collect(Collect),
     /// Judge recorded facts, on any machine.
@@ -102,6 +104,47 @@ pub struct PlacementOptions {
     /// CPU. Implies --whole-session.
     #[arg(long, requires = "runtime")]
     pub profile: bool,
+}
+
+/// What stands below the help of `request`.
+const REQUEST_HELP: &str = "\
+Of a server only the description is asked for (its OpenAPI document, or the metadata of its models); no inference is \
+sent. With --schema nothing is sent at all. Every value says where it comes from: yours, the schema, or a guess.
+
+Exit codes: 0 the requests were printed, whether or not they validate; 64 usage, or nothing to print; 70 bug.";
+
+/// `request`.
+#[derive(Debug, Args)]
+#[command(after_help = REQUEST_HELP)]
+pub struct Request {
+    /// The server's base URL, for instance http://127.0.0.1:8000. With --schema it is only written into the commands.
+    // Read by `commands`: clap would repeat a wrong value in its message, and a password with it.
+    #[arg(long, value_name = "URL", required_unless_present_any = ["schema", "config"])]
+    pub server: Option<String>,
+    /// An OpenAPI document in a file, JSON or YAML: 3.0, 3.1 or Swagger 2.0.
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+    /// Path of the operation, for instance /asr [default: the one that looks most like an inference].
+    #[arg(long, value_name = "PATH")]
+    pub operation: Option<String>,
+    /// Every operation.
+    #[arg(long, conflicts_with = "operation")]
+    pub all: bool,
+    /// A value for a field, for instance lang=hi (may be repeated); @FILE stands for a file's content.
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = named_value)]
+    pub fields: Vec<(String, String)>,
+    /// A config file (YAML) with the same settings as for `run`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Longest time that asking the server may take, for instance 10s [default: 60s].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+    /// How the server is reached.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// `collect`.

@@ -32,11 +32,11 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "commands",
         "output",
-        &["checks", "collect", "demo", "diagnose", "explain", "model", "run"],
+        &["checks", "collect", "demo", "diagnose", "explain", "model", "request", "run"],
         "where all output goes",
     ),
     ("commands", "progress", &["collect", "demo", "model", "run"], "what is shown while probes run"),
-    ("commands", "target", &["collect", "run"], "flags and config, joined"),
+    ("commands", "target", &["collect", "request", "run"], "flags and config, joined"),
     ("probe", "ask", &["service"], "what the user asked about"),
     ("probe", "container", &["service"], "the control group's throttling is read in step with the requests"),
     ("probe", "cuda", &["jobs"], "its job"),

@@ -1,8 +1,9 @@
-//! The fuzz targets (`fuzz/`) on mutations of real models, with a fixed seed: seconds instead of hours, on stable Rust.
+//! The fuzz targets (`fuzz/`) on mutations of real models and schemas, with a fixed seed: seconds instead of hours, on stable Rust.
 
 mod setup;
 
 use gpu_doctor::probe::model::fuzzing;
+use gpu_doctor::probe::service::requests;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -93,13 +94,12 @@ fn corpus(extensions: &[&str]) -> Vec<Vec<u8>> {
     corpus
 }
 
-fn fuzz(target: fn(&[u8]), extensions: &[&str]) {
-    let corpus = corpus(extensions);
+fn fuzz(target: fn(&[u8]), corpus: &[Vec<u8>], inputs: u32) {
     let mut random = Random(0x67b7_5eed_0000_0001);
-    for number in 0..INPUTS {
+    for number in 0..inputs {
         let mut input = corpus[random.below(corpus.len())].clone();
         for _ in 0..random.below(6) {
-            mutate(&mut input, &corpus, &mut random);
+            mutate(&mut input, corpus, &mut random);
         }
         let began = Instant::now();
         let outcome = catch_unwind(|| target(&input));
@@ -110,15 +110,44 @@ fn fuzz(target: fn(&[u8]), extensions: &[&str]) {
 
 #[test]
 fn onnx() {
-    fuzz(fuzzing::onnx, &["onnx"]);
+    fuzz(fuzzing::onnx, &corpus(&["onnx"]), INPUTS);
 }
 
 #[test]
 fn safetensors() {
-    fuzz(fuzzing::safetensors, &["safetensors"]);
+    fuzz(fuzzing::safetensors, &corpus(&["safetensors"]), INPUTS);
 }
 
 #[test]
 fn gguf() {
-    fuzz(fuzzing::gguf, &["gguf"]);
+    fuzz(fuzzing::gguf, &corpus(&["gguf"]), INPUTS);
+}
+
+/// The small document, with its texts and names exchanged as well: bytes alone seldom leave it JSON.
+#[test]
+fn schema() {
+    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/schemas/small.json");
+    let text = std::fs::read_to_string(small).unwrap();
+    let words: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
+    let mut random = Random(0x67b7_5eed_0000_0002);
+    let mut documents = vec![text.clone().into_bytes()];
+    for _ in 0..2000 {
+        let (mut mixed, other) = (text.clone(), text.clone());
+        for _ in 0..1 + random.below(4) {
+            let (old, new) = (words[random.below(words.len())], words[random.below(words.len())]);
+            let new = match random.below(4) {
+                0 => "1e300".to_owned(),
+                1 => "-1".to_owned(),
+                _ => format!("\"{new}\""),
+            };
+            let quoted = format!("\"{old}\"");
+            let at =
+                mixed.match_indices(&quoted).map(|(at, _)| at).nth(random.below(other.matches(&quoted).count().max(1)));
+            if let Some(at) = at {
+                mixed.replace_range(at..at + quoted.len(), &new);
+            }
+        }
+        documents.push(mixed.into_bytes());
+    }
+    fuzz(requests::of_bytes, &documents, 6000);
 }

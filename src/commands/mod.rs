@@ -8,6 +8,7 @@ mod explain;
 mod model;
 mod output;
 mod progress;
+mod request;
 mod run;
 mod target;
 
@@ -44,6 +45,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(options) => run::run(options),
         Command::Model(options) => model::run(options),
+        Command::Request(options) => request::run(options),
         Command::Collect(options) => collect::run(options),
         Command::Diagnose(options) => diagnose::run(options),
         Command::Demo(options) => demo::run(options),

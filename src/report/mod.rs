@@ -4,11 +4,13 @@ mod audit;
 mod explain;
 mod json;
 mod list;
+mod requests;
 mod text;
 
 pub use audit::Audit;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
+pub use requests::requests;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};

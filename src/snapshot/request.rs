@@ -36,6 +36,8 @@ room! {
         pub state_answers: Vec<StateAnswer>,
         /// The operation that was tried.
         pub operation: Operation,
+        /// What of the doctor's own request is not as the schema wants it, or could not be validated; empty if all is.
+        pub schema_problems: Vec<String>,
         /// Whether the user gave the client's own request.
         pub client_given: bool,
         /// The client's own request, as it is, and its answer.

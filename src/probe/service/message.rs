@@ -16,7 +16,10 @@ pub enum Place {
     Query,
     Path,
     Header,
+    Cookie,
     Tensor,
+    /// The whole body, where it is no object.
+    Body,
 }
 
 impl Place {
@@ -28,12 +31,14 @@ impl Place {
             Place::Query => "query",
             Place::Path => "path",
             Place::Header => "header",
+            Place::Cookie => "cookie",
             Place::Tensor => "tensor",
+            Place::Body => "body",
         }
     }
 
     fn in_body(self) -> bool {
-        matches!(self, Place::Form | Place::Json | Place::Tensor)
+        matches!(self, Place::Form | Place::Json | Place::Tensor | Place::Body)
     }
 }
 
@@ -66,6 +71,16 @@ impl Content {
             Content::Json(value) => value.to_string(),
             Content::File(file) => String::from_utf8_lossy(&file.bytes).into_owned(),
             Content::Base64(file) => base64(&file.bytes),
+        }
+    }
+
+    /// The texts of a query or a form, which repeat a field's name for each item of a list.
+    pub fn repeated(&self) -> Vec<String> {
+        match self {
+            Content::Json(Value::Array(items)) => {
+                items.iter().map(|item| Content::Json(item.clone()).as_text()).collect()
+            }
+            other => vec![other.as_text()],
         }
     }
 
@@ -146,9 +161,9 @@ impl Message {
     pub fn can_carry(&self, place: Place) -> bool {
         match place {
             Place::Form => matches!(self.encoding, Encoding::Multipart | Encoding::Urlencoded),
-            Place::Json | Place::Tensor => self.encoding == Encoding::Json,
+            Place::Json | Place::Tensor | Place::Body => self.encoding == Encoding::Json,
             Place::Path => self.path.contains('{'),
-            Place::Query | Place::Header => true,
+            Place::Query | Place::Header | Place::Cookie => true,
         }
     }
 
@@ -185,8 +200,10 @@ impl Message {
         let mut query = Serializer::new(String::new());
         let mut any = false;
         for field in self.fields.iter().filter(|field| field.place == Place::Query) {
-            query.append_pair(&field.name, &field.content.as_text());
-            any = true;
+            for text in field.content.repeated() {
+                query.append_pair(&field.name, &text);
+                any = true;
+            }
         }
         if any { format!("{path}?{}", query.finish()) } else { path }
     }
@@ -210,6 +227,7 @@ impl Message {
             match field.place {
                 Place::Json => drop(object.insert(field.name.clone(), field.content.as_json())),
                 Place::Tensor => tensors.push(field.content.as_json()),
+                Place::Body => return field.content.as_json(),
                 _ => {}
             }
         }
@@ -222,7 +240,9 @@ impl Message {
     fn form_text(&self) -> String {
         let mut form = Serializer::new(String::new());
         for field in self.fields.iter().filter(|field| field.place == Place::Form) {
-            form.append_pair(&field.name, &field.content.as_text());
+            for text in field.content.repeated() {
+                form.append_pair(&field.name, &text);
+            }
         }
         form.finish()
     }
@@ -246,7 +266,7 @@ impl Message {
             Encoding::None | Encoding::Raw => return Payload::Empty,
             Encoding::Multipart => {
                 let fields = self.fields.iter().filter(|field| field.place == Place::Form);
-                return Payload::Multipart(fields.map(part).collect());
+                return Payload::Multipart(fields.flat_map(parts).collect());
             }
             Encoding::Urlencoded => self.form_text().into_bytes(),
             Encoding::Json => self.json_body().to_string().into_bytes(),
@@ -259,6 +279,11 @@ impl Message {
         let mut headers = self.headers.clone();
         let fields = self.fields.iter().filter(|field| field.place == Place::Header);
         headers.extend(fields.map(|field| (field.name.clone(), field.content.as_text())));
+        let cookies = self.fields.iter().filter(|field| field.place == Place::Cookie);
+        let cookies: Vec<String> = cookies.map(|field| format!("{}={}", field.name, field.content.as_text())).collect();
+        if !cookies.is_empty() {
+            headers.push(("cookie".into(), cookies.join("; ")));
+        }
         for (name, value) in everywhere {
             if !headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
                 headers.push((name.clone(), value.clone()));
@@ -271,13 +296,18 @@ impl Message {
     }
 }
 
-fn part(field: &Field) -> Part {
+fn parts(field: &Field) -> Vec<Part> {
     match &field.content {
-        Content::File(file) => Part {
+        Content::File(file) => vec![Part {
             name: field.name.clone(),
             file: Some((file.name.clone(), file.media_type.clone())),
             bytes: file.bytes.clone(),
-        },
-        other => Part { name: field.name.clone(), file: None, bytes: Arc::from(other.as_text().into_bytes()) },
+        }],
+        other => {
+            let texts = other.repeated().into_iter();
+            texts
+                .map(|text| Part { name: field.name.clone(), file: None, bytes: Arc::from(text.into_bytes()) })
+                .collect()
+        }
     }
 }

@@ -8,6 +8,7 @@ mod grpc;
 mod message;
 mod recognize;
 mod record;
+pub mod requests;
 mod schema;
 mod secrets;
 mod spoken;
@@ -112,6 +113,10 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let mut ready = readiness::of(&found, &state, good);
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
+    if let (Some(operation), Some(_)) = (&found.operation, &found.document) {
+        let plan = synthesis::plan::plan(operation, &synthesis);
+        facts.request.schema_problems = Fact::Known(plan.problems.into_iter().chain(plan.undecided).collect());
+    }
     if let Some(Err(error)) = &client {
         let origin = context.ask.client_request.as_ref().map(|(origin, _)| origin.as_str()).unwrap_or_default();
         let unknown = Unknown::new(Why::Malformed, format!("the client's request ({origin}) cannot be read: {error}"));

@@ -142,7 +142,7 @@ impl Recorder {
     }
 
     /// The request as a curl command line; files by their names.
-    fn curl(&self, message: &Message) -> String {
+    pub fn curl(&self, message: &Message) -> String {
         let message = self.masked(message);
         if message.method == websocket::METHOD {
             return command::websocat(&self.server, &message);
@@ -162,6 +162,9 @@ impl Recorder {
         for field in message.fields.iter().filter(|field| field.place == Place::Header) {
             push("-H", format!("{}: {}", field.name, field.content.as_text()));
         }
+        for field in message.fields.iter().filter(|field| field.place == Place::Cookie) {
+            push("-b", format!("{}={}", field.name, field.content.as_text()));
+        }
         match message.encoding {
             Encoding::None => {}
             Encoding::Multipart => {
@@ -170,13 +173,13 @@ impl Recorder {
                         Content::File(file) => {
                             push("-F", format!("{}=@{};type={}", field.name, file.name, file.media_type));
                         }
-                        content => push("-F", format!("{}={}", field.name, shown(content))),
+                        content => texts(content).for_each(|text| push("-F", format!("{}={text}", field.name))),
                     }
                 }
             }
             Encoding::Urlencoded => {
                 for field in message.fields.iter().filter(|field| field.place == Place::Form) {
-                    push("--data-urlencode", format!("{}={}", field.name, shown(&field.content)));
+                    texts(&field.content).for_each(|text| push("--data-urlencode", format!("{}={text}", field.name)));
                 }
             }
             Encoding::Json => {
@@ -196,7 +199,16 @@ impl Recorder {
 
 fn masks(field: &Field) -> bool {
     let header = field.place == Place::Header && !PLAIN_HEADERS.contains(&field.name.to_ascii_lowercase().as_str());
-    header && !field.guess || is_in_field(&field.name)
+    (header || field.place == Place::Cookie) && !field.guess || is_in_field(&field.name)
+}
+
+/// What a form holds for a field, which it repeats for each item of a list.
+fn texts(content: &Content) -> impl Iterator<Item = String> {
+    match content {
+        Content::Json(Value::Array(_)) => content.repeated(),
+        other => vec![shown(other)],
+    }
+    .into_iter()
 }
 
 fn shown(content: &Content) -> String {

@@ -24,6 +24,7 @@ impl Secrets {
         for field in &message.fields {
             match &field.content {
                 content if field.place == Place::Header => self.learn_header(&field.name, &content.as_text()),
+                content if field.place == Place::Cookie && !field.guess => self.add(&content.as_text()),
                 Content::Text(text) if is_in_field(&field.name) => self.add(text),
                 Content::Json(value) => self.learn_json(value, is_in_field(&field.name), DEPTH),
                 _ => {}

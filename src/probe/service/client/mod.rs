@@ -4,7 +4,7 @@ mod body;
 mod curl;
 #[cfg(test)]
 mod curl_tests;
-mod files;
+pub mod files;
 
 use std::path::Path;
 

@@ -6,15 +6,12 @@ mod complaint_tests;
 pub mod proof;
 
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
-use crate::probe::service::recognize::told;
 use crate::probe::service::record::Recorder;
 use crate::probe::service::schema::{Candidate, Described};
-use crate::probe::service::synthesis::samples;
 use crate::probe::service::synthesis::{self, Synthesis};
 use crate::probe::service::transport::{BODY_CAP, Http, Reply};
 use crate::snapshot::Exchange;
 use complaint::Complaint;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -263,33 +260,7 @@ pub fn as_doctor(message: &Message) -> Message {
 
 /// The request that follows the schema: what it requires, and the payload.
 pub fn by_schema(operation: &Candidate, synthesis: &Synthesis) -> Message {
-    let wanted =
-        |field: &&Described| field.required || field.kind == "file" || synthesis.given.contains_key(&field.name);
-    let fields = operation.fields.iter().filter(|field| {
-        wanted(field) || matches!(synthesis.described(field).content, Content::File(_) | Content::Base64(_))
-    });
-    let fields: Vec<Field> = fields.map(|field| synthesis.described(field)).collect();
-    let body = synthesis.given.get(told::BODY).filter(|_| operation.encoding == Encoding::Raw);
-    let given =
-        body.map(|text| synthesis::given_file(text).map_or_else(|| Arc::from(text.as_bytes()), |file| file.bytes));
-    let sample = || match operation.content_type.as_str() {
-        media if media.starts_with("image/") => samples::image().bytes,
-        media if media.starts_with("text/") => samples::text().bytes,
-        _ => samples::speech().bytes,
-    };
-    let raw = (operation.encoding == Encoding::Raw).then(|| given.unwrap_or_else(sample));
-    Message {
-        author: "doctor",
-        method: operation.method.clone(),
-        path: operation.path.clone(),
-        fields,
-        headers: Vec::new(),
-        encoding: operation.encoding,
-        content_type: operation.content_type.clone(),
-        verbatim: raw,
-        limit: None,
-        follow: true,
-    }
+    synthesis::plan::plan(operation, synthesis).message
 }
 
 /// Whether an answer counts as accepted: 2xx without an error inside, or a WebSocket's session that came to its end.

@@ -178,6 +178,7 @@ fn operations(model: &str, binary: bool, kind: &str, questions: &mut Questions) 
             encoding: Encoding::Json,
             content_type: "application/json".into(),
             fields,
+            known: Vec::new(),
         })
     };
     let mut all = vec![make(1)?];

@@ -16,6 +16,7 @@ pub fn posted(path: &str, fields: &[(&str, Value)]) -> Candidate {
         encoding: Encoding::Json,
         content_type: "application/json".into(),
         fields,
+        known: Vec::new(),
     }
 }
 
@@ -28,6 +29,7 @@ pub fn form(path: &str, fields: &[(&str, Value)]) -> Candidate {
         encoding: Encoding::Multipart,
         content_type: "multipart/form-data".into(),
         fields,
+        known: Vec::new(),
     }
 }
 
@@ -39,6 +41,7 @@ pub fn raw(path: &str, content_type: &str) -> Candidate {
         encoding: Encoding::Raw,
         content_type: content_type.into(),
         fields: Vec::new(),
+        known: Vec::new(),
     }
 }
 
@@ -67,6 +70,7 @@ pub fn laid_over(document: Option<&Document>, prefix: &str, known: Candidate) ->
     let Some(mut listed) = listed.filter(|listed| listed.encoding == known.encoding) else {
         return Candidate { path: format!("{prefix}{}", known.path), ..known };
     };
+    listed.known.extend(known.fields.iter().map(|field| field.name.clone()));
     for field in known.fields {
         match listed.fields.iter_mut().find(|old| old.name == field.name) {
             Some(old) => *old = field,
@@ -79,15 +83,19 @@ pub fn laid_over(document: Option<&Document>, prefix: &str, known: Candidate) ->
 /// Lets a field that names the model be one of those that the server has.
 pub fn with_models(mut candidate: Candidate, models: &[String]) -> Candidate {
     let open = |schema: &Value| schema.get("enum").is_none() && schema.get("const").is_none();
-    let field = candidate.fields.iter_mut().find(|field| {
+    let fields = &mut candidate.fields;
+    let field = fields.iter_mut().find(|field| {
         matches!(field.name.as_str(), "model" | "model_id" | "model_name")
             && field.kind == "string"
             && open(&field.schema)
     });
-    if let Some(schema) = field.and_then(|field| field.schema.as_object_mut()).filter(|_| !models.is_empty()) {
+    if let Some((name, schema)) =
+        field.and_then(|field| Some((field.name.clone(), field.schema.as_object_mut()?))).filter(|_| !models.is_empty())
+    {
         // The schema's own default may be a model that this server does not have.
         schema.retain(|key, _| !matches!(key.as_str(), "default" | "example" | "examples"));
         schema.insert("enum".into(), json!(models));
+        candidate.known.push(name);
     }
     candidate
 }

@@ -37,7 +37,7 @@ pub fn operation(ask: &Ask) -> Option<Candidate> {
     let fields = ask.fields.iter().filter(|(name, _)| encoding != Encoding::Raw || name.as_str() != BODY);
     let fields = fields.map(|(name, value)| described(name, value, path, place)).collect();
     let content_type = ask.content_type.clone().unwrap_or_else(|| usual.into());
-    Some(Candidate { method, path: path.into(), encoding, content_type, fields })
+    Some(Candidate { method, path: path.into(), encoding, content_type, fields, known: Vec::new() })
 }
 
 /// A value that reads as JSON is of that type.

@@ -1,17 +1,27 @@
-//! Reads a server's OpenAPI document (3.0 and 3.1) as plain JSON: real servers' documents break typed readers.
+//! Reads a server's OpenAPI document (3.0, 3.1, Swagger 2.0) as plain JSON: real servers' documents break typed readers.
 
+mod choice;
+pub mod format;
+pub mod operation;
+pub mod pattern;
 #[cfg(test)]
 mod tests;
+pub mod validate;
+pub mod view;
 
 use crate::probe::service::message::{Encoding, Place};
 use crate::snapshot::SchemaField;
+use choice::likeness;
+use operation::{Body, Operation};
 use serde_json::{Map, Value};
+
+pub use choice::{forbidden, same_path};
 
 /// References followed for one schema, and schemas merged into one, at most.
 const HOPS: usize = 16;
 /// Operations and fields that are looked at, at most.
 const OPERATIONS: usize = 2000;
-const FIELDS: usize = 200;
+const FIELDS: usize = 500;
 
 /// What the document says of one field.
 #[derive(Debug, Clone)]
@@ -46,6 +56,8 @@ pub struct Candidate {
     /// Media type of the body, empty without one.
     pub content_type: String,
     pub fields: Vec<Described>,
+    /// Names of fields of which more is known than the document says: the models that the server really has.
+    pub known: Vec<String>,
 }
 
 /// What the user wants tried.
@@ -76,8 +88,14 @@ impl Document {
                 format!("expected an OpenAPI document, got invalid JSON ({error}): {start:?}")
             }
         })?;
-        if root.get("openapi").and_then(Value::as_str).is_none_or(|version| !version.starts_with("3.")) {
-            return Err(format!("expected an OpenAPI 3.0 or 3.1 document, got other JSON: {start:?}"));
+        Self::of(root).map_err(|problem| format!("{problem}: {start:?}"))
+    }
+
+    /// Takes a value that should be such a document.
+    pub fn of(root: Value) -> Result<Self, String> {
+        let version = |key: &str| root.get(key).and_then(Value::as_str).unwrap_or_default();
+        if !version("openapi").starts_with("3.") && !version("swagger").starts_with("2.") {
+            return Err("expected an OpenAPI 3.0, 3.1 or Swagger 2.0 document, got other JSON".into());
         }
         if root.get("paths").and_then(Value::as_object).is_none() {
             return Err("the OpenAPI document has no object `paths`".into());
@@ -85,7 +103,7 @@ impl Document {
         Ok(Self { root })
     }
 
-    /// The document as it is.
+    /// The document itself, into which references lead.
     pub fn root(&self) -> &Value {
         &self.root
     }
@@ -94,16 +112,27 @@ impl Document {
     pub fn listed(&self, prefix: &str) -> Vec<String> {
         const MOST: usize = 200;
         let mut all = self.operations();
-        all.sort_by_key(|(_, method, _)| *method == "get");
-        all.iter().take(MOST).map(|(path, method, _)| format!("{} {prefix}{path}", method.to_uppercase())).collect()
+        all.sort_by_key(|operation| operation.method == "get");
+        let told = |one: &Operation| format!("{} {prefix}{}", one.method.to_uppercase(), one.path);
+        all.iter().take(MOST).map(told).collect()
     }
 
     /// The POST at that path, or whatever it has there; its body in the wanted form, if it has several.
     pub fn at(&self, path: &str, wanted: Option<Encoding>) -> Option<Candidate> {
         let operations = self.operations();
-        let here = operations.iter().filter(|(template, ..)| same_path(template, path));
-        let (path, method, operation) = here.max_by_key(|(_, method, _)| *method == "post")?;
-        Some(self.candidate(path, method, operation, wanted))
+        let here = operations.iter().filter(|operation| same_path(operation.path, path));
+        Some(here.max_by_key(|operation| operation.method == "post")?.candidate(self, wanted))
+    }
+
+    /// The path under which the document says that its operations stand; empty if at the root.
+    pub fn base_path(&self) -> String {
+        let server = self.root.pointer("/servers/0/url").or(self.root.get("basePath")).and_then(Value::as_str);
+        let server = server.unwrap_or_default().trim_end_matches('/');
+        let path = match server.split_once("://") {
+            Some((_, rest)) => rest.split_once('/').map(|(_, path)| format!("/{path}")).unwrap_or_default(),
+            None => server.to_owned(),
+        };
+        if path.starts_with('/') && !path.contains(['{', '?', '#']) { path } else { String::new() }
     }
 
     /// `fastapi` or `openapi`.
@@ -126,82 +155,51 @@ impl Document {
     pub fn choose(&self, wish: &Wish) -> Result<Candidate, String> {
         let operations = self.operations();
         let at = |path: &str| {
-            let found = operations.iter().filter(|(template, ..)| same_path(template, path));
-            found.max_by_key(|(_, method, _)| *method == "post")
+            let asks = |operation: &&Operation| !matches!(operation.method, "delete" | "head" | "options");
+            let found = operations.iter().filter(|operation| same_path(operation.path, path)).filter(asks);
+            found.max_by_key(|operation| operation.method == "post")
         };
         // A client may use a path that the schema does not list: a hidden one, or a wrong one.
-        if let Some((path, method, operation)) = wish.client_path.and_then(at) {
-            return Ok(self.candidate(path, method, operation, wish.client_encoding));
+        if let Some(operation) = wish.client_path.and_then(at) {
+            return Ok(operation.candidate(self, wish.client_encoding));
         }
         if let Some(path) = wish.named {
             return at(path)
-                .map(|(path, method, operation)| self.candidate(path, method, operation, None))
+                .map(|operation| operation.candidate(self, None))
                 .ok_or(format!("the schema has no operation at {path}"));
         }
-        let posts = operations.iter().filter(|(path, method, _)| *method == "post" && !forbidden(path));
+        let posts = operations.iter().filter(|operation| operation.method == "post" && !forbidden(operation.path));
         // Of equals the first one stands.
         let best = posts
-            .map(|(path, method, operation)| self.candidate(path, method, operation, None))
+            .map(|operation| operation.candidate(self, None))
             .enumerate()
             .max_by_key(|(index, candidate)| (likeness(candidate), std::cmp::Reverse(*index)));
         best.map(|(_, candidate)| candidate).ok_or("the schema has no POST operation that may be tried".into())
     }
 
-    fn operations(&self) -> Vec<(&str, &str, &Value)> {
+    /// Every operation, in the document's order.
+    pub fn operations(&self) -> Vec<Operation<'_>> {
         let mut found = Vec::new();
         for (path, item) in self.root.get("paths").and_then(Value::as_object).into_iter().flatten() {
+            // A path may be written elsewhere in the document.
+            let reference = item.get("$ref").and_then(Value::as_str);
+            let item = reference.and_then(|reference| view::target(&self.root, reference).ok()).unwrap_or(item);
             for (method, operation) in item.as_object().into_iter().flatten() {
-                if matches!(method.as_str(), "post" | "put" | "get" | "patch") && found.len() < OPERATIONS {
-                    found.push((path.as_str(), method.as_str(), operation));
+                let known = matches!(method.as_str(), "post" | "put" | "get" | "patch" | "delete" | "head" | "options");
+                if known && operation.is_object() && found.len() < OPERATIONS {
+                    found.push(Operation::new(&self.root, path, method, item, operation));
                 }
             }
         }
         found
     }
 
-    fn candidate(&self, path: &str, method: &str, operation: &Value, wanted: Option<Encoding>) -> Candidate {
-        let mut candidate = Candidate {
-            method: method.to_uppercase(),
-            path: path.to_owned(),
-            encoding: Encoding::None,
-            content_type: String::new(),
-            fields: Vec::new(),
+    /// The operation from which a candidate was made, whose path may have got a prefix since.
+    pub fn operation(&self, candidate: &Candidate) -> Option<Operation<'_>> {
+        let fits = |operation: &Operation| {
+            candidate.path.ends_with(operation.path) && operation.method.eq_ignore_ascii_case(&candidate.method)
         };
-        let item = self.root.get("paths").and_then(|paths| paths.get(path));
-        for holder in [item, Some(operation)].into_iter().flatten() {
-            for parameter in holder.get("parameters").and_then(Value::as_array).into_iter().flatten().take(FIELDS) {
-                candidate.fields.extend(self.parameter(parameter));
-            }
-        }
-        let body = operation.get("requestBody").map(|body| self.resolve(body));
-        let content = body.as_ref().and_then(|body| body.get("content")).and_then(Value::as_object);
-        if let Some((media, described)) = content.and_then(|content| preferred(content, wanted)) {
-            candidate.content_type = media.clone();
-            candidate.encoding = encoding(media);
-            let schema = described.get("schema").map(|schema| self.resolve(schema)).unwrap_or_default();
-            let place = if candidate.encoding == Encoding::Json { Place::Json } else { Place::Form };
-            if candidate.encoding != Encoding::Raw {
-                candidate.fields.extend(self.properties(&schema, place));
-            }
-        }
-        candidate
-    }
-
-    fn parameter(&self, parameter: &Value) -> Option<Described> {
-        let parameter = self.resolve(parameter);
-        let name = parameter.get("name")?.as_str()?.to_owned();
-        let place = match parameter.get("in")?.as_str()? {
-            "query" => Place::Query,
-            "path" => Place::Path,
-            "header" => Place::Header,
-            _ => return None,
-        };
-        let mut schema = parameter.get("schema").map(|schema| self.resolve(schema)).unwrap_or_default();
-        if let (Some(example), Some(object)) = (parameter.get("example"), schema.as_object_mut()) {
-            object.insert("example".into(), example.clone());
-        }
-        let required = parameter.get("required") == Some(&Value::Bool(true)) || place == Place::Path;
-        Some(Described { name, place, required, kind: kind(&schema), schema })
+        self.operations().into_iter().filter(fits).max_by_key(|operation| operation.path.len())
     }
 
     /// The properties of an object's schema, in its order.
@@ -269,22 +267,23 @@ fn merge(whole: &mut Value, part: &Value) {
     }
 }
 
-/// Media types in the order in which they are preferred: files travel best in multipart.
-fn preferred(content: &Map<String, Value>, wanted: Option<Encoding>) -> Option<(&String, &Value)> {
-    let rank = |media: &String| match encoding(media) {
+/// The body that is preferred: files travel best in multipart.
+fn preferred<'b, 'a>(bodies: &'b [Body<'a>], wanted: Option<Encoding>) -> Option<&'b Body<'a>> {
+    let rank = |body: &&Body| match body.encoding {
         own if Some(own) == wanted => 0,
         Encoding::Multipart => 1,
-        Encoding::Json => 2,
-        Encoding::Urlencoded => 3,
-        _ => 4,
+        Encoding::Json if body.media_type == "application/json" => 2,
+        Encoding::Json => 3,
+        Encoding::Urlencoded => 4,
+        _ => 5,
     };
-    content.iter().min_by_key(|(media, _)| rank(media))
+    bodies.iter().min_by_key(rank)
 }
 
 /// How a body of that media type is written.
 pub fn encoding(media: &str) -> Encoding {
     match media.split(';').next().unwrap_or_default().trim() {
-        "multipart/form-data" => Encoding::Multipart,
+        multipart if multipart.starts_with("multipart/") => Encoding::Multipart,
         "application/x-www-form-urlencoded" => Encoding::Urlencoded,
         json if json == "application/json" || json.ends_with("+json") => Encoding::Json,
         _ => Encoding::Raw,
@@ -311,59 +310,4 @@ pub fn kind(schema: &Value) -> &'static str {
         None if schema.get("properties").is_some() => "object",
         _ => "string",
     }
-}
-
-/// Whether a path matches a template such as `/v1/{model}/infer`.
-pub fn same_path(template: &str, path: &str) -> bool {
-    let (mut left, mut right) = (template.trim_end_matches('/').split('/'), path.trim_end_matches('/').split('/'));
-    loop {
-        match (left.next(), right.next()) {
-            (None, None) => return true,
-            (Some(a), Some(b)) if a == b || a.starts_with('{') && a.ends_with('}') && !b.is_empty() => {}
-            _ => return false,
-        }
-    }
-}
-
-/// Paths that could change the server rather than ask it.
-pub fn forbidden(path: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "shutdown", "reload", "delete", "admin", "train", "unload", "restart", "stop", "kill", "finetune", "remove",
-        "reset", "login", "logout", "register", "abort", "cancel", "update", "sleep",
-    ];
-    let words = path.split(|c: char| !c.is_ascii_alphanumeric());
-    words.map(str::to_ascii_lowercase).any(|word| WORDS.iter().any(|bad| word.starts_with(bad)))
-}
-
-/// How much an operation looks like an inference.
-fn likeness(candidate: &Candidate) -> u32 {
-    const VERBS: &[&str] = &[
-        "asr",
-        "infer",
-        "predict",
-        "transcri",
-        "generat",
-        "recogni",
-        "detect",
-        "classif",
-        "embed",
-        "completion",
-        "translat",
-        "invocation",
-        "speech",
-        "tts",
-        "segment",
-        "caption",
-        "score",
-        "diarize",
-        "vad",
-    ];
-    const PAYLOADS: &[&str] = &["audio", "image", "file", "prompt", "messages", "input", "text", "wav", "video"];
-    let path = candidate.path.to_ascii_lowercase();
-    let any = |list: &[&str], text: &str| list.iter().any(|word| text.contains(word));
-    let field = |test: &dyn Fn(&Described) -> bool| candidate.fields.iter().any(test);
-    4 * u32::from(field(&|f| f.kind == "file"))
-        + 3 * u32::from(any(VERBS, &path))
-        + 2 * u32::from(field(&|f| any(PAYLOADS, &f.name.to_ascii_lowercase())))
-        + u32::from(candidate.encoding != Encoding::None)
 }

@@ -133,7 +133,8 @@ fn other_documents_are_refused_with_what_was_expected() {
     for (bytes, part) in [
         (&b"<!doctype html>"[..], "HTML"),
         (b"{", "invalid JSON"),
-        (br#"{"swagger":"2.0"}"#, "OpenAPI 3.0 or 3.1"),
+        (br#"{"swagger":"1.2"}"#, "OpenAPI 3.0, 3.1 or Swagger 2.0"),
+        (br#"{"swagger":"2.0"}"#, "no object `paths`"),
         (br#"{"openapi":"3.1.0","paths":[]}"#, "paths"),
         (b"[]", "other JSON"),
     ] {

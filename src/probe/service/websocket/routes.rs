@@ -110,6 +110,7 @@ fn route(server: &Url, path: &str, kind: &'static str, wrote: Option<&Url>) -> D
         encoding: Encoding::Raw,
         content_type: "audio/wav".into(),
         fields,
+        known: Vec::new(),
     };
     let schema = Some(Ok(at(server, path).to_string()));
     Discovered { kind: Some(kind), operation: Some(operation), schema, ..Discovered::default() }
