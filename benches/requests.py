@@ -185,7 +185,7 @@ def compare(name, document, doctor, limit, notes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--set", choices=["known", "held-out"], help="only this set")
-    parser.add_argument("--operations", type=int, default=60, help="operations of one document, at most")
+    parser.add_argument("--operations", type=int, default=5000, help="operations of one document, at most")
     parser.add_argument("--doctor", default=str(ROOT / "target" / "release" / "gpu-doctor"))
     parser.add_argument("--notes", action="store_true", help="print what does not validate")
     options = parser.parse_args()

@@ -38,6 +38,9 @@ room! {
         pub operation: Operation,
         /// What of the doctor's own request is not as the schema wants it, or could not be validated; empty if all is.
         pub schema_problems: Vec<String>,
+        /// Credentials that the schema says the operation wants and that were not given, each way to satisfy it in words;
+        /// empty if it wants none, or has what it wants.
+        pub credentials_lacking: Vec<String>,
         /// Whether the user gave the client's own request.
         pub client_given: bool,
         /// The client's own request, as it is, and its answer.

@@ -115,6 +115,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     verdict.record(&mut talk, &found, &mut facts.request);
     if let (Some(operation), Some(_)) = (&found.operation, &found.document) {
         let plan = synthesis::plan::plan(operation, &synthesis);
+        facts.request.credentials_lacking = Fact::Known(requests::lacking(&plan, &everywhere));
         facts.request.schema_problems = Fact::Known(plan.problems.into_iter().chain(plan.undecided).collect());
     }
     if let Some(Err(error)) = &client {

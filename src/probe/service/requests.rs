@@ -212,7 +212,7 @@ fn written(candidate: &Candidate, plan: Plan, headers: &[(String, String)], reco
 }
 
 /// The lists of credentials, in words, unless one of them is given as a whole or none is needed.
-fn lacking(plan: &Plan, headers: &[(String, String)]) -> Vec<String> {
+pub(super) fn lacking(plan: &Plan, headers: &[(String, String)]) -> Vec<String> {
     let has = |credential: &Credential| match credential.place {
         Place::Header => headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(&credential.name)),
         _ => plan.message.field(&credential.name).is_some_and(|field| matches!(field.content, Content::Text(_))),
