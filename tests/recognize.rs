@@ -171,3 +171,69 @@ fn nothing_that_changes_a_server_is_ever_asked() {
         }
     }
 }
+
+#[test]
+fn what_no_schema_tells_the_user_may() {
+    let server = ScriptedServer::answering(|request| match (request.method.as_str(), request.target.as_str()) {
+        ("PUT", "/hear") if request.body.contains("RIFF") && request.body.contains("name=\"beam\"") => {
+            (200, "application/json", r#"{"text":"hi"}"#.into())
+        }
+        ("POST", "/raw") if request.body == "plain words" => (200, "application/json", r#"{"n":2}"#.into()),
+        ("POST", "/json") if request.body.contains(r#""top_k":3"#) => (200, "application/json", r#"{"n":3}"#.into()),
+        _ => (404, "text/html", "<h1>no</h1>".into()),
+    });
+    let told = |path: &str, method: Option<&str>, media: Option<&str>, fields: &[(&str, &str)]| {
+        let mut question = ask(&server, fields, None);
+        question.operation = Some(path.into());
+        (question.method, question.content_type) = (method.map(str::to_owned), media.map(str::to_owned));
+        let facts = probe(question);
+        facts.request.good.known().map(|good| (good.method.clone(), good.fields.iter().any(|field| field.guess)))
+    };
+    let speech = concat!("@", env!("CARGO_MANIFEST_DIR"), "/fixtures/samples/speech.wav");
+    let accepted = |method: &str| Some((method.to_owned(), false));
+    assert_eq!(told("/hear", Some("PUT"), None, &[("sound", speech), ("beam", "2")]), accepted("PUT"));
+    assert_eq!(told("/raw", None, Some("text/plain"), &[("body", "plain words")]), accepted("POST"));
+    assert_eq!(told("/json", None, None, &[("top_k", "3")]), accepted("POST"));
+    assert_eq!(told("/nowhere", None, None, &[("top_k", "3")]), None);
+}
+
+#[test]
+fn senseless_answers_are_taken_as_such() {
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    let wide = format!(r#"{{"data":[{}]}}"#, vec![r#"{"id":"m","owned_by":7}"#; 20000].join(","));
+    let bodies = [
+        "null",
+        "[]",
+        "{}",
+        "7",
+        "\"x\"",
+        "",
+        "\u{0}\u{1}",
+        "{\"name\":5,\"version\":[]}",
+        &deep,
+        &wide,
+        r#"{"name":"triton","version":"2","extensions":7,"models":[{"name":"../../x"},{"name":null},7],"inputs":[{"name":"x","datatype":"FP32","shape":[9223372036854775807,-9]}]}"#,
+        r#"{"name":"triton","version":"2","extensions":[],"inputs":[{"name":"x","datatype":"FP32","shape":[1e3]}]}"#,
+        r#"{"openapi":"3.1.0","paths":{"/v1/models":{"get":7},"/v1/chat/completions":{"post":[]},"/info":{},"/health":{},"/config":{},"/queue/join":{}}}"#,
+        r#"{"data":[{"id":"","owned_by":"vllm"},{"id":"a b","owned_by":null}],"version":{"x":1},"server":{"devices":[],"workers_per_device":"x","stream":{"no slash":1}}}"#,
+        r#"{"model_id":"m","model_type":[],"version":7,"max_total_tokens":"x"}"#,
+        r#"{"status":"alive","models":["a/b","../c"]}"#,
+        r#"{"version":"5","dependencies":[],"api_prefix":"no slash","named_endpoints":{"/delete_all":{"parameters":[]},"/p":{"parameters":[7]}}}"#,
+        r#"{"/":"app","/x":"y"}"#,
+        "Ollama is running",
+    ];
+    for body in bodies {
+        let (text, played) = (body.to_owned(), body.to_owned());
+        let server = ScriptedServer::answering(move |_| (200, "application/json", played.clone()));
+        let started = Instant::now();
+        let facts = probe(ask(&server, &[], None));
+        let shown: String = text.chars().take(60).collect();
+        assert!(started.elapsed() < Duration::from_secs(10), "{shown}: {:?}", started.elapsed());
+        assert_eq!(facts.request.reachable.known(), Some(&true), "{shown}");
+        let asked = questions(&server);
+        assert!(asked <= 12, "{shown}: {asked} questions");
+        for one in server.received() {
+            assert!(!one.target.contains("..") && !one.target.contains("delete"), "{shown}: {}", one.target);
+        }
+    }
+}

@@ -63,3 +63,39 @@ fn may_be_empty() {
     let report = gpu_doctor(&["run", "--format", "json", "--only", "hardware", "--config", &config], &[]).report();
     assert_eq!(causes(&report), ["no-nvidia-device"]);
 }
+
+#[test]
+fn a_request_that_no_schema_tells_is_described_here() {
+    let server = ScriptedServer::answering(|request| match request.target.as_str() {
+        "/hear" if request.body.contains("some sound") && request.body.contains("\r\n\r\n3\r\n") => {
+            (200, "application/json", r#"{"text":"ok"}"#.into())
+        }
+        "/hear" => (400, "application/json", r#"{"detail":"no"}"#.into()),
+        _ => (404, "text/plain", "nothing here".into()),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "sound.raw", "some sound");
+    let settings = |request: &str| {
+        let text = format!("server: {}\nonly: [request]\nrequest: {request}\n", server.url());
+        let config = write(folder.path(), "gpu-doctor.yaml", &text);
+        gpu_doctor(&["run", "--format", "json", "--config", &config], &[])
+    };
+    let said = settings("{path: /hear, method: PUT, fields: {audio: '@sound.raw', beam: 3}}");
+    let put = server.received().into_iter().find(|request| request.method == "PUT").unwrap();
+    assert!(put.head.to_ascii_lowercase().contains("multipart/form-data"), "{put:?}");
+    assert_eq!(causes(&said.report()), Vec::<&str>::new(), "{}", said.out);
+    for (request, told) in [
+        ("{path: /hear, fields: {audio: '@nowhere.raw'}}", "nowhere.raw"),
+        ("{path: /hear, method: DELETE}", "request.method"),
+        ("{path: a/b}", "request.path"),
+        ("{path: /hear, content_type: \"a\\nb\"}", "request.content_type"),
+    ] {
+        let said = settings(request);
+        assert_eq!(said.code, 64, "{request}: {}", said.err);
+        assert!(said.err.contains(told), "{request}: {}", said.err);
+    }
+    let said = settings("{}");
+    let report = said.report();
+    assert_eq!(causes(&report), ["request-not-known"], "{}", report["headline"]);
+    assert!(report.to_string().contains("path: /predict"), "an example of what to write");
+}

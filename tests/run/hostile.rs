@@ -123,9 +123,9 @@ fn a_server_to_which_no_request_could_be_sent_is_not_healthy() {
         let server = ScriptedServer::answering(move |_| (status, "text/html", body.into()));
         let said = on_a_gpu(&["run", "--format", "json", "--server", &server.url()]);
         let report = said.report();
-        assert_eq!((standing(&report, "request").as_str(), said.code), ("unknown", 2), "{}", report["headline"]);
+        assert_eq!((standing(&report, "request").as_str(), said.code), ("warn", 2), "{}", report["headline"]);
         assert_eq!(report["verdict"], "undecided");
-        assert_eq!(causes(&report), [""; 0]);
+        assert_eq!(causes(&report), ["request-not-known"], "the user is asked for one");
     }
 }
 

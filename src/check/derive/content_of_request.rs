@@ -25,7 +25,8 @@ impl ContentOfRequest {
     }
 }
 
-/// Words of Triton (core's infer_request.cc, the HTTP front end), MLServer, OpenVINO and KServe about tensors. Lower case.
+/// Words of Triton (core's infer_request.cc, the HTTP front end), MLServer, OpenVINO, KServe and TensorFlow Serving about
+/// tensors. Lower case.
 const TENSORS: &[&str] = &[
     "unexpected shape for input",
     "data-type is '",
@@ -40,6 +41,7 @@ const TENSORS: &[&str] = &[
     "invalid number of shape dimensions",
     "invalid input shape",
     "invalid input batch size",
+    "does not have named input",
 ];
 
 /// Words of vLLM, SGLang, TGI, TEI, llama.cpp and OpenAI's API about tokens. Lower case.

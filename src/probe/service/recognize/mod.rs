@@ -81,20 +81,20 @@ pub fn discover(
     let client_path = client.map(|message| message.path.as_str());
     let named = ask.operation.as_deref();
     let commands = commands(facts);
-    let signs = Signs {
-        first: &search.last,
-        document: search.found.as_ref().map(|found| &found.document),
-        path: client_path.or(named.filter(|path| path.starts_with('/'))),
-        model: model(ask, client),
-        commands: &commands,
-        torchserve_management: Ports::of(facts).torchserve_management,
+    let model = model(ask, client);
+    let path = client_path.or(named.filter(|path| path.starts_with('/')));
+    let torchserve_management = Ports::of(facts).torchserve_management;
+    let recognize = |search: &Search, questions: &mut Questions| {
+        let document = search.found.as_ref().map(|found| &found.document);
+        let (first, model, commands) = (&*search.last, model.clone(), &commands);
+        let signs = Signs { first, document, path, model, commands, torchserve_management };
+        family::recognize(&signs, questions)
     };
-    let mut recognized = family::recognize(&signs, questions);
+    let mut recognized = recognize(&search, questions);
     if recognized.is_none() && search.found.is_none() {
         search.go_on(server, questions);
-        if let Some(found) = &search.found {
-            recognized =
-                Some(Recognized { kind: found.document.kind(), by: described(&found.url), ..Recognized::default() });
+        if search.found.is_some() {
+            recognized = recognize(&search, questions);
         }
     }
     let wish = Wish { client_path, client_encoding: client.map(|message| message.encoding), named };

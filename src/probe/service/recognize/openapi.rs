@@ -53,8 +53,10 @@ impl Search {
                 return Ok(search);
             }
         }
-        // BentoML names itself in every answer.
-        if super::questions::header(&search.last, "server").starts_with("BentoML") {
+        // BentoML has its document elsewhere; that of a path it does not have is the bare word of Starlette.
+        let last = &search.last;
+        let bare = last.status == 404 && last.body == b"Not Found" && last.content_type.starts_with("text/plain");
+        if bare || super::questions::header(last, "server").starts_with("BentoML") {
             search.look(server, "/docs.json", questions)?;
         }
         Ok(search)

@@ -67,7 +67,9 @@ pub fn file() -> Value {
 /// The operation as the document describes it, with what is known of its fields besides.
 pub fn laid_over(document: Option<&Document>, prefix: &str, known: Candidate) -> Candidate {
     let listed = document.and_then(|document| document.at(&known.path, Some(known.encoding)));
-    let Some(mut listed) = listed.filter(|listed| listed.encoding == known.encoding) else {
+    // A template describes the request in general; what is known is about this very path.
+    let usable = |listed: &Candidate| listed.encoding == known.encoding && !listed.path.contains('{');
+    let Some(mut listed) = listed.filter(usable) else {
         return Candidate { path: format!("{prefix}{}", known.path), ..known };
     };
     listed.known.extend(known.fields.iter().map(|field| field.name.clone()));

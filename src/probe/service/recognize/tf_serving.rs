@@ -68,9 +68,7 @@ fn operation(model: &str, metadata: &Value) -> Option<Candidate> {
         let one = value(input.get("dtype").and_then(Value::as_str).unwrap_or_default());
         instance.insert(name.clone(), filled(&shape, &one)?);
     }
-    let only = (instance.len() == 1).then(|| instance.values().next().cloned()).flatten();
-    // One input needs no name.
-    let instances = json!([only.unwrap_or(Value::Object(instance))]);
+    let instances = json!([instance]);
     Some(posted(&format!("/v1/models/{model}:predict"), &[("instances", example("array", instances))]))
 }
 

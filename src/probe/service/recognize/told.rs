@@ -55,3 +55,43 @@ fn described(name: &str, value: &str, path: &str, place: Place) -> Described {
     let place = if in_path { Place::Path } else { place };
     Described { name: name.into(), place, required: true, kind: kind(&schema), schema }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(path: &str, method: Option<&str>, media: Option<&str>, fields: &[(&str, &str)]) -> Option<Candidate> {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (method, content_type) = (method.map(str::to_owned), media.map(str::to_owned));
+        operation(&Ask { operation: Some(path.into()), method, content_type, fields, ..Ask::default() })
+    }
+
+    #[test]
+    fn a_file_makes_a_form_and_numbers_make_json() {
+        let form = told("/asr", None, None, &[("audio", "@a.wav"), ("lang", "en")]).unwrap();
+        assert_eq!((form.method.as_str(), form.encoding), ("POST", Encoding::Multipart));
+        assert!(form.fields.iter().all(|field| field.place == Place::Form && field.required));
+        assert_eq!(form.fields.iter().map(|field| field.kind).collect::<Vec<_>>(), ["file", "string"]);
+        let json = told("/m/{id}", None, None, &[("id", "7"), ("n", "3"), ("x", "[1]"), ("text", "hi")]).unwrap();
+        assert_eq!((json.content_type.as_str(), json.encoding), ("application/json", Encoding::Json));
+        let kinds: Vec<_> = json.fields.iter().map(|field| (field.name.as_str(), field.kind, field.place)).collect();
+        let expected = [
+            ("id", "integer", Place::Path),
+            ("n", "integer", Place::Json),
+            ("text", "string", Place::Json),
+            ("x", "array", Place::Json),
+        ];
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn other_bodies_are_the_one_value_and_a_get_has_a_query() {
+        let raw = told("/raw", None, Some("audio/wav"), &[("body", "@a.wav"), ("lang", "en")]).unwrap();
+        assert_eq!((raw.encoding, raw.fields.len(), raw.fields[0].place), (Encoding::Raw, 1, Place::Query));
+        let get = told("/hello", None, None, &[]).unwrap();
+        assert_eq!((get.method.as_str(), get.encoding), ("GET", Encoding::None));
+        let query = told("/hello", Some("GET"), None, &[("q", "x")]).unwrap();
+        assert_eq!(query.fields[0].place, Place::Query);
+        assert!(told("a-model", None, None, &[]).is_none(), "no path");
+    }
+}

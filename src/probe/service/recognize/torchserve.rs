@@ -27,12 +27,9 @@ pub fn recognize(signs: &Signs, questions: &mut Questions) -> Option<Recognized>
     }
     let description = questions.read_by("OPTIONS", "/");
     let version = description.as_ref().and_then(|all| all.pointer("/info/version")?.as_str().map(str::to_owned));
-    // Inference and management may share one address.
-    let shared = description.as_ref().is_some_and(|all| all.pointer("/paths/~1models").is_some());
-    let listed = match shared {
-        true => questions.json("/models"),
-        false => questions.beside(signs.torchserve_management, "/models"),
-    };
+    // Inference and management may share one address; another TorchServe may have the usual port.
+    let own = questions.json("/models").filter(|listed| listed.get("models").is_some());
+    let listed = own.or_else(|| questions.beside(signs.torchserve_management, "/models"));
     let models = listed.as_ref().map(|listed| names(listed.get("models"), "modelName"));
     let named = signs.path.and_then(model_in_path).or(signs.model.as_deref()).map(str::to_owned);
     let model = named.or(models.as_ref().and_then(|models| models.first().cloned())).filter(|name| is_name(name));
