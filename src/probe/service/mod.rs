@@ -74,8 +74,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let spoken = Spoken::by(&server);
     let server = plain(&server);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
-    let found = recognize::discover(&http, &server, &everywhere, &context.ask, own);
-    let found = spoken.discovered(found, &http, &server, &everywhere, context, own);
+    let over_http = || recognize::discover(&http, &server, &everywhere, &context.ask, own);
+    let found = spoken.discovered(over_http, &http, &server, &everywhere, context, own);
     let (found, by) = match found {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
