@@ -46,7 +46,8 @@ pub fn discover(
     let control_path = format!("/gpu-doctor-{:x}", std::process::id());
     let control = answered(knock(&control_path))?;
     let mut seen = Vec::new();
-    let paths = named.map_or_else(|| KNOWN.to_vec(), |path| vec![path]);
+    let known = KNOWN.get(..tried(only, control.status)).unwrap_or(KNOWN);
+    let paths = named.map_or_else(|| known.to_vec(), |path| vec![path]);
     for path in paths {
         let reply = match answered(knock(path)) {
             Ok(reply) => reply,
@@ -74,6 +75,17 @@ pub fn discover(
         control.status
     );
     Ok((Discovered { schema: Some(Err(error)), ..Discovered::default() }, None))
+}
+
+/// How many of the known paths are tried. A server that may have no WebSocket at all is not asked for long: one that has,
+/// answers 403 to other paths, or 404; one that fails or wants credentials tells nothing by any path.
+fn tried(only: bool, control: u16) -> usize {
+    match control {
+        _ if only => KNOWN.len(),
+        101 | 403 => KNOWN.len(),
+        400 | 404 | 405 | 426 => 2,
+        _ => 0,
+    }
 }
 
 /// How the route is told from a path that does not exist.
