@@ -10,6 +10,8 @@ fn usage_errors_exit_with_64_and_say_what_is_expected() {
     let cases: &[(&[&str], &str)] = &[
         (&["run", "--server", "ftp://x"], "http"),
         (&["run", "--server", "127.0.0.1:8000"], "http://HOST:PORT"),
+        (&["run", "--server", "grpc://127.0.0.1"], "it names no port; write it as grpc://HOST:PORT, for Triton 8001"),
+        (&["run", "--server", "grpcs://"], "it names no host"),
         (&["run", "--timeout", "soon"], "60s"),
         (&["run", "--only", "nonsense"], "neither a stage"),
         (&["run", "--only", "hardware", "--skip", "hardware"], "leave no check"),

@@ -180,6 +180,11 @@ fn a_language_that_the_close_message_demands_is_found() {
     let facts = asked(&server, "/asr?language=en");
     assert_eq!(known(&facts.request.good).path, "/asr?language=en", "the query of the address is sent");
     assert!(known(&facts.request.missing_fields).is_empty());
+    let facts = asked(&server, "/asr?language=en&token=sesame-open-up");
+    let target = server.received().last().unwrap().target.clone();
+    assert!(target.contains("token=sesame-open-up"), "{target}");
+    assert!(known(&facts.request.good).path.contains("token="), "{:?}", facts.request.good);
+    assert!(!serde_json::to_string(&facts).unwrap().contains("sesame"));
 }
 
 #[test]

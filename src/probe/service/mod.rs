@@ -86,8 +86,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let server = plain(&server);
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
     let mut questions = Questions::new(&http, &server, &everywhere);
-    let found = recognize::discover(&server, &mut questions, &context.ask, own, facts);
-    let found = spoken.discovered(found, &http, &server, &everywhere, context, own);
+    let over_http = || recognize::discover(&server, &mut questions, &context.ask, own, facts);
+    let found = spoken.discovered(over_http, &http, &server, &everywhere, context, own);
     let (found, by) = match found {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),

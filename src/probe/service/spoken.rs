@@ -38,14 +38,14 @@ impl Spoken {
         }
     }
 
-    /// What the server is, after it was asked as over HTTP: for a WebSocket its route, for a port that speaks something
-    /// else its right name. With it comes how a route was recognized.
+    /// What the server is. `ask` asks it as over HTTP, which is left out where a WebSocket is named; for a WebSocket the
+    /// route is sought, for a port that speaks something else its right name. With it comes how a route was recognized.
     ///
     /// # Errors
     /// The server is not reached, or does not speak this.
     pub fn discovered(
         self,
-        found: Result<Discovered, Failure>,
+        ask: impl FnOnce() -> Result<Discovered, Failure>,
         http: &Http,
         server: &Url,
         everywhere: &[(String, String)],
@@ -53,24 +53,33 @@ impl Spoken {
         client: Option<&Message>,
     ) -> Result<(Discovered, Option<String>), Failure> {
         let route = |only| websocket::routes::discover(http, server, everywhere, &context.ask, only);
-        match (self, found) {
-            // The server may answer nothing but upgrades.
-            (Spoken::WebSocket, _) => route(true),
+        // The server may answer nothing but upgrades.
+        if self == Spoken::WebSocket {
+            return route(true);
+        }
+        match (self, ask()) {
             (Spoken::Grpc, found) => {
                 found.map(|found| (found, None)).map_err(|failure| grpc::port::not_grpc(server, failure))
             }
-            (Spoken::Http, Err(failure)) => Err(grpc::port::named_rightly(server, failure, context.deadline)),
-            (Spoken::Http, Ok(found)) if found.operation.is_some() || client.is_some() => Ok((found, None)),
+            (_, Err(failure)) => Err(grpc::port::named_rightly(server, failure, context.deadline)),
+            (_, Ok(found)) if found.operation.is_some() || client.is_some() => Ok((found, None)),
             // Routes of WebSockets stand in no schema.
-            (Spoken::Http, Ok(found)) => match route(false) {
+            (_, Ok(found)) => match route(false) {
                 Ok((route, by)) if route.operation.is_some() => Ok((route, by)),
                 _ => Ok((found, None)),
             },
         }
     }
 
-    /// Writes down by what a route was recognized, and that an unknown server speaks gRPC.
+    /// Writes down what was spoken, by what a route was recognized, and that an unknown server speaks gRPC.
     pub fn record(self, by: Option<String>, room: &mut RequestFacts) {
+        let protocol = match self {
+            Spoken::Grpc => Some("gRPC"),
+            _ => by.as_ref().map(|_| "WebSocket"),
+        };
+        if let (Some(protocol), Fact::Known(transport)) = (protocol, &mut room.transport) {
+            transport.protocol = Fact::Known(protocol.into());
+        }
         if let Some(by) = by {
             room.recognized_by = Fact::Known(by);
         }

@@ -26,7 +26,8 @@ pub fn health(http: &Http, server: &Url, everywhere: &[(String, String)], record
 
 /// Of a port that was named http:// and answered no HTTP/1: the failure, with the right name if it speaks gRPC.
 pub fn named_rightly(server: &Url, failure: Failure, deadline: Instant) -> Failure {
-    if failure.own || failure.partial.is_some() || failure.why != Why::Malformed {
+    // Frames of HTTP/2 that come before the request is sent look like an answer to nobody.
+    if failure.own || failure.partial.is_some() || !matches!(failure.why, Why::Malformed | Why::Absent) {
         return failure;
     }
     let scheme = if server.scheme() == "https" { "grpcs" } else { "grpc" };
@@ -45,11 +46,12 @@ pub fn named_rightly(server: &Url, failure: Failure, deadline: Instant) -> Failu
 
 /// Of a port that was named grpc:// and answered no HTTP/2: the failure, with the right name.
 pub fn not_grpc(server: &Url, failure: Failure) -> Failure {
-    let http2 = failure.text.split_once("http2 error: ").map(|(_, error)| error.to_owned());
-    if failure.own || failure.why != Why::Malformed && http2.is_none() {
+    // The connection was there, and what came on it was no HTTP/2.
+    let spoke = failure.text.rsplit_once("client error (SendRequest): ").map(|(_, error)| error.to_owned());
+    if failure.own || failure.why != Why::Malformed && spoke.is_none() {
         return failure;
     }
-    let cause = http2.unwrap_or_else(|| failure.text.clone());
+    let cause = spoke.unwrap_or_else(|| failure.text.clone());
     let text = format!("{} does not answer gRPC ({cause}); if it speaks HTTP/1.1, name it http://", place(server));
     Failure { why: Why::Malformed, text, ..failure }
 }

@@ -98,10 +98,14 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     heard: &mut Heard,
     reply: &mut Reply,
 ) -> Result<(), Failure> {
-    if let Ok(message) = timeout(GREETING, socket.next()).await
-        && listen(message, heard, reply)?
+    let greeted = Instant::now() + GREETING;
+    // A ping is no greeting.
+    while heard.messages == 0
+        && let Ok(message) = timeout(greeted.saturating_duration_since(Instant::now()), socket.next()).await
     {
-        return Ok(());
+        if listen(message, heard, reply)? {
+            return Ok(());
+        }
     }
     let Payload::Bytes { bytes, .. } = payload else { return Ok(()) };
     let sound = if heard.wants_file { bytes } else { audio::samples(bytes) };

@@ -15,8 +15,9 @@ use url::Url;
 const KNOWN: &[&str] = &["/asr", "/ws", "/v1/audio/stream", "/stream", "/transcribe", "/"];
 /// The field of the query that speech servers have.
 const LANGUAGE: &str = "language";
-/// Longest wait for one answer.
+/// Longest wait for one answer; less where the server may know nothing of WebSockets.
 const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE_GUESS: Duration = Duration::from_secs(2);
 /// Between a session that was only a knock and the next one.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Fields of the URL's query that are sent, at most.
@@ -36,7 +37,8 @@ pub fn discover(
 ) -> Result<(Discovered, Option<String>), Failure> {
     let knock = |path: &str| {
         let (url, headers) = (at(server, path), everywhere.to_vec());
-        http.send(&Outgoing { method: METHOD.into(), url, headers, payload: Payload::Empty, follow: false }, PATIENCE)
+        let outgoing = Outgoing { method: METHOD.into(), url, headers, payload: Payload::Empty, follow: false };
+        http.send(&outgoing, if only { PATIENCE } else { PATIENCE_GUESS })
     };
     let own = Some(server.path()).filter(|path| only && *path != "/");
     let named = ask.operation.as_deref().or(own).map(|path| path.split('?').next().unwrap_or(path));
@@ -44,12 +46,14 @@ pub fn discover(
     let control_path = format!("/gpu-doctor-{:x}", std::process::id());
     let control = answered(knock(&control_path))?;
     let mut seen = Vec::new();
-    let paths = named.map_or_else(|| KNOWN.to_vec(), |path| vec![path]);
+    let known = KNOWN.get(..tried(only, control.status)).unwrap_or(KNOWN);
+    let paths = named.map_or_else(|| known.to_vec(), |path| vec![path]);
     for path in paths {
         let reply = match answered(knock(path)) {
             Ok(reply) => reply,
             // One path may hang; the server itself has answered.
-            Err(_) => continue,
+            Err(_) if only => continue,
+            Err(_) => break,
         };
         let speaks = reply.status == 101;
         let refuses = reply.status != control.status && matches!(reply.status, 401 | 403 | 429 | 503);
@@ -71,6 +75,17 @@ pub fn discover(
         control.status
     );
     Ok((Discovered { schema: Some(Err(error)), ..Discovered::default() }, None))
+}
+
+/// How many of the known paths are tried. A server that may have no WebSocket at all is not asked for long: one that has,
+/// answers 403 to other paths, or 404; one that fails or wants credentials tells nothing by any path.
+fn tried(only: bool, control: u16) -> usize {
+    match control {
+        _ if only => KNOWN.len(),
+        101 | 403 => KNOWN.len(),
+        400 | 404 | 405 | 426 => 2,
+        _ => 0,
+    }
 }
 
 /// How the route is told from a path that does not exist.

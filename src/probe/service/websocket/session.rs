@@ -146,7 +146,8 @@ impl Heard {
         reply.body = match &self.close {
             Some((code, reason)) if !matches!(code, 1000 | 1001 | 1005) => {
                 let name = CODES.iter().find(|(own, _)| own == code).map_or("", |(_, name)| name);
-                format!("closed with {code} ({name}): {reason}").into_bytes()
+                let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                format!("closed with {code} ({name}){reason}").into_bytes()
             }
             _ => self.telling.clone().into_bytes(),
         };

@@ -63,7 +63,7 @@ fn a_session_is_judged_by_its_end() {
         judged(&[config], Some((1008, "No GPU available"))),
         (false, "closed with 1008 (policy violation): No GPU available".into())
     );
-    assert!(!judged(&[config, text], Some((1011, ""))).0);
+    assert_eq!(judged(&[config, text], Some((1011, ""))), (false, "closed with 1011 (internal error)".into()));
     assert!(!judged(&[config], None).0, "a greeting alone is no answer");
     assert_eq!(judged(&[text, r#"{"error":"out of memory"}"#], None), (false, r#"{"error":"out of memory"}"#.into()));
 }
