@@ -116,6 +116,9 @@ pub struct Exchange {
     pub content_type: String,
     /// What was sent.
     pub fields: Vec<SentField>,
+    /// Size of the body that was sent, bytes, without the frame of a multipart body.
+    #[serde(default)]
+    pub sent_bytes: Fact<u64>,
     /// HTTP status.
     pub status: Fact<u64>,
     /// Whether the answer counts as accepted: 2xx without an error inside.
@@ -183,7 +186,7 @@ pub struct Readiness {
 }
 
 /// How the server is reached.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transport {
     /// `HTTP/1.1`, `HTTP/2`, `gRPC`, `WebSocket`.
@@ -192,6 +195,10 @@ pub struct Transport {
     pub proxy: Fact<String>,
     /// Where the proxy was named: `--proxy`, `HTTPS_PROXY`, ...; empty if there is none.
     pub proxy_from: Fact<String>,
+    /// A proxy of the environment that would concern the server and that the doctor does not use, as
+    /// `HTTPS_PROXY=http://proxy:3128`; empty if there is none. The client may use it.
+    #[serde(default)]
+    pub proxy_unused: Fact<String>,
     /// The Unix socket; empty for TCP.
     pub unix_socket: Fact<String>,
     /// TLS's version: `TLSv1.3`; empty without TLS.
@@ -204,6 +211,13 @@ pub struct Transport {
     pub certificate: Fact<String>,
     /// Time of a first exchange on a new connection.
     pub first_exchange: Fact<PhaseTimes>,
+    /// Headers with credentials that go with every request of the doctor, by name; empty if there are none.
+    #[serde(default)]
+    pub credentials: Fact<String>,
+    /// The address that the client's own request names, where it is not the server's, to which it was sent all the same;
+    /// empty if it is.
+    #[serde(default)]
+    pub client_names: Fact<String>,
 }
 
 /// What the time of an exchange went into, milliseconds; a phase that did not take place is unknown.

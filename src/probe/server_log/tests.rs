@@ -212,6 +212,7 @@ fn answers_are_read_where_requests_were_sent() {
         headers: Default::default(),
         phases: Default::default(),
         stream: Default::default(),
+        sent_bytes: Default::default(),
         curl: String::new(),
     };
     facts.request.attempts = Fact::Known(vec![exchange.clone()]);

@@ -226,6 +226,11 @@ impl Message {
         form.finish()
     }
 
+    /// Size of the body, bytes, without the frame of a multipart one.
+    pub fn sent_bytes(&self) -> u64 {
+        self.payload().bytes()
+    }
+
     fn payload(&self) -> Payload {
         if let Some(bytes) = &self.verbatim {
             return Payload::Bytes { bytes: bytes.clone(), content_type: self.content_type.clone() };

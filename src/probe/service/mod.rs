@@ -22,7 +22,7 @@ use recognize::Discovered;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use synthesis::Synthesis;
-use transport::{Failure, Http, Trust};
+use transport::{Failure, Http, Route, Trust};
 
 pub use engine::PROBE as ENGINE;
 
@@ -46,6 +46,14 @@ pub fn client_request_url(origin: &str, text: &str) -> Result<url::Url, String> 
     client_request(origin, text).map(|request| request.url)
 }
 
+/// Whether the files and the proxy of a connection can be used.
+///
+/// # Errors
+/// What is wrong, by the option.
+pub fn verify_connection(connection: &super::Connection) -> Result<(), String> {
+    transport::told::verify(connection)
+}
+
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
     facts.execution =
@@ -61,15 +69,22 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Some(Ok(request)) => request.trust.clone(),
         _ => Trust::default(),
     };
-    let http = match Http::new(&server, &trust, context.deadline) {
+    let route = Route { trust, connection: context.ask.connection.clone() };
+    let http = match Http::new(&server, &route, context.deadline) {
         Ok(http) => http,
         Err(failure) => return unreachable(context, facts, failure),
     };
     let everywhere = everywhere(&context.ask);
+    let client_url = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.url);
+    let way = || Fact::Known(transport::told::way(&http, &server, &everywhere, client_url));
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
     let found = match recognize::discover(&http, &server, &everywhere, &context.ask, own) {
         Ok(found) => found,
-        Err(failure) => return unreachable(context, facts, failure),
+        Err(failure) => {
+            let ran = unreachable(context, facts, failure);
+            facts.request.transport = way();
+            return ran;
+        }
     };
     let mut talk = Conversation::new(&http, &server, &everywhere);
     // An answer may echo what the client sends.
@@ -97,6 +112,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
         facts.execution = window::measure(&talk, good, &found.light(&server), context, facts);
     }
+    facts.request.transport = way();
     ran
 }
 

@@ -4,7 +4,7 @@
 mod scripted_server;
 
 use super::*;
-use crate::probe::service::transport::Trust;
+use crate::probe::service::transport::Route;
 use crate::snapshot::{Exchange, StateAnswer};
 use scripted_server::{Received, ScriptedServer};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn asker(url: &str) -> Asker {
     let server: url::Url = url.parse().unwrap();
     let headers = vec![("authorization".to_owned(), SECRET.to_owned())];
     let recorder = Recorder::new(&server, &headers);
-    Asker::new(server, Trust::default(), headers, recorder, Instant::now() + Duration::from_secs(20)).unwrap()
+    Asker::new(server, Route::default(), headers, recorder, Instant::now() + Duration::from_secs(20)).unwrap()
 }
 
 /// Facts of a server that answered these at its state endpoints.
