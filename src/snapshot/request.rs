@@ -187,7 +187,7 @@ pub struct Readiness {
 
 /// How the server is reached.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Transport {
     /// `HTTP/1.1`, `HTTP/2`, `gRPC`, `WebSocket`.
     pub protocol: Fact<String>,
@@ -197,7 +197,6 @@ pub struct Transport {
     pub proxy_from: Fact<String>,
     /// A proxy of the environment that would concern the server and that the doctor does not use, as
     /// `HTTPS_PROXY=http://proxy:3128`; empty if there is none. The client may use it.
-    #[serde(default)]
     pub proxy_unused: Fact<String>,
     /// The Unix socket; empty for TCP.
     pub unix_socket: Fact<String>,
@@ -207,16 +206,16 @@ pub struct Transport {
     /// `other_name`, `plain_port` (https to a port that speaks plain HTTP), `tls_port` (the reverse),
     /// `client_certificate_wanted`, `other`; empty if nothing is.
     pub tls_fault: Fact<String>,
+    /// The same in words; empty if nothing is.
+    pub tls_fault_because: Fact<String>,
     /// Subject, issuer and end of the server's certificate, as far as it was shown.
     pub certificate: Fact<String>,
     /// Time of a first exchange on a new connection.
     pub first_exchange: Fact<PhaseTimes>,
     /// Headers with credentials that go with every request of the doctor, by name; empty if there are none.
-    #[serde(default)]
     pub credentials: Fact<String>,
     /// The address that the client's own request names, where it is not the server's, to which it was sent all the same;
     /// empty if it is.
-    #[serde(default)]
     pub client_names: Fact<String>,
 }
 

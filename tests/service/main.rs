@@ -1,9 +1,13 @@
 //! The service probe against servers that behave and servers that do not.
 
+#[path = "../setup/bridge.rs"]
+mod bridge;
 mod contract;
 #[path = "../setup/scripted_server.rs"]
 mod scripted_server;
 mod transport;
+mod two;
+mod way;
 
 use gpu_doctor::probe::{Ask, Context, service};
 use gpu_doctor::snapshot::{Exchange, Fact, Facts, Unknown, Why};

@@ -72,6 +72,8 @@ impl Wire {
             let (mut kept, times) = match self.take(url).await {
                 Some(kept) => (kept, None),
                 None => {
+                    // Nothing is opened for a request that cannot be formed.
+                    build(outgoing, url, Form::Origin, None)?;
                     let (kept, times) = self.open(url, progress).await?;
                     (kept, Some(times))
                 }
@@ -136,7 +138,14 @@ impl Wire {
                 },
             };
             let Some(frame) = frame else { break };
-            let Ok(chunk) = frame?.into_data() else { continue };
+            let chunk = match frame?.into_data() {
+                Ok(chunk) => chunk,
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    reply.trailers = trailers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+                    continue;
+                }
+            };
             if let Some(pieces) = &mut progress.pieces {
                 pieces.take(&chunk, sent.elapsed());
             }

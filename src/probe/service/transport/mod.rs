@@ -52,6 +52,8 @@ pub struct Reply {
     pub phases: Option<PhaseTimes>,
     /// The pieces in which the answer came, if it did.
     pub stream: Option<Stream>,
+    /// Fields that came after the body, names in lower case.
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Reply {
@@ -104,7 +106,8 @@ impl Http {
         let connector = Connector::new(server, route)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failure::broken(&error))?;
-        let wire = Arc::new(Wire::new(connector, route.connection.http2));
+        let wire =
+            Arc::new(Wire::new(connector, route.connection.http2 || matches!(server.scheme(), "grpc" | "grpcs")));
         Ok(Self { runtime: Some(runtime), wire, deadline })
     }
 

@@ -28,9 +28,14 @@ impl Seen {
         let proxy = between.proxy.as_ref();
         let tls = connector.tls();
         let shown = tls.map(|tls| tls.shown()).unwrap_or_default();
-        let fault = self.fault.as_ref().or(shown.fault.as_ref()).map(|fault| fault.word.to_owned());
+        let fault = self.fault.as_ref().or(shown.fault.as_ref());
         let nothing_agreed = tls.is_some() && self.tls_version.is_none();
         let certificate = shown.certificate.or_else(|| self.certificate.clone());
+        // Without a handshake, nothing is known of it; plain HTTP that is answered has no TLS to be at fault.
+        let judged = |fault: Option<String>| match fault {
+            None if nothing_agreed || self.protocol.is_none() => Fact::Unknown(no_answer()),
+            fault => Fact::Known(fault.unwrap_or_default()),
+        };
         Transport {
             protocol: self.protocol.map(str::to_owned).ok_or_else(no_answer).into(),
             proxy: Fact::Known(proxy.map(|proxy| proxy.shown()).unwrap_or_default()),
@@ -45,11 +50,8 @@ impl Seen {
                 None if nothing_agreed => Fact::unknown(Why::NotAsked, "TLS was not agreed on"),
                 version => Fact::Known(version.clone().unwrap_or_default()),
             },
-            tls_fault: match fault {
-                // Without a handshake, nothing is known of it; plain HTTP that is answered has no TLS to be at fault.
-                None if nothing_agreed || self.protocol.is_none() => Fact::Unknown(no_answer()),
-                fault => Fact::Known(fault.unwrap_or_default()),
-            },
+            tls_fault: judged(fault.map(|fault| fault.word.to_owned())),
+            tls_fault_because: judged(fault.map(|fault| fault.text.clone())),
             certificate: match certificate {
                 Some(certificate) => Fact::Known(certificate),
                 None => Fact::unknown(Why::NotAsked, "no certificate was shown"),

@@ -101,6 +101,8 @@ impl Wire {
             let mut builder = http1::Builder::new();
             builder.max_buf_size(HEAD_CAP).max_headers(HEADERS_MAX);
             let (sender, connection) = builder.handshake(io).await.map_err(unusable)?;
+            // A server may agree to speak another protocol from then on.
+            let connection = connection.with_upgrades();
             tokio::spawn(async move { drop(connection.await) });
             Sender::One(sender)
         };
