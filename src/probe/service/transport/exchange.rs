@@ -67,7 +67,6 @@ impl Wire {
         url: &Url,
         progress: &mut Progress,
     ) -> Result<(Response<Incoming>, Kept, Instant), Failure> {
-        let safe = matches!(outgoing.method.as_str(), "GET" | "HEAD");
         loop {
             let (mut kept, times) = match self.take(url).await {
                 Some(kept) => (kept, None),
@@ -95,9 +94,13 @@ impl Wire {
                     self.note(&response, times.as_ref(), progress);
                     return Ok((response, kept, sent));
                 }
-                // A kept connection may have been closed by the server just then: what was not read is sent again.
-                Err((error, unsent)) if times.is_none() && (unsent || safe && lost(&error)) => {}
+                // A kept connection may have been closed by the server just then. As curl does, what was not heard of is
+                // sent once more, on a new one.
+                Err((error, unsent))
+                    if times.is_none() && (unsent || lost(&error) && kept.heard.bytes().is_empty()) => {}
                 Err((error, _)) => {
+                    // What ended the connection says more than that the request was given up with it.
+                    let error = kept.ended().filter(|_| error.is_canceled()).unwrap_or(error);
                     let heard = kept.heard.bytes();
                     let failed = self.told(url, error, Some(&heard));
                     return Err(self.examined(url, failed, &heard).await);

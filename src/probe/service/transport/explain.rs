@@ -1,7 +1,7 @@
 //! What is behind an exchange that failed: TLS on one side only, a certificate that is wanted, another protocol.
 
 use super::exchange::Progress;
-use super::failure::{Broken, Failure, broken, broken_by, failure, own};
+use super::failure::{Broken, Failure, broken, broken_by, failure};
 use super::protocol::{Speaks, speaks};
 use super::tls::Fault;
 use super::wire::{HEAD_CAP, HEADERS_MAX, Wire};
@@ -48,12 +48,9 @@ impl Wire {
         let mut seen = self.seen();
         if seen.fault.is_none() && failed.why == Why::Denied {
             let asked = self.connector.tls().and_then(|tls| tls.asked());
-            let word = match shown.fault {
-                Some(fault) => fault.word,
-                None if asked.is_some() => "client_certificate_wanted",
-                None => "other",
-            };
-            seen.fault = Some(Fault::new(word, failed.text.clone()));
+            let bare = failed.text.split_once("TLS: ").map_or(failed.text.as_str(), |(_, words)| words);
+            let word = if asked.is_some() { "client_certificate_wanted" } else { "other" };
+            seen.fault = Some(shown.fault.unwrap_or_else(|| Fault::new(word, bare)));
         }
         failed
     }
@@ -108,20 +105,18 @@ impl Wire {
                 failure(Why::Malformed, format!("{place}: the answer is not HTTP ({words})"))
             }
             (Broken::Closed(words), _) => {
-                if let Some(tls) = self.connector.tls().filter(|tls| tls.asked() == Some(false) && heard == Some(&[])) {
+                let asked = self.connector.tls().and_then(|tls| tls.asked());
+                if asked == Some(false) && heard == Some(&[]) {
                     // TLS 1.3 refuses the lack of a certificate after the handshake, and some close without a word.
                     let fault = Fault::new("client_certificate_wanted", "the server wants a certificate of the client");
                     let text = format!("{place}: TLS: {}, and closed the connection without one", fault.text);
-                    let _ = tls;
                     self.seen().fault = Some(fault);
                     return failure(Why::Denied, text);
                 }
-                failure(Why::Malformed, format!("{place}: {words}"))
+                let two = if self.http2 { "; HTTP/2 was spoken, as --http2 says" } else { "" };
+                failure(Why::Malformed, format!("{place}: {words}{two}"))
             }
-            (Broken::Other(words), _) => match error.is_canceled() {
-                true => own(Why::Crashed, format!("{place}: {words}")),
-                false => failure(Why::Absent, format!("{place}: {words}")),
-            },
+            (Broken::Other(words), _) => failure(Why::Absent, format!("{place}: {words}")),
         }
     }
 }

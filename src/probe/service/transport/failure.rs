@@ -88,7 +88,7 @@ pub fn broken_by(error: &(dyn Error + 'static), asked: Option<bool>) -> Broken {
             if hyper.is_parse() {
                 return Broken::NotHttp(hyper.to_string());
             }
-            if hyper.is_incomplete_message() {
+            if hyper.is_incomplete_message() || hyper.is_canceled() {
                 return Broken::Closed("the connection was closed before an answer");
             }
         }

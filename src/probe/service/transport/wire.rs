@@ -10,7 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use url::Url;
 
@@ -30,6 +30,8 @@ pub enum Sender {
 pub struct Kept {
     pub sender: Sender,
     pub heard: Heard,
+    /// The error by which it ended.
+    error: Arc<Mutex<Option<hyper::Error>>>,
     origin: String,
 }
 
@@ -91,11 +93,12 @@ impl Wire {
         let (tap, heard) = Tap::new(opened.io);
         let io = TokioIo::new(tap);
         let unusable = |error: hyper::Error| self.told(url, error, Some(&heard.bytes()));
+        let error = Arc::new(Mutex::new(None));
         let sender = if opened.http2 || self.http2 && opened.times.tls.is_none() {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder.max_header_list_size(HEAD_CAP as u32);
             let (sender, connection) = builder.handshake(io).await.map_err(unusable)?;
-            tokio::spawn(async move { drop(connection.await) });
+            tokio::spawn(ending(connection, error.clone()));
             Sender::Two(sender)
         } else {
             let mut builder = http1::Builder::new();
@@ -103,10 +106,10 @@ impl Wire {
             let (sender, connection) = builder.handshake(io).await.map_err(unusable)?;
             // A server may agree to speak another protocol from then on.
             let connection = connection.with_upgrades();
-            tokio::spawn(async move { drop(connection.await) });
+            tokio::spawn(ending(connection, error.clone()));
             Sender::One(sender)
         };
-        Ok((Kept { sender, heard, origin: origin(url) }, opened.times))
+        Ok((Kept { sender, heard, error, origin: origin(url) }, opened.times))
     }
 
     /// Notes what the head of an answer shows of the way.
@@ -121,6 +124,20 @@ impl Wire {
             let total = progress.started.map(|started| started.elapsed()).unwrap_or_default();
             seen.first = Some(phases(times, progress.first_byte, total));
         }
+    }
+}
+
+impl Kept {
+    /// The error by which the connection ended, if one did.
+    pub fn ended(&self) -> Option<hyper::Error> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Keeps a connection going, and the error by which it ends.
+async fn ending(connection: impl Future<Output = hyper::Result<()>>, error: Arc<Mutex<Option<hyper::Error>>>) {
+    if let Err(cause) = connection.await {
+        *error.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
     }
 }
 
