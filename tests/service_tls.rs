@@ -43,6 +43,7 @@ fn way(facts: &Facts) -> &Transport {
 }
 
 fn fault(facts: &Facts) -> (&str, &str) {
+    assert!(way(facts).tls_fault.known().is_some(), "{:?}", facts.request.reach_error);
     (known(&way(facts).tls_fault).as_str(), known(&way(facts).tls_fault_because).as_str())
 }
 
@@ -172,7 +173,8 @@ fn a_client_certificate_is_missed_and_given() {
     let mut question = ask(server.port);
     question.connection.cacert = Some(made.file("ca.pem"));
     let facts = probe(question.clone());
-    assert_eq!(fault(&facts), ("client_certificate_wanted", "the server wants a certificate of the client"));
+    let wanted = "the server wants a certificate of the client";
+    assert_eq!(fault(&facts), ("client_certificate_wanted", wanted), "{:?}", facts.request.reach_error);
     question.connection.identity = Some((made.file("stranger.pem"), made.file("stranger-key.pem")));
     let facts = probe(question.clone());
     assert_eq!(fault(&facts), ("client_certificate_wanted", "the server refuses the client's certificate"));

@@ -3,7 +3,7 @@
 use super::exchange::Progress;
 use super::failure::{Broken, Failure, broken, broken_by, failure};
 use super::protocol::{Speaks, speaks};
-use super::tls::Fault;
+use super::tls::{Fault, wanted};
 use super::wire::{HEAD_CAP, HEADERS_MAX, Wire};
 use crate::snapshot::Why;
 use url::Url;
@@ -106,10 +106,11 @@ impl Wire {
             }
             (Broken::Closed(words), _) => {
                 let asked = self.connector.tls().and_then(|tls| tls.asked());
-                if asked == Some(false) && heard == Some(&[]) {
-                    // TLS 1.3 refuses the lack of a certificate after the handshake, and some close without a word.
-                    let fault = Fault::new("client_certificate_wanted", "the server wants a certificate of the client");
-                    let text = format!("{place}: TLS: {}, and closed the connection without one", fault.text);
+                let never = self.seen().protocol.is_none();
+                if let (Some(sent), true, true) = (asked, never, heard.is_some_and(<[u8]>::is_empty)) {
+                    // TLS 1.3 refuses a certificate, or its lack, after the handshake, and some just close then.
+                    let fault = wanted(sent);
+                    let text = format!("{place}: TLS: {}", fault.text);
                     self.seen().fault = Some(fault);
                     return failure(Why::Denied, text);
                 }

@@ -67,34 +67,36 @@ pub enum Broken {
 
 /// Tells how an exchange ended, by its error. `asked` is whether the server asked for a certificate of the client.
 pub fn broken_by(error: &(dyn Error + 'static), asked: Option<bool>) -> Broken {
-    let mut source = Some(error);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            if let Some(tls) = tls_error(io) {
-                return Broken::Tls(Fault::of(tls, asked));
-            }
-            match io.kind() {
-                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                    return Broken::Closed("the connection was reset before the answer ended");
-                }
-                ErrorKind::UnexpectedEof => return Broken::Closed("the connection was closed before an answer"),
-                _ => {}
-            }
+    // What the connection met says more than what hyper made of it.
+    for io in sources(error).filter_map(|inner| inner.downcast_ref::<std::io::Error>()) {
+        if let Some(tls) = tls_error(io) {
+            return Broken::Tls(Fault::of(tls, asked));
         }
-        if let Some(hyper) = inner.downcast_ref::<hyper::Error>() {
-            if hyper.is_parse_too_large() {
-                return Broken::HeadTooLarge;
+        match io.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                return Broken::Closed("the connection was reset before the answer ended");
             }
-            if hyper.is_parse() {
-                return Broken::NotHttp(hyper.to_string());
-            }
-            if hyper.is_incomplete_message() || hyper.is_canceled() {
-                return Broken::Closed("the connection was closed before an answer");
-            }
+            ErrorKind::UnexpectedEof => return Broken::Closed("the connection was closed before an answer"),
+            _ => {}
         }
-        source = inner.source();
+    }
+    for hyper in sources(error).filter_map(|inner| inner.downcast_ref::<hyper::Error>()) {
+        if hyper.is_parse_too_large() {
+            return Broken::HeadTooLarge;
+        }
+        if hyper.is_parse() {
+            return Broken::NotHttp(hyper.to_string());
+        }
+        if hyper.is_incomplete_message() || hyper.is_canceled() {
+            return Broken::Closed("the connection was closed before an answer");
+        }
     }
     Broken::Other(chain(error))
+}
+
+/// An error and what is behind it.
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |inner: &&'a (dyn Error + 'static)| (*inner).source())
 }
 
 /// The error and its sources in one line.

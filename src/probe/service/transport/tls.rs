@@ -50,7 +50,8 @@ impl Fault {
     }
 }
 
-fn wanted(sent: bool) -> Fault {
+/// The fault of a certificate that the server wants of the client; `sent` is whether it got one.
+pub fn wanted(sent: bool) -> Fault {
     let text = match sent {
         true => "the server refuses the client's certificate",
         false => "the server wants a certificate of the client",
