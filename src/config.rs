@@ -3,6 +3,7 @@
 use crate::cli::{self, FailOn};
 use crate::regular_file;
 use crate::snapshot::{Expectations, VersionBound};
+use base64::Engine as _;
 use regex::Regex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -50,6 +51,10 @@ pub struct Config {
     pub timeout: Option<String>,
     /// What the doctor's own request should hold.
     pub request: RequestConfig,
+    /// How the server is reached.
+    pub connection: ConnectionConfig,
+    /// Who the doctor is to the server.
+    pub auth: Auth,
     /// Headers for every request; the value comes from the environment or a file, never from this file.
     pub headers: BTreeMap<String, Secret>,
     /// Stages or check ids to use alone.
@@ -91,6 +96,36 @@ impl From<serde_json::Value> for FieldValue {
             other => Self(other.to_string()),
         }
     }
+}
+
+/// How the server is reached.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with cacert, cert, key, unix_socket, proxy and http2")]
+pub struct ConnectionConfig {
+    /// Certificates that are trusted besides the system's, PEM.
+    pub cacert: Option<PathBuf>,
+    /// The client's certificate, PEM.
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The Unix socket at which the server listens.
+    pub unix_socket: Option<PathBuf>,
+    /// The proxy: a URL, or `env`.
+    pub proxy: Option<String>,
+    /// Speak HTTP/2 without TLS.
+    pub http2: bool,
+}
+
+/// Who the doctor is to the server. The secret itself stands in the environment or a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with bearer_env, bearer_file or basic_env")]
+pub struct Auth {
+    /// The environment variable that holds the bearer token.
+    pub bearer_env: Option<String>,
+    /// The file whose first line is the bearer token.
+    pub bearer_file: Option<PathBuf>,
+    /// The environment variable that holds `user:password`.
+    pub basic_env: Option<String>,
 }
 
 /// Where the value of a header comes from.
@@ -165,6 +200,8 @@ impl Config {
             .flatten()
             .chain(listed)
             .chain(config.headers.values_mut().filter_map(|h| h.file.as_mut()))
+            .chain(config.connection.files())
+            .chain(&mut config.auth.bearer_file)
         {
             *file = folder.join(&file);
         }
@@ -209,7 +246,7 @@ impl Config {
         if request.method.as_ref().is_some_and(|method| !METHODS.contains(&method.as_str())) {
             return wrong("request.method", format!("it must be one of {}", METHODS.join(", ")));
         }
-        if request.content_type.as_ref().is_some_and(|media| reqwest::header::HeaderValue::from_str(media).is_err()) {
+        if request.content_type.as_ref().is_some_and(|media| hyper::header::HeaderValue::from_str(media).is_err()) {
             return wrong("request.content_type", "it must be a media type, such as application/json".into());
         }
         if self.request.count.is_some_and(|count| !(1..=1000).contains(&count)) {
@@ -226,14 +263,51 @@ impl Config {
                 key: format!("headers.{name}"),
                 problem,
             };
-            reqwest::header::HeaderName::from_bytes(name.as_bytes())
+            hyper::header::HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| wrong("this is not a header's name".into()))?;
             let value = secret.fetch().map_err(wrong)?;
-            reqwest::header::HeaderValue::from_str(&value)
+            hyper::header::HeaderValue::from_str(&value)
                 .map_err(|_| wrong("its value holds a line end or another control character".into()))?;
             Ok((name.to_ascii_lowercase(), value))
         };
         self.headers.iter().map(fetch).collect()
+    }
+}
+
+impl ConnectionConfig {
+    fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [&mut self.cacert, &mut self.cert, &mut self.key, &mut self.unix_socket].into_iter().flatten()
+    }
+}
+
+impl Auth {
+    /// The value of the header `authorization`, with the secret fetched; `None` if none is named.
+    ///
+    /// # Errors
+    /// What cannot be fetched, without its value.
+    pub fn fetch(&self) -> Result<Option<String>, String> {
+        let secret = |env: &Option<String>, file: &Option<PathBuf>| {
+            let value = Secret { env: env.clone(), file: file.clone(), prefix: String::new() }.fetch()?;
+            match value.is_empty() {
+                true => Err("it is empty".to_owned()),
+                false => Ok(value),
+            }
+        };
+        let value = match (&self.bearer_env, &self.bearer_file, &self.basic_env) {
+            (None, None, None) => return Ok(None),
+            (env, file, None) if env.is_none() || file.is_none() => format!("Bearer {}", secret(env, file)?),
+            (None, None, basic) => {
+                let user = secret(basic, &None)?;
+                if !user.contains(':') {
+                    return Err("it must hold user:password".into());
+                }
+                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user))
+            }
+            _ => return Err("give one of bearer_env, bearer_file and basic_env".into()),
+        };
+        hyper::header::HeaderValue::from_str(&value)
+            .map_err(|_| "the value holds a line end or another control character".to_owned())?;
+        Ok(Some(value))
     }
 }
 

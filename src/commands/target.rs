@@ -2,8 +2,8 @@
 
 use super::Failure;
 use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
-use crate::config::{Config, ConfigError, FieldValue};
-use crate::probe::service::{client_request_url, given_file};
+use crate::config::{Auth, Config, ConfigError, ConnectionConfig, FieldValue};
+use crate::probe::service::{client_request_url, given_file, verify_connection};
 use crate::probe::{Ask, Connection, PlacementAsk};
 use crate::regular_file;
 use anyhow::{Context as _, anyhow};
@@ -20,7 +20,7 @@ pub fn resolve(
     selection: &mut Selection,
     mut output: Option<&mut Output>,
 ) -> Result<Ask, Failure> {
-    let (config, headers) = match &target.config {
+    let (config, mut headers) = match &target.config {
         None => (Config::default(), Vec::new()),
         Some(path) => read_config(path).map_err(|error| Failure::Usage(error.into()))?,
     };
@@ -49,6 +49,8 @@ pub fn resolve(
     if let (None, Some((origin, text))) = (&server, &client_request) {
         server = Some(server_of(origin, text).map_err(Failure::Usage)?);
     }
+    authorize(&mut headers, &target.connection, &config.auth).map_err(Failure::Usage)?;
+    let connection = connection(target.connection, config.connection).map_err(Failure::Usage)?;
     let ask = Ask {
         root: target.root.or(config.root).unwrap_or(standard.root),
         server,
@@ -73,7 +75,7 @@ pub fn resolve(
         content_type: config.request.content_type,
         fields: fields(config.request.fields, target.fields).map_err(Failure::Usage)?,
         contract: target.contract,
-        connection: connection(target.connection),
+        connection,
         headers,
         requests: target.requests.or(config.request.count).unwrap_or(standard.requests),
         window: standard.window,
@@ -106,15 +108,36 @@ fn fields(
     Ok(fields)
 }
 
-/// How the server is reached, by the flags.
-fn connection(options: ConnectionOptions) -> Connection {
-    Connection {
-        cacert: options.cacert,
-        identity: options.cert.zip(options.key),
-        unix_socket: options.unix_socket,
-        proxy: options.proxy,
-        http2: options.http2,
-    }
+/// How the server is reached, by the flags and the config file.
+fn connection(flags: ConnectionOptions, config: ConnectionConfig) -> anyhow::Result<Connection> {
+    let identity = match (flags.cert.or(config.cert), flags.key.or(config.key)) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (Some(_), None) => return Err(anyhow!("--cert needs --key, the private key of the certificate")),
+        (None, Some(_)) => return Err(anyhow!("--key needs --cert, the certificate of the key")),
+    };
+    let connection = Connection {
+        cacert: flags.cacert.or(config.cacert),
+        identity,
+        unix_socket: flags.unix_socket.or(config.unix_socket),
+        proxy: flags.proxy.or(config.proxy),
+        http2: flags.http2 || config.http2,
+    };
+    verify_connection(&connection).map_err(|problem| anyhow!(problem))?;
+    Ok(connection)
+}
+
+/// Adds the header with the credentials that the flags name, else those of the config file.
+fn authorize(headers: &mut Vec<(String, String)>, flags: &ConnectionOptions, config: &Auth) -> anyhow::Result<()> {
+    let (bearer_env, bearer_file) = (flags.bearer_env.clone(), flags.bearer_file.clone());
+    let by_flags = Auth { bearer_env, bearer_file, basic_env: flags.basic_env.clone() };
+    let by_flags =
+        by_flags.fetch().map_err(|problem| anyhow!("--bearer-env, --bearer-file, --basic-env: {problem}"))?;
+    let by_config = || config.fetch().map_err(|problem| anyhow!("config: auth: {problem}"));
+    let Some(value) = by_flags.map_or_else(by_config, |value| Ok(Some(value)))? else { return Ok(()) };
+    headers.retain(|(name, _)| name != "authorization");
+    headers.push(("authorization".into(), value));
+    Ok(())
 }
 
 /// The flags, or what the config file lists if there are none.

@@ -144,7 +144,11 @@ impl Ask {
         Target {
             root: self.root.display().to_string(),
             server: self.server.as_ref().map(|url| without_credentials(url).to_string()),
-            server_is_local: self.server.as_ref().and_then(is_local),
+            server_is_local: match self.connection.unix_socket {
+                // A Unix socket is reached on one machine only.
+                Some(_) => self.server.as_ref().map(|_| true),
+                None => self.server.as_ref().and_then(is_local),
+            },
             model: text(&self.model),
             onnxruntime: text(&self.onnxruntime),
             python: text(&self.python),

@@ -124,6 +124,9 @@ pub struct Exchange {
     pub content_type: String,
     /// What was sent.
     pub fields: Vec<SentField>,
+    /// Size of the body that was sent, bytes, without the frame of a multipart body.
+    #[serde(default)]
+    pub sent_bytes: Fact<u64>,
     /// HTTP status. Of a gRPC call the status that `grpc_status` stands for, by the table of google.rpc.Code (a message
     /// too large for the server is 413); of a WebSocket 101, or the status by which the upgrade was refused.
     pub status: Fact<u64>,
@@ -215,8 +218,8 @@ pub struct Readiness {
 }
 
 /// How the server is reached.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Transport {
     /// `HTTP/1.1`, `HTTP/2`, `gRPC`, `WebSocket`.
     pub protocol: Fact<String>,
@@ -224,6 +227,9 @@ pub struct Transport {
     pub proxy: Fact<String>,
     /// Where the proxy was named: `--proxy`, `HTTPS_PROXY`, ...; empty if there is none.
     pub proxy_from: Fact<String>,
+    /// A proxy of the environment that would concern the server and that the doctor does not use, as
+    /// `HTTPS_PROXY=http://proxy:3128`; empty if there is none. The client may use it.
+    pub proxy_unused: Fact<String>,
     /// The Unix socket; empty for TCP.
     pub unix_socket: Fact<String>,
     /// TLS's version: `TLSv1.3`; empty without TLS.
@@ -232,10 +238,17 @@ pub struct Transport {
     /// `other_name`, `plain_port` (https to a port that speaks plain HTTP), `tls_port` (the reverse),
     /// `client_certificate_wanted`, `other`; empty if nothing is.
     pub tls_fault: Fact<String>,
+    /// The same in words; empty if nothing is.
+    pub tls_fault_because: Fact<String>,
     /// Subject, issuer and end of the server's certificate, as far as it was shown.
     pub certificate: Fact<String>,
     /// Time of a first exchange on a new connection.
     pub first_exchange: Fact<PhaseTimes>,
+    /// Headers with credentials that go with every request of the doctor, by name; empty if there are none.
+    pub credentials: Fact<String>,
+    /// The address that the client's own request names, where it is not the server's, to which it was sent all the same;
+    /// empty if it is.
+    pub client_names: Fact<String>,
 }
 
 /// What the time of an exchange went into, milliseconds; a phase that did not take place is unknown.

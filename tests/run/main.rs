@@ -7,6 +7,7 @@ mod command_line;
 mod config;
 mod container;
 mod containers;
+mod credentials;
 mod drivers;
 mod health;
 mod host_trees;

@@ -1,10 +1,14 @@
 //! The service probe against servers that behave and servers that do not.
 
+#[path = "../setup/bridge.rs"]
+mod bridge;
 mod contract;
 mod grpc;
 #[path = "../setup/scripted_server.rs"]
 mod scripted_server;
 mod transport;
+mod two;
+mod way;
 mod websocket;
 
 use gpu_doctor::probe::{Ask, Context, service};

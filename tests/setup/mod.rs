@@ -5,6 +5,7 @@
 
 pub mod asr;
 pub mod cases;
+pub mod certificates;
 pub mod doctor;
 pub mod left_out;
 pub mod onnx_writer;

@@ -24,6 +24,7 @@ mod model_devices;
 mod packages;
 mod pod;
 mod port;
+mod refusal;
 mod request_phases;
 mod residence;
 mod server;
@@ -100,6 +101,7 @@ subjects! {
     budget: Budget,
     residence: Residence,
     copies: Copies,
+    refusal: Refusals,
     request_phases: RequestPhases,
     shapes: Shapes,
     activity: Activity,

@@ -1,6 +1,6 @@
 //! What was seen at each stage, in a few words.
 
-use crate::snapshot::{Fact, Facts, Snapshot, Stage, Unknown};
+use crate::snapshot::{Fact, Facts, Snapshot, Stage, Transport, Unknown};
 use crate::words::count;
 
 /// The words for a stage, or what kept it from being seen; `None` for stages that no probe tells about yet.
@@ -168,7 +168,7 @@ fn request(facts: &Facts) -> Words {
         let status = exchange.status.known().map_or("no answer".into(), |status| status.to_string());
         format!("{} {} {status}", exchange.method, exchange.path)
     };
-    let mut words = Vec::new();
+    let mut words: Vec<String> = request.transport.known().map(way).into_iter().flatten().collect();
     if let Fact::Known(client) = &request.client {
         words.push(format!("client's {}", said(client)));
     }
@@ -179,6 +179,17 @@ fn request(facts: &Facts) -> Words {
     }
     // Without one, nothing was seen of the way to the model, however well the server answers other things.
     Ok(Sight { words: words.join(", "), works: request.good.known().is_some() })
+}
+
+/// What is unusual in the way to the server.
+fn way(way: &Transport) -> Vec<String> {
+    let named = |fact: &Fact<String>| fact.known().filter(|text| !text.is_empty()).cloned();
+    let protocol = way.protocol.known().filter(|protocol| *protocol != "HTTP/1.1").cloned();
+    let tls = named(&way.tls_version).map(|version| version.replace("TLSv", "TLS "));
+    let proxy = named(&way.proxy).map(|proxy| format!("through the proxy {proxy}"));
+    let unused = named(&way.proxy_unused).map(|unused| format!("not through {unused} (--proxy env)"));
+    let elsewhere = named(&way.client_names).map(|url| format!("the client's request names {url} and was sent here"));
+    [protocol, tls, proxy, unused, elsewhere].into_iter().flatten().collect()
 }
 
 fn execution(facts: &Facts) -> Words {

@@ -214,6 +214,7 @@ fn answers_are_read_where_requests_were_sent() {
         stream: Default::default(),
         grpc_status: Default::default(),
         closed: Default::default(),
+        sent_bytes: Default::default(),
         curl: String::new(),
     };
     facts.request.attempts = Fact::Known(vec![exchange.clone()]);

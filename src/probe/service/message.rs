@@ -247,6 +247,11 @@ impl Message {
         form.finish()
     }
 
+    /// Size of the body, bytes, without the frame of a multipart one.
+    pub fn sent_bytes(&self) -> u64 {
+        self.payload().0.bytes()
+    }
+
     /// The body, and where it is tensors behind JSON, the length of that.
     fn payload(&self) -> (Payload, Option<usize>) {
         if let (None, Encoding::Json) = (&self.verbatim, self.encoding)

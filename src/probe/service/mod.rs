@@ -30,7 +30,7 @@ use spoken::{Spoken, plain};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use synthesis::Synthesis;
-use transport::{Failure, Http, Trust};
+use transport::{Failure, Http, Route, Trust};
 
 pub use engine::PROBE as ENGINE;
 
@@ -62,6 +62,14 @@ pub fn given_file(path: &str) -> Result<(), String> {
     client::given_file(path).map(drop)
 }
 
+/// Whether the files and the proxy of a connection can be used.
+///
+/// # Errors
+/// What is wrong, by the option.
+pub fn verify_connection(connection: &super::Connection) -> Result<(), String> {
+    transport::told::verify(connection)
+}
+
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
     facts.execution =
@@ -77,20 +85,27 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Some(Ok(request)) => request.trust.clone(),
         _ => Trust::default(),
     };
-    let http = match Http::new(&server, &trust, context.deadline) {
+    let route = Route { trust, connection: context.ask.connection.clone() };
+    let http = match Http::new(&server, &route, context.deadline) {
         Ok(http) => http,
         Err(failure) => return unreachable(context, facts, failure),
     };
     let everywhere = everywhere(&context.ask);
     let spoken = Spoken::by(&server);
     let server = plain(&server);
+    let client_url = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.url);
+    let way = || Fact::Known(transport::told::way(&http, &server, &everywhere, client_url));
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
     let mut questions = Questions::new(&http, &server, &everywhere);
     let over_http = || recognize::discover(&server, &mut questions, &context.ask, own, facts);
     let found = spoken.discovered(over_http, &http, &server, &everywhere, context, own);
     let (found, by) = match found {
         Ok(found) => found,
-        Err(failure) => return unreachable(context, facts, failure),
+        Err(failure) => {
+            let ran = unreachable(context, facts, failure);
+            facts.request.transport = way();
+            return ran;
+        }
     };
     let mut talk = Conversation::new(&http, &server, &everywhere);
     // An answer may echo what the client sends.
@@ -107,7 +122,6 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let verdict = converse(&mut talk, &mut synthesis, own, &found);
     let mut ran = Ran::ok();
     found.record(own, &talk.recorder, &mut facts.request);
-    spoken.record(by, &mut facts.request);
     facts.request.operation = found.described(talk.operation, own);
     let good = verdict.good.as_ref().map(|good| &good.exchange);
     let mut ready = readiness::of(&found, &state, good);
@@ -132,6 +146,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         ready.cold_first_request = readiness::cold(&good.exchange, &facts.execution);
     }
     facts.request.readiness = Fact::Known(ready);
+    facts.request.transport = way();
+    spoken.record(by, &mut facts.request);
     ran
 }
 

@@ -55,6 +55,10 @@ impl Recorder {
         if reply.body.is_empty() {
             return String::new();
         }
+        if let Some(packed) = reply.packed() {
+            let packed = self.clean(packed, 40);
+            return format!("({} bytes, packed with {packed} although nothing asked for that)", reply.body.len());
+        }
         let binary = reply.body.iter().take(64).any(|byte| *byte == 0);
         if binary {
             return format!("({} bytes of {})", reply.body.len(), self.clean(&reply.content_type, 100));
@@ -87,6 +91,7 @@ impl Recorder {
             path: self.clean(&self.masked(message).target(), 2000),
             content_type: message.content_type.clone(),
             fields: message.fields.iter().map(|field| self.sent(field)).collect(),
+            sent_bytes: Fact::Known(message.sent_bytes()),
             status,
             accepted,
             duration_ms: (duration.as_secs_f64() * 1e6).round() / 1e3,

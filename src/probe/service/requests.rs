@@ -7,7 +7,7 @@ use super::schema::operation::Credential;
 use super::schema::{Candidate, Document, Wish};
 use super::synthesis::plan::{Plan, Planned, plan};
 use super::synthesis::{Source, Synthesis};
-use super::transport::{Http, Trust};
+use super::transport::{Http, Route, Trust};
 use super::{everywhere, without_credentials};
 use crate::probe::Ask;
 use crate::probe::secret::{MASK, is_in_field};
@@ -102,7 +102,8 @@ pub fn of_server(ask: &Ask, all: bool) -> Result<Requests, String> {
     let server =
         ask.server.as_ref().map(without_credentials).ok_or("name a server with --server, or a --schema file")?;
     let deadline = Instant::now() + ask.timeout;
-    let http = Http::new(&server, &Trust::default(), deadline).map_err(|failure| failure.text)?;
+    let route = Route { trust: Trust::default(), connection: ask.connection.clone() };
+    let http = Http::new(&server, &route, deadline).map_err(|failure| failure.text)?;
     let everywhere = everywhere(ask);
     let mut questions = Questions::new(&http, &server, &everywhere);
     // No process is looked at: a description is all that is asked for.

@@ -4,7 +4,7 @@ use super::quoting::without_secrets;
 use crate::probe::server_log::text::masked;
 use crate::probe::service::recognize::at;
 use crate::probe::service::record::Recorder;
-use crate::probe::service::transport::{Http, Outgoing, Payload, Reply, Trust};
+use crate::probe::service::transport::{Http, Outgoing, Payload, Reply, Route};
 use crate::snapshot::{EngineAnswer, Fact, Unknown, Why};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -39,17 +39,17 @@ impl Asker {
     /// For a server without credentials in its URL.
     pub fn new(
         server: Url,
-        trust: Trust,
+        route: Route,
         headers: Vec<(String, String)>,
         recorder: Recorder,
         deadline: Instant,
     ) -> Result<Self, Unknown> {
         let end = deadline.min(Instant::now() + PATIENCE_FOR_ALL);
         let unknown = |failure: crate::probe::service::transport::Failure| Unknown::new(failure.why, failure.text);
-        let http = Http::new(&server, &trust, deadline).map_err(unknown)?;
+        let http = Http::new(&server, &route, deadline).map_err(unknown)?;
         let mut plain = server.clone();
         let _ = plain.set_scheme("http");
-        let beside = Http::new(&plain, &Trust::default(), deadline).map_err(unknown)?;
+        let beside = Http::new(&plain, &Route::default(), deadline).map_err(unknown)?;
         Ok(Self { answers: Vec::new(), server, http, beside, headers, recorder, silent: BTreeSet::new(), end })
     }
 

@@ -21,6 +21,7 @@ mod triton;
 pub use ports::{Ports, commands, values as option_values};
 
 use super::record::Recorder;
+use super::transport::Route;
 use super::{client_request, everywhere};
 use crate::probe::ask::without_credentials;
 use crate::probe::service::spoken::{Spoken, plain};
@@ -88,10 +89,11 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let client = context.ask.client_request.as_ref();
     let client = client.and_then(|(origin, text)| client_request(origin, text).ok());
     let trust = client.as_ref().map(|request| request.trust.clone()).unwrap_or_default();
+    let route = Route { trust, connection: context.ask.connection.clone() };
     let headers = everywhere(&context.ask);
     let mut recorder = Recorder::new(&server, &headers);
     client.iter().for_each(|request| recorder.learn(&request.message));
-    let mut asker = match Asker::new(server, trust, headers, recorder, context.deadline) {
+    let mut asker = match Asker::new(server, route, headers, recorder, context.deadline) {
         Ok(asker) => asker,
         Err(unknown) => {
             facts.engine = EngineFacts::all_unknown(&unknown);

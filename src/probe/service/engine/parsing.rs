@@ -3,7 +3,7 @@
 use super::ports::Ports;
 use super::python::{names_gpu, read_sources, stubs};
 use super::*;
-use crate::probe::service::transport::Trust;
+use crate::probe::service::transport::Route;
 use crate::snapshot::ServerProcess;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use std::time::Instant;
 fn asker() -> Asker {
     let server: url::Url = "http://127.0.0.1:1/".parse().unwrap();
     let recorder = Recorder::new(&server, &[]);
-    Asker::new(server, Trust::default(), Vec::new(), recorder, Instant::now()).unwrap()
+    Asker::new(server, Route::default(), Vec::new(), recorder, Instant::now()).unwrap()
 }
 
 /// Facts of a server with one process of this command, in this process's tree.

@@ -4,7 +4,7 @@
 mod scripted_server;
 
 use super::*;
-use crate::probe::service::transport::Trust;
+use crate::probe::service::transport::Route;
 use crate::snapshot::{Exchange, StateAnswer};
 use scripted_server::{Received, ScriptedServer};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn asker(url: &str) -> Asker {
     let server: url::Url = url.parse().unwrap();
     let headers = vec![("authorization".to_owned(), SECRET.to_owned())];
     let recorder = Recorder::new(&server, &headers);
-    Asker::new(server, Trust::default(), headers, recorder, Instant::now() + Duration::from_secs(20)).unwrap()
+    Asker::new(server, Route::default(), headers, recorder, Instant::now() + Duration::from_secs(20)).unwrap()
 }
 
 /// Facts of a server that answered these at its state endpoints.
@@ -109,7 +109,8 @@ fn triton_tells_its_models_and_its_metrics_port_gets_no_secret() {
 fn metrics_tell_of_gpus_only_if_they_are_this_tritons() {
     let real = answer("triton-metrics-no-gpu.prom");
     let with = format!("{real}nv_gpu_utilization{{gpu_uuid=\"GPU-5f3c2a10\"}} 0.25\n");
-    let long = format!("{real}{}", "nv_cpu_utilization 0.1\n".repeat(60_000));
+    let line = "nv_cpu_utilization 0.1\n";
+    let long = format!("{real}{}", line.repeat(crate::probe::service::transport::BODY_CAP / line.len() + 1));
     for (body, expected) in [
         (with, Ok(true)),
         (real.clone(), Ok(false)),

@@ -3,7 +3,7 @@
 use super::HEALTH;
 use crate::probe::service::recognize::at;
 use crate::probe::service::record::Recorder;
-use crate::probe::service::transport::{Failure, Http, Outgoing, Payload, Trust};
+use crate::probe::service::transport::{Failure, Http, Outgoing, Payload, Route};
 use crate::snapshot::{Fact, StateAnswer, Why};
 use std::time::{Duration, Instant};
 use url::Url;
@@ -34,7 +34,7 @@ pub fn named_rightly(server: &Url, failure: Failure, deadline: Instant) -> Failu
     let place = place(server);
     let speaks = format!("{scheme}://{place}").parse().is_ok_and(|url| {
         // Nothing of the user's is needed to learn what a port speaks.
-        let http = Http::new(&url, &Trust::default(), deadline);
+        let http = Http::new(&url, &Route::default(), deadline);
         let reply = http.and_then(|http| http.send(&get(server, HEALTH, &[]), GUESS_PATIENCE));
         reply.is_ok_and(|reply| reply.grpc_status.is_some())
     });

@@ -7,7 +7,7 @@ use crate::probe::service::message::{Content, Field, Message, Place};
 use crate::probe::service::recognize::{self, questions::Questions};
 use crate::probe::service::spoken::plain;
 use crate::probe::service::synthesis::Synthesis;
-use crate::probe::service::transport::{Http, Trust};
+use crate::probe::service::transport::{Http, Route};
 use crate::snapshot::{Facts, Unknown};
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
@@ -64,7 +64,7 @@ fn triton() -> Option<(Triton, Url)> {
 #[test]
 fn the_real_triton_answers_and_refuses() {
     let Some((_triton, url)) = triton() else { return };
-    let http = Http::new(&url, &Trust::default(), Instant::now() + Duration::from_secs(60)).unwrap();
+    let http = Http::new(&url, &Route::default(), Instant::now() + Duration::from_secs(60)).unwrap();
     let server = plain(&url);
     let mut questions = Questions::new(&http, &server, &[]);
     let facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "not asked"));
