@@ -4,6 +4,7 @@
 
 mod activity;
 mod budget;
+mod complaint;
 mod container;
 mod copies;
 mod docker_daemon;
@@ -92,6 +93,7 @@ subjects! {
     server: Server,
     port: Port,
     state: ServerState,
+    complaint: Complaints,
     memory: Memory,
     budget: Budget,
     residence: Residence,

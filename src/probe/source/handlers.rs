@@ -8,8 +8,20 @@ use std::ops::Range;
 
 /// Calls that tie a path to a function: decorators of FastAPI, Flask and their kin, and what they are short for.
 const ROUTE_CALLS: &[&str] = &[
-    "get", "post", "put", "patch", "route", "api_route", "add_url_rule", "add_api_route", "add_get", "add_post",
-    "add_put", "add_route", "path", "re_path",
+    "get",
+    "post",
+    "put",
+    "patch",
+    "route",
+    "api_route",
+    "add_url_rule",
+    "add_api_route",
+    "add_get",
+    "add_post",
+    "add_put",
+    "add_route",
+    "path",
+    "re_path",
 ];
 /// Functions and classes that are looked at, at most.
 const BLOCKS_MAX: usize = 5000;

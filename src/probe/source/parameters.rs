@@ -72,7 +72,10 @@ struct Way {
 fn parameter(source: &Source, block: &Block, models: &Models, way: &Way, part: Range<usize>) -> Vec<Found> {
     let at = part.start;
     let name = source.word(at);
-    if !source.is_name(at) || ["self", "cls"].contains(&name) || source.word(at + 1) != ":" && !has_default(source, &part) {
+    if !source.is_name(at)
+        || ["self", "cls"].contains(&name)
+        || source.word(at + 1) != ":" && !has_default(source, &part)
+    {
         return Vec::new();
     }
     let equal = top_level_equal(source, &part);
@@ -84,8 +87,12 @@ fn parameter(source: &Source, block: &Block, models: &Models, way: &Way, part: R
     let found = |name: String, place, demanded| vec![Found { name, place, demanded, at }];
     let words = || annotation.clone().map(|index| source.word(index));
     if let Some(members) = words().find_map(|word| models.get(word)) {
-        let member =
-            |(name, demanded, at): &(String, bool, usize)| Found { name: name.clone(), place: "json", demanded: *demanded, at: *at };
+        let member = |(name, demanded, at): &(String, bool, usize)| Found {
+            name: name.clone(),
+            place: "json",
+            demanded: *demanded,
+            at: *at,
+        };
         return members.iter().map(member).collect();
     }
     let needed = default.is_empty();

@@ -16,8 +16,16 @@ const TOLD_MAX: usize = 200;
 const REQUESTS: &[&str] = &["request", "req", "_request", "http_request", "raw_request"];
 /// Calls that fetch over the network, with imports resolved.
 const FETCHES: &[&str] = &[
-    "requests.get", "requests.post", "requests.request", "httpx.get", "httpx.post", "httpx.stream",
-    "urllib.request.urlopen", "urllib.request.urlretrieve", "urllib3.request", "wget.download",
+    "requests.get",
+    "requests.post",
+    "requests.request",
+    "httpx.get",
+    "httpx.post",
+    "httpx.stream",
+    "urllib.request.urlopen",
+    "urllib.request.urlretrieve",
+    "urllib3.request",
+    "wget.download",
 ];
 
 /// What one file tells of requests.

@@ -26,19 +26,40 @@ fn what_frameworks_read_is_found_in_its_place() {
         ("x = request.get_json(force=True).get('x')", vec!["json x?"]),
         ("x = request.json['x']", vec!["json x"]),
         ("x = (await request.json())['x']", vec!["json x"]),
-        ("async def f(request):\n    data = await request.json()\n    return data['x'], data.get('y')", vec!["json x", "json y?"]),
+        (
+            "async def f(request):\n    data = await request.json()\n    return data['x'], data.get('y')",
+            vec!["json x", "json y?"],
+        ),
         ("async def f(req):\n    form = await req.form()\n    audio = form['audio']", vec!["form audio"]),
         ("body = request.get_json() or {}\nx = body['x']", vec!["json x"]),
         ("x = json.loads(await request.body())['x']", vec!["json x"]),
         ("d = json.loads(request.data)\nx = d.pop('x')", vec!["json x"]),
         ("f = request.form.to_dict()\nx = f['x']", vec!["form x"]),
-        ("x = request.POST['x']; y = request.FILES['y']; z = request.GET.get('z')", vec!["form x", "file y", "query z?"]),
-        ("class A(ls.LitAPI):\n    def decode_request(self, request):\n        return request['input'], request.get('k')", vec!["json input", "json k?"]),
-        ("class M(Model):\n    def predict(self, payload, headers=None):\n        return payload['instances']", vec!["json instances"]),
+        (
+            "x = request.POST['x']; y = request.FILES['y']; z = request.GET.get('z')",
+            vec!["form x", "file y", "query z?"],
+        ),
+        (
+            "class A(ls.LitAPI):\n    def decode_request(self, request):\n        return request['input'], request.get('k')",
+            vec!["json input", "json k?"],
+        ),
+        (
+            "class M(Model):\n    def predict(self, payload, headers=None):\n        return payload['instances']",
+            vec!["json instances"],
+        ),
         ("t = pb_utils.get_input_tensor_by_name(request, 'lang')", vec!["tensor lang"]),
-        ("def f(payload):\n    inputs = {t.name: t for t in payload.inputs}\n    return inputs['audio']", vec!["tensor audio"]),
-        ("class M(MLModel):\n    @decode_args\n    async def predict(self, audio: np.ndarray, lang: List[str] = None):\n        pass", vec!["tensor audio", "tensor lang?"]),
-        ("class S:\n    @bentoml.api\n    def t(self, audio: pathlib.Path, lang: str, rate: int = 1) -> dict:\n        pass", vec!["file audio", "json lang", "json rate?"]),
+        (
+            "def f(payload):\n    inputs = {t.name: t for t in payload.inputs}\n    return inputs['audio']",
+            vec!["tensor audio"],
+        ),
+        (
+            "class M(MLModel):\n    @decode_args\n    async def predict(self, audio: np.ndarray, lang: List[str] = None):\n        pass",
+            vec!["tensor audio", "tensor lang?"],
+        ),
+        (
+            "class S:\n    @bentoml.api\n    def t(self, audio: pathlib.Path, lang: str, rate: int = 1) -> dict:\n        pass",
+            vec!["file audio", "json lang", "json rate?"],
+        ),
     ] {
         assert_eq!(fields(text), expected, "{text}");
     }
@@ -112,7 +133,8 @@ fn what_is_no_field_of_a_request_is_none() {
 fn fetches_of_handlers_are_told_and_those_at_the_start_are_not() {
     let text = "import requests\nfrom urllib.request import urlopen\nMODEL = requests.get(HUB)\n\
         def asr():\n    return requests.get(body['url']).content\ndef b():\n    return urlopen(x)\n";
-    let shown: Vec<String> = told(text).fetches.iter().map(|f| format!("{} {} {}", f.callee, f.function, f.at)).collect();
+    let shown: Vec<String> =
+        told(text).fetches.iter().map(|f| format!("{} {} {}", f.callee, f.function, f.at)).collect();
     assert_eq!(shown, ["requests.get asr /srv/app.py:5", "urllib.request.urlopen b /srv/app.py:7"]);
 }
 

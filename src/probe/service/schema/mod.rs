@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::probe::service::message::{Encoding, Place};
-use crate::snapshot::SchemaField;
+use crate::snapshot::{Operation, SchemaField};
 use serde_json::{Map, Value};
 
 /// References followed for one schema, and schemas merged into one, at most.
@@ -46,6 +46,18 @@ pub struct Candidate {
     /// Media type of the body, empty without one.
     pub content_type: String,
     pub fields: Vec<Described>,
+}
+
+impl Candidate {
+    /// The operation as the snapshot records it.
+    pub fn record(&self) -> Operation {
+        Operation {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            content_type: self.content_type.clone(),
+            fields: self.fields.iter().map(Described::record).collect(),
+        }
+    }
 }
 
 /// What the user wants tried.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 /// Prefix of file names in a client's request that name a built-in sample: `@builtin:speech.wav`.
 pub const BUILTIN: &str = "builtin:";
 
+/// What the speech sample says.
+pub const SPEECH_TEXT: &str = "The quick brown fox jumps over the lazy dog, the GPU is busy today.";
+
 const SPEECH: &[u8] = include_bytes!("../../../../fixtures/samples/speech.wav");
 const IMAGE: &[u8] = include_bytes!("../../../../fixtures/samples/image.png");
 
