@@ -73,11 +73,15 @@ fn fields_not_named(facts: &Facts) -> Fact<Vec<String>> {
     if status(rejected).is_none_or(|status| status >= 500) {
         return Fact::Known(Vec::new());
     }
-    let missing = facts.request.missing_fields.as_ref();
-    missing.map(|fields| {
-        let unnamed = fields.iter().filter(|field| !rejected.names_missing.contains(&field.name));
-        unnamed.map(|field| field.name.clone()).collect()
-    })
+    match &facts.request.missing_fields {
+        Fact::Known(fields) => {
+            let unnamed = fields.iter().filter(|field| !rejected.names_missing.contains(&field.name));
+            Fact::Known(unnamed.map(|field| field.name.clone()).collect())
+        }
+        // It was sought, and none was found.
+        Fact::Unknown(Unknown { why: Why::Unsupported, .. }) => Fact::Known(Vec::new()),
+        Fact::Unknown(unknown) => Fact::Unknown(unknown.clone()),
+    }
 }
 
 fn rejected_without_words(facts: &Facts) -> Fact<bool> {

@@ -1,5 +1,7 @@
 //! Reads a rejection: which fields it names as missing, which values it says it takes, and whether the content type is wrong.
 
+#[cfg(test)]
+mod contract_tests;
 pub mod failure;
 mod markup;
 mod structured;
