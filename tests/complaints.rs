@@ -191,6 +191,14 @@ fn flasks_bare_page_is_solved_by_its_source() {
     assert!(found_by.starts_with("the server's source reads it: ") && found_by.ends_with("server.py:9"), "{found_by}");
     assert_eq!(request["rejection_kind"]["known"], "unnamed");
     assert_eq!(causes, ["required-field-missing", "field-name-lost-in-error"]);
+    let alone = gpu_doctor(&["collect", "--only", "request", "--server", &server.url, "--requests", "2"], &[]);
+    let alone: Value = serde_json::from_str(&alone.out).unwrap();
+    let good = &alone["facts"]["request"]["good"]["known"];
+    assert_eq!(
+        (&good["status"]["known"], &good["path"]),
+        (&200.into(), &"/asr".into()),
+        "without any schema: {good:#}"
+    );
     let (request, causes) = server.examined("/score", "--json '{\"text\": \"x\"}'");
     assert_eq!(missing(&request).0, "lang");
     assert_eq!(causes, ["required-field-missing", "contract-error-masked-as-5xx"]);
