@@ -266,7 +266,8 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SoftFailure {
-    /// `error_inside`, `empty_transcript`, `same_answer`, `too_fast`, `no_result`.
+    /// `error_inside`, `no_result`, `same_answer` (another input is answered exactly alike), `empty_transcript`,
+    /// `input_dropped` (by the answer's own words a filter left nothing of the input).
     pub kind: String,
     /// What was seen, with figures.
     pub detail: String,

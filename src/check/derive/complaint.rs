@@ -186,6 +186,9 @@ const CONNECTED_PERCENT: f64 = 30.0;
 /// The peer of a connection that the server opened during the requests, where it neither computes nor uses a GPU.
 fn waits_for_other(facts: &Facts, gpu_seen_working: bool) -> Fact<String> {
     let execution = &facts.execution;
+    if facts.request.reachable.known() == Some(&false) || execution.requests_ok.known() == Some(&0) {
+        return Fact::Known(String::new());
+    }
     let long = execution.request_ms_median.as_ref().map(|median| *median >= WAIT_LEAST_MS);
     let idle = execution.cores_busy.as_ref().map(|cores| *cores <= IDLE_CORES);
     match (long, idle) {
