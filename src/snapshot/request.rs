@@ -59,8 +59,18 @@ room! {
         pub mended_curl: String,
         /// What is wrong with answers that count as accepted.
         pub soft_failures: Vec<SoftFailure>,
-        /// Fields that the server's own source reads from the request.
-        pub source_fields: Vec<SourceField>,
+        /// What the rejection is, by status and answer: `missing_field`, `wrong_value`, `content_type`, `malformed_body`,
+        /// `unnamed` (the request's fault by its status, and no more is said), `credentials`, `path`, `model`, `method`,
+        /// `conflict`, `length`, `too_large`, `rate`, `dependency`, `time_out`, `gateway`, `unavailable`, `server_error`,
+        /// `error_inside` (2xx with an error in the body), `redirect`, `no_answer`.
+        pub rejection_kind: String,
+        /// The failure that the server tells of the rejected request: the last line of a traceback in its answer, else in
+        /// its log.
+        pub rejection_failure: String,
+        /// Where the content type, not a field, made the server reject.
+        pub content_type_faults: Vec<ContentTypeFault>,
+        /// Values that the server refuses where it takes others.
+        pub wrong_values: Vec<WrongValue>,
         /// What the server's log gained while its answer named no field: the last line of each failure.
         pub log_complaints: Vec<String>,
         /// With `--contract`: what the server answers to requests that break its contract in one place.
@@ -288,24 +298,43 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SoftFailure {
-    /// `error_inside`, `empty_transcript`, `same_answer`, `too_fast`, `no_result`.
+    /// `error_inside`, `no_result`, `same_answer` (another input is answered exactly alike), `empty_transcript`,
+    /// `input_dropped` (by the answer's own words a filter left nothing of the input).
     pub kind: String,
     /// What was seen, with figures.
     pub detail: String,
 }
 
-/// A field that the server's source reads from the request.
+/// A content type that the server does not take for what was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SourceField {
-    /// Name.
+pub struct ContentTypeFault {
+    /// The field whose part is meant; empty for the whole body.
+    pub field: String,
+    /// How it was sent: `application/json`, `a text part`.
+    pub sent: String,
+    /// How the same fields were sent then: `multipart/form-data`, `a file part`.
+    pub wanted: String,
+    /// Whether the server accepted that, or then asked for something else than before.
+    pub helped: bool,
+    /// Whether the conversation ended with a request accepted in that form.
+    pub accepted: bool,
+    /// By what it was recognized: words of the answer, or what it misses.
+    pub because: String,
+}
+
+/// A value that the server refuses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WrongValue {
+    /// Name of the field.
     pub name: String,
-    /// `form`, `file`, `json`, `query` or `header`.
+    /// `form`, `json`, `query`, `path`, `header` or `tensor`.
     pub place: String,
-    /// Whether reading it fails where it is not sent: `request.form["lang"]`, but not `request.form.get("lang")`.
-    pub demanded: bool,
-    /// File and line: `/app/server.py:41`.
-    pub at: String,
+    /// The value that was sent.
+    pub sent: String,
+    /// The value with which the server accepted.
+    pub accepted: String,
 }
 
 /// One request that breaks the contract in one place, and what came of it.

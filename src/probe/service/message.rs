@@ -37,7 +37,8 @@ impl Place {
         }
     }
 
-    fn in_body(self) -> bool {
+    /// Whether it stands in the body.
+    pub fn in_body(self) -> bool {
         matches!(self, Place::Form | Place::Json | Place::Tensor | Place::Body)
     }
 }

@@ -20,7 +20,7 @@ mod window;
 
 use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
-use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why};
+use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why, WrongValue};
 use client::client_request;
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use message::Message;
@@ -39,7 +39,7 @@ pub const PROBE: Probe = Probe {
     id: "service",
     stage: Stage::Request,
     rooms: &["request", "execution"],
-    needs: &["process", "nvml"],
+    needs: &["process", "nvml", "source"],
     this_machine: false,
     budget: Duration::from_secs(30),
     run,
@@ -92,7 +92,14 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Ok(found) => found,
         Err(failure) => return unreachable(context, facts, failure),
     };
-    let mut talk = Conversation::new(&http, &server, &everywhere);
+    let evidence = conversation::evidence::Evidence::of(&context.ask, facts);
+    // Where no schema describes an operation, the server's own source may.
+    let by_source = if own.is_none() && found.operation.is_none() {
+        evidence.operation(context.ask.operation.as_deref())
+    } else {
+        None
+    };
+    let mut talk = Conversation::new(&http, &server, &everywhere, evidence);
     // An answer may echo what the client sends.
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     // Before any request, which may wake an engine or load a model.
@@ -101,7 +108,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     if spoken == Spoken::Grpc {
         state.push(grpc::port::health(&http, &server, &everywhere, &talk.recorder));
     }
-    talk.operation = found.operation.as_ref();
+    talk.operation = found.operation.as_ref().or(by_source.as_ref());
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own, &found);
@@ -113,6 +120,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let mut ready = readiness::of(&found, &state, good);
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
+    verdict.record_complaint(&mut talk, &mut facts.request);
     if let (Some(operation), Some(_)) = (&found.operation, &found.document) {
         let plan = synthesis::plan::plan(operation, &synthesis);
         facts.request.credentials_lacking = Fact::Known(requests::lacking(&plan, &everywhere));
@@ -166,6 +174,7 @@ struct Verdict {
     rejected: Option<Answered>,
     good: Option<Answered>,
     missing: Result<Vec<MissingField>, Unknown>,
+    wrong_values: Vec<WrongValue>,
 }
 
 /// The whole conversation: the client's request, the doctor's, and the proof.
@@ -179,7 +188,13 @@ fn converse<'a>(
     // The schema tells of the client's request only if it lists its path.
     talk.operation = operation.filter(|operation| own.is_none_or(|own| schema::same_path(&operation.path, &own.path)));
     let client = own.and_then(|message| talk.ask(message));
-    let mut verdict = Verdict { client: client.clone(), rejected: None, good: None, missing: Ok(Vec::new()) };
+    let mut verdict = Verdict {
+        client: client.clone(),
+        rejected: None,
+        good: None,
+        missing: Ok(Vec::new()),
+        wrong_values: Vec::new(),
+    };
     if let Some(answered) = client {
         if answered.exchange.accepted {
             verdict.good = Some(answered);
@@ -195,7 +210,7 @@ fn converse<'a>(
     let (mut first, mut completed, mut tried) = (None, None, 0);
     while let Some(answered) = talk.operation.and_then(|operation| talk.ask(&by_schema(operation, synthesis))) {
         completed = match answered.exchange.accepted {
-            true => Some(Completed { accepted: answered.clone(), added: Vec::new() }),
+            true => Some(Completed::with(answered.clone(), Vec::new())),
             false => talk.complete(&answered, synthesis),
         };
         if completed.is_some() {
@@ -223,7 +238,9 @@ fn converse<'a>(
         Some(client) => verdict.compare(talk, &client, completed),
         None if first.exchange.accepted => verdict.good = Some(first),
         // Only a value of the doctor's own guess was refused: the server misses nothing.
-        None if completed.added.is_empty() => verdict.good = Some(completed.accepted),
+        None if completed.added.is_empty() && talk.content_type_faults.is_empty() => {
+            verdict.good = Some(completed.accepted)
+        }
         None => {
             verdict.rejected = Some(first.clone());
             verdict.prove(talk, &first, completed);
@@ -234,9 +251,12 @@ fn converse<'a>(
 
 impl Verdict {
     fn prove(&mut self, talk: &mut Conversation, rejected: &Answered, completed: Completed) {
+        self.wrong_values.clone_from(&completed.corrected);
         if completed.added.is_empty() {
             self.good = Some(completed.accepted);
-            self.missing = Err(self.unexplained(talk));
+            let explained =
+                !self.wrong_values.is_empty() || talk.content_type_faults.iter().any(|fault| fault.accepted);
+            self.missing = if explained { Ok(Vec::new()) } else { Err(self.unexplained(talk)) };
             return;
         }
         let proof = conversation::proof::prove(talk, rejected, completed);
@@ -256,11 +276,20 @@ impl Verdict {
         let answered = if lacking.is_empty() || !same_place { None } else { talk.ask(&enlarged) };
         match answered.filter(|answered| answered.exchange.accepted) {
             Some(accepted) => {
-                let found_by = "comparing with the doctor's own accepted request";
-                let added = lacking.into_iter().map(|field| conversation::Added { field, found_by }).collect();
-                self.prove(talk, client, Completed { accepted, added });
+                let found_by = || "comparing with the doctor's own accepted request".to_owned();
+                let added = lacking.into_iter().map(|field| conversation::Added { field, found_by: found_by() });
+                self.prove(talk, client, Completed::with(accepted, added.collect()));
             }
-            None => self.missing = Err(self.unexplained(talk)),
+            None => {
+                // Sent in that form, with values of the doctor's own, the same fields are accepted.
+                let wanted = &completed.accepted.message.content_type;
+                let by_type = |fault: &&mut crate::snapshot::ContentTypeFault| fault.helped && fault.wanted == *wanted;
+                let mut explained = false;
+                for fault in talk.content_type_faults.iter_mut().filter(by_type) {
+                    (fault.accepted, explained) = (true, lacking.is_empty() && same_place);
+                }
+                self.missing = if explained { Ok(Vec::new()) } else { Err(self.unexplained(talk)) };
+            }
         }
     }
 
@@ -323,5 +352,34 @@ impl Verdict {
             (Ok(_), None) => Fact::Unknown(none(format!("no request was sent: {}", found.lack()))),
             (missing, _) => missing.clone().into(),
         };
+    }
+
+    /// What the rejection is, and what stands beside the fields that are missing.
+    fn record_complaint(&self, talk: &mut Conversation, room: &mut RequestFacts) {
+        let none = |detail: &str| Unknown::new(Why::NotAsked, detail);
+        let rejected = self.rejected.as_ref().ok_or_else(|| none("no request was rejected"));
+        let kind = |answered: &Answered| answered.rejection.map(|kind| kind.name().to_owned());
+        room.rejection_kind =
+            rejected.clone().and_then(|one| kind(one).ok_or_else(|| none("no request was rejected"))).into();
+        let failure = |answered: &Answered| answered.failure.as_deref().map(|text| talk.recorder.clean(text, 300));
+        let untold = || Unknown::new(Why::Absent, "neither the answer nor the log tells of a failure");
+        room.rejection_failure = rejected.clone().and_then(|one| failure(one).ok_or_else(untold)).into();
+        room.log_complaints = rejected.map(|_| ()).map_or_else(Fact::Unknown, |()| talk.evidence.record());
+        if self.rejected.is_some() || self.good.is_some() {
+            room.content_type_faults = Fact::Known(std::mem::take(&mut talk.content_type_faults));
+            room.wrong_values = Fact::Known(self.wrong_values.clone());
+        }
+        if let Some(good) = &self.good {
+            let mut failures = conversation::soft::failures(talk, good);
+            if let Fact::Known(attempts) = &mut room.attempts {
+                attempts.append(&mut talk.attempts);
+            }
+            if let Some(rejected) = self.rejected.as_ref().filter(|one| one.status.is_some_and(|s| s < 300)) {
+                failures.extend(conversation::soft::rejected(rejected, talk));
+            }
+            room.soft_failures = Fact::Known(failures);
+        } else if let Some(rejected) = &self.rejected {
+            room.soft_failures = Fact::Known(conversation::soft::rejected(rejected, talk).into_iter().collect());
+        }
     }
 }
