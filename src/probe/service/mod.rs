@@ -1,6 +1,7 @@
 //! Talks with the server: the client's own request, a good one held against it, and a measuring window of good ones.
 
 mod client;
+mod contract;
 mod conversation;
 mod engine;
 mod message;
@@ -37,13 +38,18 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-/// The URL in a curl command line, if the doctor can send the command. `origin` is the file that it came from, if any:
-/// files that the command names are looked for beside it. The request itself goes to the server that the user named.
+/// The URL in the client's own request, if the doctor can send it; nothing where it names only a path. `origin` is the
+/// file that it came from, if any: files that it names are looked for beside it. `given` are values for fields that it
+/// does not tell. The request itself goes to the server that the user named.
 ///
 /// # Errors
-/// What is wrong with the command: the option or the file, by name.
-pub fn client_request_url(origin: &str, text: &str) -> Result<url::Url, String> {
-    client_request(origin, text).map(|request| request.url)
+/// What is wrong with the request: the option, the line or the file, by name.
+pub fn client_request_url(
+    origin: &str,
+    text: &str,
+    given: &BTreeMap<String, String>,
+) -> Result<Option<url::Url>, String> {
+    client_request(origin, text, given).map(|request| request.url)
 }
 
 fn run(context: &Context, facts: &mut Facts) -> Ran {
@@ -56,7 +62,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         facts.execution = ExecutionFacts::all_unknown(&not_asked("no server was named"));
         return Ran::skipped("no server was named");
     };
-    let client = context.ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text));
+    let client =
+        context.ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text, &context.ask.fields));
     let trust = match &client {
         Some(Ok(request)) => request.trust.clone(),
         _ => Trust::default(),
@@ -81,10 +88,17 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own);
+    let given = client.as_ref().and_then(|request| request.as_ref().ok());
+    let (good, missing) = (verdict.good.as_ref(), &verdict.missing);
+    let mended = client::mend::mend(&mut talk, given, verdict.client.as_ref(), good, missing);
     let mut ran = Ran::ok();
     found.record(own, &mut facts.request);
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
+    mended.record(&mut facts.request);
+    if let Some(request) = given {
+        facts.request.client_reading = Fact::Known(request.reading.clone());
+    }
     if let Some(Err(error)) = &client {
         let origin = context.ask.client_request.as_ref().map(|(origin, _)| origin.as_str()).unwrap_or_default();
         let unknown = Unknown::new(Why::Malformed, format!("the client's request ({origin}) cannot be read: {error}"));
@@ -97,6 +111,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
         facts.execution = window::measure(&talk, good, &found.light(&server), context, facts);
     }
+    // Last: it may bring the server down.
+    facts.request.contract = contract::examine(&talk, context.ask.contract, verdict.good.as_ref(), &verdict.missing);
     ran
 }
 

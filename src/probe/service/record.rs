@@ -125,6 +125,25 @@ impl Recorder {
         message
     }
 
+    /// The request as a curl command line, with files by the names that the client has for them, by field; that of a whole
+    /// body under the empty name.
+    pub fn curl_with_files(&self, message: &Message, paths: &BTreeMap<String, String>) -> String {
+        let mut named = message.clone();
+        for field in &mut named.fields {
+            if let (Content::File(file), Some(path)) = (&mut field.content, paths.get(&field.name)) {
+                let same = path.rsplit('/').next() == Some(&file.name);
+                file.name = if same { path.clone() } else { format!("{path};filename={}", file.name) };
+            }
+        }
+        let written = self.curl(&named);
+        let body = message.verbatim.as_deref().unwrap_or_default();
+        let written = match paths.get("") {
+            Some(path) => written.replace(&format!("'@FILE of {} bytes'", body.len()), &format!("'@{path}'")),
+            None => written,
+        };
+        self.clean(&written, 4000)
+    }
+
     /// The request as a curl command line; files by their names.
     fn curl(&self, message: &Message) -> String {
         let message = self.masked(message);
@@ -148,6 +167,9 @@ impl Recorder {
             Encoding::Multipart => {
                 for field in message.fields.iter().filter(|field| field.place == Place::Form) {
                     match &field.content {
+                        Content::File(file) if file.media_type.is_empty() => {
+                            push("-F", format!("{}=@{}", field.name, file.name));
+                        }
                         Content::File(file) => {
                             push("-F", format!("{}=@{};type={}", field.name, file.name, file.media_type));
                         }

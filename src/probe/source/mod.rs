@@ -2,10 +2,10 @@
 
 mod calls;
 mod files;
-mod syntax;
+pub(super) mod syntax;
 #[cfg(test)]
 mod tests;
-mod token;
+pub(super) mod token;
 mod words;
 
 use super::process::own_code::{self, OwnCode};

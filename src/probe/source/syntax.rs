@@ -158,7 +158,7 @@ impl<'a> Source<'a> {
     }
 
     /// The range cut at its commas, those inside brackets aside.
-    fn parts(&self, range: Range<usize>) -> Vec<Range<usize>> {
+    pub fn parts(&self, range: Range<usize>) -> Vec<Range<usize>> {
         let mut parts = Vec::new();
         let (mut begin, mut at) = (range.start, range.start);
         while at < range.end {
@@ -180,6 +180,16 @@ impl<'a> Source<'a> {
             Some(Some(value)) if !name.is_empty() => value.clone(),
             _ => range,
         }
+    }
+
+    /// The value of a name that is assigned once in the file and bound in no other way.
+    pub fn assigned_once(&self, name: &str) -> Option<Range<usize>> {
+        self.assigned.get(name).cloned().flatten()
+    }
+
+    /// The bracket that belongs to the one at `index`.
+    pub fn partner(&self, index: usize) -> Option<usize> {
+        self.partners.get(&index).copied()
     }
 
     /// Logical lines: imports, assignments, and what else binds a name.
