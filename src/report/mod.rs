@@ -4,11 +4,13 @@ mod audit;
 mod explain;
 mod json;
 mod list;
+mod requests;
 mod text;
 
 pub use audit::Audit;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
+pub use requests::Requests;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};
@@ -41,6 +43,10 @@ pub struct Report {
     /// What the model needs of GPU memory, what the server holds and what is free; where a model and a GPU are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_budget: Option<String>,
+    /// The client's own request held against the good one, and what the server answers to broken ones; where there is
+    /// something to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Requests>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -75,6 +81,7 @@ impl Report {
             diagnoses: diagnosed.diagnoses,
             stages: diagnosed.chain,
             device_budget: diagnosed.device_budget,
+            requests: Requests::of(&snapshot.facts.request),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot
