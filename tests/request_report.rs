@@ -116,7 +116,7 @@ contract (the good request broken in one place at a time; 4 requests answered)
 #[test]
 fn the_json_holds_what_the_tables_say() {
     let report: serde_json::Value = serde_json::from_str(&told(Format::Json)).unwrap();
-    let requests = &report["requests"];
+    let requests = &report["exchanges"];
     assert_eq!(requests["differences"][0]["name"], "lang");
     assert_eq!(requests["differences"][0]["decides"]["known"], true);
     assert_eq!(requests["contract"][1]["status"]["known"], 500);
@@ -131,5 +131,5 @@ fn a_run_without_them_tells_nothing_of_them() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/snapshots/healthy-server.json");
     let snapshot: Snapshot = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let diagnosed = diagnose(&Checks::load(None).unwrap(), &snapshot).unwrap();
-    assert!(Report::new(&snapshot, diagnosed).requests.is_none());
+    assert!(Report::new(&snapshot, diagnosed).exchanges.is_none());
 }

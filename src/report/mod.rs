@@ -1,16 +1,16 @@
 //! Floor 3: tells the diagnosis. One document, one file per form of it.
 
 mod audit;
+mod exchanges;
 mod explain;
 mod json;
 mod list;
-mod requests;
 mod text;
 
 pub use audit::Audit;
+pub use exchanges::Exchanges;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
-pub use requests::Requests;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};
@@ -46,7 +46,7 @@ pub struct Report {
     /// The client's own request held against the good one, and what the server answers to broken ones; where there is
     /// something to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<Requests>,
+    pub exchanges: Option<Exchanges>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -81,7 +81,7 @@ impl Report {
             diagnoses: diagnosed.diagnoses,
             stages: diagnosed.chain,
             device_budget: diagnosed.device_budget,
-            requests: Requests::of(&snapshot.facts.request),
+            exchanges: Exchanges::of(&snapshot.facts.request),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot

@@ -28,9 +28,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
         cause(number + 1, diagnosis, report, out)?;
     }
-    if let Some(requests) = &report.requests {
+    if let Some(exchanges) = &report.exchanges {
         let told = report.diagnoses.iter().flat_map(|diagnosis| &diagnosis.fix).map(|step| step.run.as_str());
-        requests.write(&told.collect::<Vec<_>>(), out)?;
+        exchanges.write(&told.collect::<Vec<_>>(), out)?;
     }
     unknown(report, verbose, out)?;
     probes(report, verbose, out)?;
@@ -185,7 +185,7 @@ fn short(value: &serde_json::Value) -> String {
     }
 }
 
-pub fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<()> {
+fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<()> {
     for line in wrap(&plain(text), WIDTH - indent.len()) {
         writeln!(out, "{indent}{line}")?;
     }

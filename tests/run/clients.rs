@@ -30,7 +30,7 @@ fn the_line_of_a_python_client_is_named_and_the_contract_told() {
     assert_eq!(causes(&report), ["required-field-missing"]);
     let fix = diagnosis(&report, "required-field-missing")["fix"].to_string();
     assert!(fix.contains("client.py:8") && fix.contains("lang"), "{fix}");
-    let requests = &report["requests"];
+    let requests = &report["exchanges"];
     assert_eq!(requests["client_reading"]["kind"], "python");
     assert_eq!(requests["client_reading"]["place"], "client.py:5");
     assert_eq!(requests["differences"].as_array().unwrap().len(), 1, "{requests}");
@@ -77,7 +77,7 @@ fn a_har_and_a_section_of_the_config_are_requests_too() {
         let all = [&["run", "--only", "request", "--format", "json"][..], &arguments].concat();
         let report = gpu_doctor(&all, &[]).report();
         assert_eq!(causes(&report), ["required-field-missing"], "{arguments:?}: {}", report["headline"]);
-        let curl = report["requests"]["mended_curl"].as_str().unwrap();
+        let curl = report["exchanges"]["mended_curl"].as_str().unwrap();
         assert!(curl.contains("-F 'audio=@speech.wav;type=audio/wav' -F 'lang=en'"), "{curl}");
     }
 }

@@ -131,7 +131,7 @@ impl Recorder {
         let mut named = message.clone();
         for field in &mut named.fields {
             if let (Content::File(file), Some(path)) = (&mut field.content, paths.get(&field.name)) {
-                let same = path.rsplit('/').next() == Some(&file.name);
+                let same = path.rsplit(['/', ':']).next() == Some(&file.name);
                 file.name = if same { path.clone() } else { format!("{path};filename={}", file.name) };
             }
         }

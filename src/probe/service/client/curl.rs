@@ -259,7 +259,8 @@ impl Curl {
         let name = value.text.split(['=', ':']).next().unwrap_or_default().trim().to_owned();
         match option {
             "-H" | "--header" | "-u" | "--user" | "--oauth2-bearer" | "-b" | "--cookie" => {
-                let named = if option.contains('H') || option == "--header" { name.as_str() } else { option };
+                let header = matches!(option, "-H" | "--header") && !name.contains(HOLE);
+                let named = if header { name.as_str() } else { option };
                 self.draft.note(format!(
                     "line {line}: {named} holds {what}, which the file does not set; it was left out (credentials: --bearer-env, \
                      --basic-env)"
@@ -270,7 +271,8 @@ impl Curl {
             {
                 Some(path) => Ok(Some(path.to_owned())),
                 None => {
-                    Err(format!("line {line}: {:?} holds {what}; write its value", value.text.replace(HOLE, "...")))
+                    let shown = shown_url(&value.text.replace(HOLE, "..."));
+                    Err(format!("line {line}: {shown:?} holds {what}; write its value"))
                 }
             },
             "-F" | "--form" | "--form-string" | "--data-urlencode"

@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use super::choice;
+use super::python::literal::without_texts;
 use super::request::{ClientRequest, Draft, Setting};
 use crate::probe::service::secrets::shown_url;
 use serde_json::{Map, Value};
@@ -319,7 +320,7 @@ impl Reader<'_> {
             self.at += c.len_utf8();
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(80).collect()
+        without_texts(&text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 

@@ -139,10 +139,10 @@ fn file_field(
     draft: &mut Draft,
     setting: &Setting,
 ) -> Result<Field, String> {
-    let given = setting.given.get(name).and_then(|value| value.strip_prefix('@'));
+    let given = setting.given_file(name);
     // A recorded name must not lead to other folders.
     let base = file.rsplit(['/', '\\']).next().unwrap_or(file);
-    let path = given.unwrap_or(base);
+    let path = given.as_deref().unwrap_or(base);
     let bytes = Files::beside(setting.folder).read(path).map_err(|error| {
         format!("the HAR does not hold the content of the file {base:?} of the field {name:?} ({error}); put it beside the HAR, or give it: --field {name}=@FILE")
     })?;

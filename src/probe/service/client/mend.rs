@@ -4,6 +4,7 @@ use super::ClientRequest;
 use super::differences::{Row, What, as_meant, in_body, rows};
 use crate::probe::service::conversation::{Answered, Conversation, as_doctor};
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
+use crate::probe::service::record::Recorder;
 use crate::snapshot::{CodeChange, Difference, Fact, MissingField, RequestFacts, Unknown, Why};
 
 /// Requests for the proof, at most.
@@ -66,7 +67,7 @@ pub fn mend(
     let (curl, code) = match accepted {
         Ok((message, applied)) => (
             Fact::Known(talk.recorder.curl_with_files(&for_a_command(&message), &request.paths)),
-            changes(request, &rows, &applied, &message),
+            changes(request, &rows, &applied, &message, &talk.recorder),
         ),
         Err(unknown) => (Fact::Unknown(unknown.clone()), Fact::Unknown(unknown)),
     };
@@ -231,7 +232,13 @@ fn for_a_command(message: &Message) -> Message {
 }
 
 /// The changes of the client's code that add what it lacks.
-fn changes(request: &ClientRequest, rows: &[Row], applied: &[usize], mended: &Message) -> Fact<Vec<CodeChange>> {
+fn changes(
+    request: &ClientRequest,
+    rows: &[Row],
+    applied: &[usize],
+    mended: &Message,
+    recorder: &Recorder,
+) -> Fact<Vec<CodeChange>> {
     let Some(code) = &request.code else {
         return Fact::unknown(Why::NotAsked, "the client's request was not given as code");
     };
@@ -239,5 +246,7 @@ fn changes(request: &ClientRequest, rows: &[Row], applied: &[usize], mended: &Me
     let fields: Vec<Field> =
         lacking.filter_map(|row| mended.fields.iter().find(|field| field.name == row.name)).cloned().collect();
     let file = request.reading.place.rsplit_once(':').map_or("", |(file, _)| file);
-    Fact::Known(code.with(file, &fields))
+    let clean = |text: String| recorder.clean(&text, 2000);
+    let changes = code.with(file, &fields).into_iter();
+    Fact::Known(changes.map(|one| CodeChange { at: one.at, old: clean(one.old), new: clean(one.new) }).collect())
 }

@@ -1,6 +1,7 @@
 //! The mending in the client's own language: which line of its Python, and how it reads then.
 
 use super::python::Library;
+use crate::probe::secret::{MASK, is_in_field};
 use crate::probe::service::message::{Content, Field, Place};
 use crate::probe::source::syntax::{Call, Source, WRITTEN_MAX};
 use crate::snapshot::CodeChange;
@@ -106,11 +107,28 @@ fn encoded(source: &Source, range: Range<usize>, calls: &[Call]) -> Option<Range
 /// The dictionary that is an argument's value, where it is written out.
 fn site(source: &Source, place: Place, argument: &str, range: Range<usize>) -> Option<Site> {
     let value = source.value(range.clone());
-    let text = source.written(value.clone());
+    let text = dictionary(source, value.clone())?;
     let line = source.tokens.get(value.start)?.line;
-    let whole = text.starts_with('{') && text.ends_with('}') && text.len() < WRITTEN_MAX;
+    let whole = text.len() < WRITTEN_MAX;
     let before = if value == range { format!("{argument}=") } else { format!("{} = ", source.written(range)) };
     whole.then_some(Site { place, line, before, text, missing: false })
+}
+
+/// A dictionary as it is written, in one line and without its secrets.
+fn dictionary(source: &Source, range: Range<usize>) -> Option<String> {
+    let last = range.end.checked_sub(1)?;
+    if source.word(range.start) != "{" || source.partner(range.start) != Some(last) {
+        return None;
+    }
+    let member = |part: Range<usize>| {
+        let key = source.word(part.start);
+        match is_in_field(key.trim_matches(['"', '\''])) {
+            true => format!("{key}: \"{MASK}\""),
+            false => source.written(part),
+        }
+    };
+    let members: Vec<String> = source.parts(range.start + 1..last).into_iter().map(member).collect();
+    Some(format!("{{{}}}", members.join(", ")))
 }
 
 /// A value as Python writes it; nothing for a file.

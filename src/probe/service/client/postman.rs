@@ -144,7 +144,8 @@ fn read_body(
                 let name = text(one, "key").unwrap_or_default();
                 if text(one, "type") == Some("file") {
                     let source = one.get("src").and_then(|src| src.as_str().or_else(|| src.get(0)?.as_str()));
-                    let source = setting.given.get(name).and_then(|value| value.strip_prefix('@')).or(source);
+                    let given = setting.given_file(name);
+                    let source = given.as_deref().or(source);
                     let source =
                         source.ok_or(format!("the item names no file for {name:?}; give it: --field {name}=@FILE"))?;
                     let file = Files::beside(setting.folder).part(source)?;

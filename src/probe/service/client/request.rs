@@ -4,6 +4,7 @@ use super::body::{self, Body};
 use super::patch::Code;
 use crate::probe::service::message::{Field, Message, Place, base64};
 use crate::probe::service::secrets::shown_url;
+use crate::probe::service::synthesis::samples;
 use crate::probe::service::transport::Trust;
 use crate::snapshot::ClientReading;
 use std::collections::BTreeMap;
@@ -43,12 +44,26 @@ impl Setting<'_> {
         self.origin.rsplit('/').next().unwrap_or(self.origin)
     }
 
+    /// The file that the user gave for a field (`@FILE`), as a path that does not depend on the client's folder.
+    pub fn given_file(&self, field: &str) -> Option<String> {
+        let file = self.given.get(field)?.strip_prefix('@')?;
+        Some(absolute(file))
+    }
+
     /// The user's value for a field that the text does not tell, or a request to give it.
     pub fn asked(&self, field: &str, line: usize, what: &str) -> Result<&str, String> {
         let place = format!("{}:{line}", self.file());
         self.given.get(field).map(String::as_str).ok_or_else(|| {
             format!("{place}: the value of {field:?} is {what}, which the file does not tell; give it: --field {field}=VALUE")
         })
+    }
+}
+
+/// A file that the user names, from where the doctor runs; a built-in sample as it is.
+pub fn absolute(file: &str) -> String {
+    match std::path::absolute(file) {
+        Ok(path) if !file.starts_with(samples::BUILTIN) => path.display().to_string(),
+        _ => file.to_owned(),
     }
 }
 

@@ -86,7 +86,8 @@ impl Examination<'_, '_> {
         }
         // The good request behind all of them clears those that got an answer below 500.
         let open = |one: &ContractCase| one.status.known().is_some() && one.survives.known().is_none();
-        if told.iter().any(open) && stopped.as_ref().is_none_or(|unknown| unknown.why != Why::TimedOut) {
+        let harmed = told.iter().any(|one| one.survives == Fact::Known(false));
+        if told.iter().any(open) && !harmed && stopped.as_ref().is_none_or(|unknown| unknown.why != Why::TimedOut) {
             let survives = self.survives();
             if survives == Fact::Known(true) {
                 told.iter_mut().filter(|one| open(one)).for_each(|one| one.survives = survives.clone());

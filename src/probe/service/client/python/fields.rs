@@ -4,7 +4,7 @@ use super::literal::{Reader, Value};
 use super::{Library, headers, named};
 use crate::probe::service::client::body::{self, Body};
 use crate::probe::service::client::files::{Files, media_type};
-use crate::probe::service::client::request::{Draft, Setting};
+use crate::probe::service::client::request::{Draft, Setting, absolute};
 use crate::probe::service::message::{Content, Encoding, Field, File, Place};
 use crate::probe::source::syntax::{Argument, Call};
 use serde_json::Value as Json;
@@ -83,7 +83,7 @@ impl Sent<'_> {
     fn asked(&self, field: &str, value: &Value) -> Result<Content, String> {
         let text = self.setting.asked(field, self.line, value.open().unwrap_or("an expression"))?;
         match text.strip_prefix('@') {
-            Some(path) => Ok(Content::File(Files::beside(self.setting.folder).part(path)?)),
+            Some(path) => Ok(Content::File(Files::beside(self.setting.folder).part(&absolute(path))?)),
             None => Ok(Content::Text(text.to_owned())),
         }
     }
@@ -216,8 +216,8 @@ impl Sent<'_> {
     }
 
     fn file(&mut self, field: &str, path: &str, name: Option<String>, media: Option<String>) -> Result<File, String> {
-        let given = self.setting.given.get(field).and_then(|value| value.strip_prefix('@'));
-        let path = given.unwrap_or(path);
+        let given = self.setting.given_file(field);
+        let path = given.as_deref().unwrap_or(path);
         let file = Files::beside(self.setting.folder).part(path).map_err(|error| {
             format!("{}:{}: {error}; name another: --field {field}=@FILE", self.setting.file(), self.line)
         })?;

@@ -95,8 +95,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unread(&self, range: Range<usize>) -> Value {
-        let what: String = self.source.written(range).chars().take(80).collect();
-        Value::Open { what, around: HOLE.to_string() }
+        Value::Open { what: without_texts(&self.source.written(range)), around: HOLE.to_string() }
     }
 
     fn within(&self, range: Range<usize>, depth: usize) -> Value {
@@ -184,7 +183,7 @@ impl<'a> Reader<'a> {
             match (key.as_ref().and_then(Value::text), colon) {
                 (Some(key), Some(colon)) => set(&mut members, key, self.within(colon + 1..part.end, depth - 1)),
                 // `**more`, a key that is computed, or a set.
-                _ => members.push((self.source.written(part.clone()), self.unread(part))),
+                _ => members.push((without_texts(&self.source.written(part.clone())), self.unread(part))),
             }
         }
         Value::Dict(members)
@@ -224,7 +223,7 @@ impl<'a> Reader<'a> {
                 .unwrap_or(source.tokens.len());
             match self.within(open + 1..close, depth - 1).text() {
                 Some(key) => set(members, key, self.within(close + 2..end, depth - 1)),
-                None => members.push((source.written(open..close + 1), self.unread(open + 1..close))),
+                None => members.push((without_texts(&source.written(open..close + 1)), self.unread(open + 1..close))),
             }
         }
         let update = format!("{name}.update");
@@ -233,9 +232,10 @@ impl<'a> Reader<'a> {
                 match (&argument.name, self.within(argument.value.clone(), depth - 1)) {
                     (Some(key), value) => set(members, key, value),
                     (None, Value::Dict(more)) => more.into_iter().for_each(|(key, value)| set(members, &key, value)),
-                    (None, _) => {
-                        members.push((source.written(call.tokens.clone()), self.unread(argument.value.clone())))
-                    }
+                    (None, _) => members.push((
+                        without_texts(&source.written(call.tokens.clone())),
+                        self.unread(argument.value.clone()),
+                    )),
                 }
             }
         }
@@ -358,7 +358,7 @@ impl<'a> Reader<'a> {
             pieces.push(match known.map(|value| self.within(value, depth - 1)) {
                 Some(Value::Plain(Json::Number(number))) => text(number.to_string()),
                 Some(value @ (Value::Plain(Json::String(_)) | Value::Open { .. })) => value,
-                _ => Value::Open { what: expression.chars().take(80).collect(), around: HOLE.to_string() },
+                _ => Value::Open { what: without_texts(expression), around: HOLE.to_string() },
             });
             rest = after.get(end + 1..).unwrap_or_default();
         }
@@ -392,6 +392,24 @@ impl<'a> Reader<'a> {
             None => text(whole),
         }
     }
+}
+
+/// An expression as it may be told: its texts may be secrets.
+pub fn without_texts(expression: &str) -> String {
+    let mut told = String::new();
+    let mut quote = None;
+    for c in expression.chars() {
+        match (quote, c) {
+            (None, '"' | '\'' | '`') => {
+                quote = Some(c);
+                told.push_str("\"...\"");
+            }
+            (None, c) => told.push(c),
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    told.chars().take(80).collect()
 }
 
 /// Sets a member; the last one wins, in the first one's place.

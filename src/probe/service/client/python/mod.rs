@@ -1,7 +1,7 @@
 //! Reads the client's own request from Python: requests, httpx, aiohttp, Locust. The text is read, and nothing of it run.
 
 mod fields;
-mod literal;
+pub mod literal;
 #[cfg(test)]
 mod tests;
 
@@ -217,7 +217,7 @@ fn options(reader: &Reader, argument: &Argument, draft: &mut Draft) {
         if argument.unpacked {
             draft.note(format!(
                 "line {line}: {} is not written out in the call; it was left out",
-                reader.source.written(argument.value.clone())
+                literal::without_texts(&reader.source.written(argument.value.clone()))
             ));
         }
         return;

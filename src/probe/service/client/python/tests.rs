@@ -153,7 +153,7 @@ fn the_line_to_change_is_shown_in_python() {
         "import requests\nrequests.post('http://h/asr',\n    data={'decoding': 'ctc',\n    },\n)\n",
         &[field("lang", Place::Form, "en")],
     );
-    assert_eq!((at.as_str(), old.as_str()), ("client.py:3", "data={'decoding': 'ctc',}"));
+    assert_eq!((at.as_str(), old.as_str()), ("client.py:3", "data={'decoding': 'ctc'}"));
     assert_eq!(new, r#"data={'decoding': 'ctc', "lang": "en"}"#);
     let (at, old, new) = change(
         "import requests\npayload = {}\nrequests.post('http://h/asr', json=payload)\n",
@@ -174,6 +174,27 @@ fn the_line_to_change_is_shown_in_python() {
         (at.as_str(), new.as_str()),
         ("client.py:3", r#"form.add_field('a', 'b'); form.add_field("lang", "en")"#)
     );
+}
+
+#[test]
+fn secrets_in_a_program_are_not_told() {
+    for text in [
+        "import requests\nrequests.post('http://h/asr', headers=sign('S3CRET', \"S3CRET\"), data={'key': make('S3CRET')})\n",
+        "import requests\nrequests.post('http://h/asr', json={**base('S3CRET'), 'a': 1})\n",
+        "import requests\nrequests.post(f'http://u:S3CRET@h{get(\"S3CRET\")}x/asr')\n",
+        "import requests\nrequests.post('http://u:S3CRET@h/login?token=S3CRET')\nrequests.post('http://h/asr', json=f('S3CRET'))\n",
+        "import requests\nrequests.post('http://h/asr', json={'a': 1}, **more('S3CRET'), auth=get('S3CRET'), cookies={'a': 'S3CRET'})\n",
+    ] {
+        let told = match given(text, &[]) {
+            Ok(request) => format!("{:?} {:?}", request.reading, request.code),
+            Err(error) => error,
+        };
+        assert!(!told.contains("S3CRET"), "{text}: {told}");
+    }
+    let request = read("import requests\nrequests.post('http://h/asr', data={'api_key': 'S3CRET', 'a': 'b'})\n");
+    let field = Field { name: "lang".into(), place: Place::Form, content: Content::Text("en".into()), guess: true };
+    let change = request.code.unwrap().with("client.py", &[field]).remove(0);
+    assert_eq!(change.new, r#"data={'api_key': "***", 'a': 'b', "lang": "en"}"#);
 }
 
 proptest! {

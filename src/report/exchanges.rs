@@ -1,18 +1,19 @@
 //! The client's request beside the accepted one, and the contract, as tables.
 
-use super::text::paragraph;
 use crate::snapshot::{ClientReading, CodeChange, ContractCase, Difference, Fact, RequestFacts};
-use crate::words::{count, plain};
+use crate::words::{count, plain, wrap};
 use colored::Colorize;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
+/// Width of a note's lines, columns.
+const WIDTH: usize = 98;
 /// Widest column of a value, characters.
 const WIDEST: usize = 40;
 
 /// What is told of requests beside the causes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Requests {
+pub struct Exchanges {
     /// How the client's own request was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_reading: Option<ClientReading>,
@@ -27,18 +28,18 @@ pub struct Requests {
     pub contract: Vec<ContractCase>,
 }
 
-impl Requests {
+impl Exchanges {
     /// What there is to tell; nothing where that is nothing.
     pub fn of(facts: &RequestFacts) -> Option<Self> {
-        let requests = Self {
+        let exchanges = Self {
             client_reading: facts.client_reading.known().cloned(),
             differences: facts.differences.known().cloned().unwrap_or_default(),
             mended_curl: facts.mended_curl.known().cloned(),
             mended_code: facts.mended_code.known().cloned().unwrap_or_default(),
             contract: facts.contract.known().cloned().unwrap_or_default(),
         };
-        let notes = requests.client_reading.as_ref().is_some_and(|reading| !reading.notes.is_empty());
-        (notes || !requests.differences.is_empty() || !requests.contract.is_empty()).then_some(requests)
+        let notes = exchanges.client_reading.as_ref().is_some_and(|reading| !reading.notes.is_empty());
+        (notes || !exchanges.differences.is_empty() || !exchanges.contract.is_empty()).then_some(exchanges)
     }
 
     /// Writes the tables. `told` are commands that the report has shown already.
@@ -70,12 +71,14 @@ impl Requests {
             table(std::iter::once(head).chain(rows).collect(), out)?;
         }
         for note in notes {
-            paragraph(out, "  ", &format!("note: {note}"))?;
+            for line in wrap(&plain(&format!("note: {note}")), WIDTH) {
+                writeln!(out, "  {line}")?;
+            }
         }
         for change in &self.mended_code {
             let old = if change.old.is_empty() { "(no such argument)" } else { &change.old };
             writeln!(out, "  {}: {}", plain(&change.at), plain(old))?;
-            writeln!(out, "  {:width$}  {}", "->", plain(&change.new).cyan(), width = change.at.chars().count())?;
+            writeln!(out, "  {:>width$}  {}", "->", plain(&change.new).cyan(), width = change.at.chars().count())?;
         }
         match &self.mended_curl {
             Some(curl) if !told.contains(&curl.as_str()) => {
