@@ -207,6 +207,7 @@ fn shown(content: &Content) -> String {
         Content::Text(text) => text.clone(),
         Content::Json(Value::String(text)) => text.clone(),
         Content::Json(value) => shortened(value, 4).to_string(),
+        Content::File(file) if file.media_type.is_empty() => format!("{} ({} bytes)", file.name, file.bytes.len()),
         Content::File(file) => format!("{} ({}, {} bytes)", file.name, file.media_type, file.bytes.len()),
         Content::Base64(file) => format!("{} as base64 ({} bytes)", file.name, file.bytes.len()),
     }

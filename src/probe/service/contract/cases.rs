@@ -72,7 +72,7 @@ fn changed(kind: &'static str, good: &Message, field: &Field, content: Content) 
         _ if is_in_field(&field.name) => MASK.into(),
         Content::Text(text) => text.clone(),
         Content::Json(value) => value.to_string(),
-        Content::File(file) => format!("{} ({}, {} bytes of plain text)", file.name, file.media_type, file.bytes.len()),
+        Content::File(file) => format!("{} bytes of plain text as {}", file.bytes.len(), file.name),
         Content::Base64(file) => format!("base64 of {} bytes of plain text", file.bytes.len()),
     };
     let message = good.with(Field { content, guess: true, ..field.clone() });

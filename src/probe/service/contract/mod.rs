@@ -180,12 +180,21 @@ fn names(body: &[u8], field: &str) -> bool {
             without_input(&mut answer, 32);
             answer.to_string()
         }
-        Err(_) => String::from_utf8_lossy(body.get(..body.len().min(64 << 10)).unwrap_or_default()).into_owned(),
+        Err(_) => {
+            let text = String::from_utf8_lossy(body.get(..body.len().min(64 << 10)).unwrap_or_default());
+            // `<html lang=en>` names nothing.
+            if text.trim_start().starts_with('<') { without_tags(&text) } else { text.into_owned() }
+        }
     };
     let field = field.to_lowercase();
     let text = text.to_lowercase();
     let mut words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')));
     words.any(|word| word == field || field.len() >= 4 && word.starts_with(&field))
+}
+
+fn without_tags(page: &str) -> String {
+    let pieces = page.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+    pieces.collect::<Vec<_>>().join(" ").replace("&#39;", "'").replace("&quot;", "\"")
 }
 
 /// pydantic repeats what it got under `input`.

@@ -21,6 +21,8 @@ fn an_answer_names_a_field_by_its_word_and_not_by_an_echo() {
         ("<h1>slang is not allowed</h1>", "lang", false),
         ("KeyError: 'top-k'", "top-k", true),
         ("", "lang", false),
+        ("<!doctype html>\n<html lang=en>\n<title>400 Bad Request</title>\n<p>could not understand.", "lang", false),
+        ("<html lang=en><p>KeyError: &#39;lang&#39;</p>", "lang", true),
     ] {
         assert_eq!(names(body.as_bytes(), field), named, "{field} in {body}");
     }
