@@ -86,6 +86,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ),
     ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),
+    ("probe", "source", &["service"], "a client's Python is read as the server's is"),
     (
         "probe",
         "tree",

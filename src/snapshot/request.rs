@@ -43,6 +43,8 @@ room! {
         pub credentials_lacking: Vec<String>,
         /// Whether the user gave the client's own request.
         pub client_given: bool,
+        /// How the client's own request was read from what the user gave.
+        pub client_reading: ClientReading,
         /// The client's own request, as it is, and its answer.
         pub client: Exchange,
         /// Every request of the doctor's own, in order, those that narrowed a missing field down included.
@@ -57,6 +59,8 @@ room! {
         pub differences: Vec<Difference>,
         /// The client's own request with what it lacks, as a curl command line, secrets left out: accepted by the server.
         pub mended_curl: String,
+        /// The same mending in the client's own code, where that was given.
+        pub mended_code: Vec<CodeChange>,
         /// What is wrong with answers that count as accepted.
         pub soft_failures: Vec<SoftFailure>,
         /// What the rejection is, by status and answer: `missing_field`, `wrong_value`, `content_type`, `malformed_body`,
@@ -76,6 +80,30 @@ room! {
         /// With `--contract`: what the server answers to requests that break its contract in one place.
         pub contract: Vec<ContractCase>,
     }
+}
+
+/// How the client's own request was read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientReading {
+    /// `curl`, `har`, `postman`, `python`, `fetch` or `config`.
+    pub kind: String,
+    /// Where the request stands: `client.py:14`, `entry 5 of 12`; empty where there is only one.
+    pub place: String,
+    /// What was passed over, left out or taken from elsewhere, and which other requests there were.
+    pub notes: Vec<String>,
+}
+
+/// A change of one place in the client's own code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CodeChange {
+    /// File and line: `client.py:14`.
+    pub at: String,
+    /// What stands there, in one line; empty where something is added.
+    pub old: String,
+    /// What should stand there.
+    pub new: String,
 }
 
 /// The answer of an endpoint at which a server tells its own state: health, readiness, residence of a model.
@@ -349,7 +377,10 @@ pub struct ContractCase {
     pub sent: String,
     /// HTTP status.
     pub status: Fact<u64>,
-    /// Whether the answer names the field.
+    /// Whether the answer counts as accepted: 2xx without an error inside.
+    #[serde(default)]
+    pub accepted: bool,
+    /// Whether an answer that rejects names the field.
     pub names_field: bool,
     /// Whether the good request is still accepted after it.
     pub survives: Fact<bool>,

@@ -1,5 +1,7 @@
 //! The service probe against servers that behave and servers that do not.
 
+mod breaking;
+mod clients;
 mod contract;
 mod grpc;
 #[path = "../setup/scripted_server.rs"]

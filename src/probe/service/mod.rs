@@ -2,6 +2,7 @@
 
 mod client;
 mod command;
+mod contract;
 mod conversation;
 mod engine;
 mod grpc;
@@ -45,13 +46,18 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-/// The URL in a curl command line, if the doctor can send the command. `origin` is the file that it came from, if any:
-/// files that the command names are looked for beside it. The request itself goes to the server that the user named.
+/// The URL in the client's own request, if the doctor can send it; nothing where it names only a path. `origin` is the
+/// file that it came from, if any: files that it names are looked for beside it. `given` are values for fields that it
+/// does not tell. The request itself goes to the server that the user named.
 ///
 /// # Errors
-/// What is wrong with the command: the option or the file, by name.
-pub fn client_request_url(origin: &str, text: &str) -> Result<url::Url, String> {
-    client_request(origin, text).map(|request| request.url)
+/// What is wrong with the request: the option, the line or the file, by name.
+pub fn client_request_url(
+    origin: &str,
+    text: &str,
+    given: &BTreeMap<String, String>,
+) -> Result<Option<url::Url>, String> {
+    client_request(origin, text, given).map(|request| request.url)
 }
 
 /// Whether a file that a field's value names can be sent.
@@ -72,7 +78,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         facts.execution = ExecutionFacts::all_unknown(&not_asked("no server was named"));
         return Ran::skipped("no server was named");
     };
-    let client = context.ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text));
+    let client =
+        context.ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text, &context.ask.fields));
     let trust = match &client {
         Some(Ok(request)) => request.trust.clone(),
         _ => Trust::default(),
@@ -112,6 +119,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own, &found);
+    let given = client.as_ref().and_then(|request| request.as_ref().ok());
+    let (good, missing) = (verdict.good.as_ref(), &verdict.missing);
+    let mended = client::mend::mend(&mut talk, given, verdict.client.as_ref(), good, missing);
     let mut ran = Ran::ok();
     found.record(own, &talk.recorder, &mut facts.request);
     spoken.record(by, &mut facts.request);
@@ -121,6 +131,10 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
     verdict.record_complaint(&mut talk, &mut facts.request);
+    mended.record(&mut facts.request);
+    if let Some(request) = given {
+        facts.request.client_reading = Fact::Known(request.reading.clone());
+    }
     if let (Some(operation), Some(_)) = (&found.operation, &found.document) {
         let plan = synthesis::plan::plan(operation, &synthesis);
         facts.request.credentials_lacking = Fact::Known(requests::lacking(&plan, &everywhere));
@@ -140,6 +154,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         ready.cold_first_request = readiness::cold(&good.exchange, &facts.execution);
     }
     facts.request.readiness = Fact::Known(ready);
+    // Last: it may bring the server down.
+    facts.request.contract = contract::examine(&talk, context.ask.contract, verdict.good.as_ref(), &verdict.missing);
     ran
 }
 

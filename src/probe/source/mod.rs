@@ -7,10 +7,10 @@ mod parameters;
 mod request;
 #[cfg(test)]
 mod request_tests;
-mod syntax;
+pub(super) mod syntax;
 #[cfg(test)]
 mod tests;
-mod token;
+pub(super) mod token;
 mod words;
 
 use super::process::own_code::{self, OwnCode};

@@ -198,6 +198,16 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The value of a name that is assigned once in the file and bound in no other way.
+    pub fn assigned_once(&self, name: &str) -> Option<Range<usize>> {
+        self.assigned.get(name).cloned().flatten()
+    }
+
+    /// The bracket that belongs to the one at `index`.
+    pub fn partner(&self, index: usize) -> Option<usize> {
+        self.partners.get(&index).copied()
+    }
+
     /// Logical lines: imports, assignments, and what else binds a name.
     fn read_statements(&mut self) {
         let mut begin = 0;

@@ -120,6 +120,11 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// Grants this many further requests, in place of what was left.
+    pub fn grant(&mut self, requests: usize) {
+        self.left = requests;
+    }
+
     /// Sends one request, if the count and the time allow it.
     pub fn ask(&mut self, message: &Message) -> Option<Answered> {
         let outgoing = message.outgoing(self.server, self.everywhere)?;
