@@ -231,7 +231,9 @@ pub struct TargetOptions {
     /// --import or --loader asks for that.
     #[arg(long, value_name = "EXE")]
     pub python: Option<PathBuf>,
-    /// The client's own request: a file with its curl command line. It names the server, if --server does not.
+    /// The client's own request: a file with its curl command line, a HAR that a browser saved, a Postman collection, or the
+    /// Python (requests, httpx, aiohttp, Locust) or JavaScript (fetch) that sends it. It is read, not run, and names the
+    /// server, if --server does not.
     #[arg(long, value_name = "FILE")]
     pub client_request: Option<PathBuf>,
     /// A log of the server (may be repeated); without it the file that its output goes to is read, if it is one.

@@ -5,7 +5,7 @@ use crate::regular_file;
 use crate::snapshot::{Expectations, VersionBound};
 use base64::Engine as _;
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -25,8 +25,10 @@ pub struct Config {
     pub onnxruntime: Option<PathBuf>,
     /// The Python interpreter.
     pub python: Option<PathBuf>,
-    /// File with the client's curl command line.
+    /// File with the client's own request.
     pub client_request: Option<PathBuf>,
+    /// The client's own request, written here.
+    pub client: Option<InlineClient>,
     /// Logs of the server.
     pub logs: Vec<PathBuf>,
     /// A kernel log in a file.
@@ -126,6 +128,26 @@ pub struct Auth {
     pub bearer_file: Option<PathBuf>,
     /// The environment variable that holds `user:password`.
     pub basic_env: Option<String>,
+}
+
+/// The client's own request, written in the config file.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with method, path, headers, query, fields, files or json")]
+pub struct InlineClient {
+    /// Method [default: POST with a body, else GET].
+    pub method: Option<String>,
+    /// Path, or whole URL.
+    pub path: Option<String>,
+    /// Headers without secrets.
+    pub headers: BTreeMap<String, String>,
+    /// Fields of the query.
+    pub query: BTreeMap<String, serde_json::Value>,
+    /// Form fields.
+    pub fields: BTreeMap<String, serde_json::Value>,
+    /// Files of the form, by field.
+    pub files: BTreeMap<String, String>,
+    /// The whole body, as JSON.
+    pub json: Option<serde_json::Value>,
 }
 
 /// Where the value of a header comes from.

@@ -78,9 +78,15 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["docker", "kubernetes", "process", "server_log", "service"],
         "command lines, logs, requests and orchestrators hold secrets alike",
     ),
-    ("probe", "server_log", &["service", "source"], "one way to quote without secrets"),
+    (
+        "probe",
+        "server_log",
+        &["service", "source"],
+        "one way to quote without secrets; what the log gains while a request runs",
+    ),
     ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),
+    ("probe", "source", &["service"], "a client's Python is read as the server's is"),
     (
         "probe",
         "tree",

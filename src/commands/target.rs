@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 /// Largest client request that is read, bytes.
-const LIMIT_BYTES: u64 = 1 << 20;
+const LIMIT_BYTES: u64 = 32 << 20;
 
 /// Reads the config, if one is named, and lets flags win over it, in all three groups of options.
 pub fn resolve(
@@ -40,14 +40,20 @@ pub fn resolve(
     let loader = target.loader.or(config.loader);
     let loader_timeout = target.loader_timeout.or(time(config.loader_timeout)).unwrap_or(standard.loader_timeout);
     let usual_timeout = standard.timeout + if loader.is_some() { loader_timeout } else { Default::default() };
-    let client_request = match target.client_request.or(config.client_request) {
-        None => None,
-        Some(path) => Some((path.display().to_string(), read_request(&path).map_err(Failure::Usage)?)),
+    let client_request = match (target.client_request.or(config.client_request), &config.client) {
+        (Some(path), _) => Some((path.display().to_string(), read_request(&path).map_err(Failure::Usage)?)),
+        // Written in the config file itself; files that it names are looked for beside that.
+        (None, Some(client)) => {
+            let origin = target.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            Some((origin, serde_json::json!({ "client": client }).to_string()))
+        }
+        (None, None) => None,
     };
+    let fields = fields(config.request.fields, target.fields).map_err(Failure::Usage)?;
     let server = target.server.or(config.server).map(|text| cli::server_url(&text)).transpose();
     let mut server = server.map_err(|problem| Failure::Usage(anyhow!("--server: {problem}")))?;
     if let (None, Some((origin, text))) = (&server, &client_request) {
-        server = Some(server_of(origin, text).map_err(Failure::Usage)?);
+        server = Some(server_of(origin, text, &fields).map_err(Failure::Usage)?);
     }
     authorize(&mut headers, &target.connection, &config.auth).map_err(Failure::Usage)?;
     let connection = connection(target.connection, config.connection).map_err(Failure::Usage)?;
@@ -73,7 +79,7 @@ pub fn resolve(
         operation: target.operation.or(config.request.path),
         method: config.request.method,
         content_type: config.request.content_type,
-        fields: fields(config.request.fields, target.fields).map_err(Failure::Usage)?,
+        fields,
         contract: target.contract,
         connection,
         headers,
@@ -146,9 +152,11 @@ fn either(flags: Vec<PathBuf>, config: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// The server that the client's request itself names, when no other was.
-fn server_of(origin: &str, request: &str) -> anyhow::Result<Url> {
+fn server_of(origin: &str, request: &str, fields: &BTreeMap<String, String>) -> anyhow::Result<Url> {
+    let named = client_request_url(origin, request, fields)
+        .map_err(|problem| anyhow!("--client-request {origin}: {problem}"))?;
     let mut url =
-        client_request_url(origin, request).map_err(|problem| anyhow!("--client-request {origin}: {problem}"))?;
+        named.ok_or(anyhow!("--client-request {origin}: it names a path only; name the server: --server URL"))?;
     url.set_path("/");
     url.set_query(None);
     url.set_fragment(None);

@@ -1,6 +1,7 @@
 //! Floor 3: tells the diagnosis. One document, one file per form of it.
 
 mod audit;
+mod exchanges;
 mod explain;
 mod json;
 mod list;
@@ -8,6 +9,7 @@ mod requests;
 mod text;
 
 pub use audit::Audit;
+pub use exchanges::Exchanges;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
 pub use requests::requests;
@@ -43,6 +45,10 @@ pub struct Report {
     /// What the model needs of GPU memory, what the server holds and what is free; where a model and a GPU are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_budget: Option<String>,
+    /// The client's own request held against the good one, and what the server answers to broken ones; where there is
+    /// something to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchanges: Option<Exchanges>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -77,6 +83,7 @@ impl Report {
             diagnoses: diagnosed.diagnoses,
             stages: diagnosed.chain,
             device_budget: diagnosed.device_budget,
+            exchanges: Exchanges::of(&snapshot.facts.request),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot

@@ -28,6 +28,10 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
         cause(number + 1, diagnosis, report, out)?;
     }
+    if let Some(exchanges) = &report.exchanges {
+        let told = report.diagnoses.iter().flat_map(|diagnosis| &diagnosis.fix).map(|step| step.run.as_str());
+        exchanges.write(&told.collect::<Vec<_>>(), out)?;
+    }
     unknown(report, verbose, out)?;
     probes(report, verbose, out)?;
     if verbose {

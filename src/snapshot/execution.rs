@@ -58,6 +58,8 @@ room! {
         pub gpu_libraries_after: BTreeMap<String, String>,
         /// Files of models' weights that they have mapped or open after the window.
         pub model_files_after: Vec<ModelFile>,
+        /// Connections that the server's processes held to others while requests ran, those to its own port aside.
+        pub outbound_connections: Vec<OutboundConnection>,
         /// Device nodes that they hold open after the window.
         pub device_nodes_open_after: Vec<String>,
         /// Each GPU's counters in step with the window, in NVML's order.
@@ -220,4 +222,16 @@ pub struct Series {
     pub mean: f64,
     /// Largest reading.
     pub max: f64,
+}
+
+/// A peer to which the server held connections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutboundConnection {
+    /// Address and port: `192.0.2.7:443`.
+    pub peer: String,
+    /// Share of the readings in the window in which a connection to it stood, percent.
+    pub present_percent: f64,
+    /// Whether such a connection was opened in the window: one that stood before is a pool's.
+    pub opened_in_window: bool,
 }

@@ -43,6 +43,8 @@ room! {
         pub credentials_lacking: Vec<String>,
         /// Whether the user gave the client's own request.
         pub client_given: bool,
+        /// How the client's own request was read from what the user gave.
+        pub client_reading: ClientReading,
         /// The client's own request, as it is, and its answer.
         pub client: Exchange,
         /// Every request of the doctor's own, in order, those that narrowed a missing field down included.
@@ -57,15 +59,51 @@ room! {
         pub differences: Vec<Difference>,
         /// The client's own request with what it lacks, as a curl command line, secrets left out: accepted by the server.
         pub mended_curl: String,
+        /// The same mending in the client's own code, where that was given.
+        pub mended_code: Vec<CodeChange>,
         /// What is wrong with answers that count as accepted.
         pub soft_failures: Vec<SoftFailure>,
-        /// Fields that the server's own source reads from the request.
-        pub source_fields: Vec<SourceField>,
+        /// What the rejection is, by status and answer: `missing_field`, `wrong_value`, `content_type`, `malformed_body`,
+        /// `unnamed` (the request's fault by its status, and no more is said), `credentials`, `path`, `model`, `method`,
+        /// `conflict`, `length`, `too_large`, `rate`, `dependency`, `time_out`, `gateway`, `unavailable`, `server_error`,
+        /// `error_inside` (2xx with an error in the body), `redirect`, `no_answer`.
+        pub rejection_kind: String,
+        /// The failure that the server tells of the rejected request: the last line of a traceback in its answer, else in
+        /// its log.
+        pub rejection_failure: String,
+        /// Where the content type, not a field, made the server reject.
+        pub content_type_faults: Vec<ContentTypeFault>,
+        /// Values that the server refuses where it takes others.
+        pub wrong_values: Vec<WrongValue>,
         /// What the server's log gained while its answer named no field: the last line of each failure.
         pub log_complaints: Vec<String>,
         /// With `--contract`: what the server answers to requests that break its contract in one place.
         pub contract: Vec<ContractCase>,
     }
+}
+
+/// How the client's own request was read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientReading {
+    /// `curl`, `har`, `postman`, `python`, `fetch` or `config`.
+    pub kind: String,
+    /// Where the request stands: `client.py:14`, `entry 5 of 12`; empty where there is only one.
+    pub place: String,
+    /// What was passed over, left out or taken from elsewhere, and which other requests there were.
+    pub notes: Vec<String>,
+}
+
+/// A change of one place in the client's own code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CodeChange {
+    /// File and line: `client.py:14`.
+    pub at: String,
+    /// What stands there, in one line; empty where something is added.
+    pub old: String,
+    /// What should stand there.
+    pub new: String,
 }
 
 /// The answer of an endpoint at which a server tells its own state: health, readiness, residence of a model.
@@ -301,24 +339,43 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SoftFailure {
-    /// `error_inside`, `empty_transcript`, `same_answer`, `too_fast`, `no_result`.
+    /// `error_inside`, `no_result`, `same_answer` (another input is answered exactly alike), `empty_transcript`,
+    /// `input_dropped` (by the answer's own words a filter left nothing of the input).
     pub kind: String,
     /// What was seen, with figures.
     pub detail: String,
 }
 
-/// A field that the server's source reads from the request.
+/// A content type that the server does not take for what was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SourceField {
-    /// Name.
+pub struct ContentTypeFault {
+    /// The field whose part is meant; empty for the whole body.
+    pub field: String,
+    /// How it was sent: `application/json`, `a text part`.
+    pub sent: String,
+    /// How the same fields were sent then: `multipart/form-data`, `a file part`.
+    pub wanted: String,
+    /// Whether the server accepted that, or then asked for something else than before.
+    pub helped: bool,
+    /// Whether the conversation ended with a request accepted in that form.
+    pub accepted: bool,
+    /// By what it was recognized: words of the answer, or what it misses.
+    pub because: String,
+}
+
+/// A value that the server refuses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WrongValue {
+    /// Name of the field.
     pub name: String,
-    /// `form`, `file`, `json`, `query` or `header`.
+    /// `form`, `json`, `query`, `path`, `header` or `tensor`.
     pub place: String,
-    /// Whether reading it fails where it is not sent: `request.form["lang"]`, but not `request.form.get("lang")`.
-    pub demanded: bool,
-    /// File and line: `/app/server.py:41`.
-    pub at: String,
+    /// The value that was sent.
+    pub sent: String,
+    /// The value with which the server accepted.
+    pub accepted: String,
 }
 
 /// One request that breaks the contract in one place, and what came of it.
@@ -333,7 +390,10 @@ pub struct ContractCase {
     pub sent: String,
     /// HTTP status.
     pub status: Fact<u64>,
-    /// Whether the answer names the field.
+    /// Whether the answer counts as accepted: 2xx without an error inside.
+    #[serde(default)]
+    pub accepted: bool,
+    /// Whether an answer that rejects names the field.
     pub names_field: bool,
     /// Whether the good request is still accepted after it.
     pub survives: Fact<bool>,

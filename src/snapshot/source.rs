@@ -28,6 +28,10 @@ room! {
         pub cpu_fallback_disabled: Vec<SourceCall>,
         /// What the command line, the environment and the code name as a device.
         pub device_words: Vec<DeviceWord>,
+        /// Fields that the server's own code reads from a request.
+        pub request_fields: Vec<SourceField>,
+        /// Calls inside a request's handler that fetch from another server: `requests.get(url)`.
+        pub fetch_calls: Vec<FetchCall>,
         /// Whether the server's own code mentions CUDA at all, comments aside.
         pub mentions_cuda: bool,
     }
@@ -72,4 +76,34 @@ pub struct DeviceWord {
     pub place: String,
     /// Whether the server's code looks at this very word elsewhere (`if device == "gpu"`), so that it knows what to do with it.
     pub known_to_code: bool,
+}
+
+/// A field that the server's code reads from a request. That no such line is there proves nothing: names may be computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceField {
+    /// Name.
+    pub name: String,
+    /// `form`, `file`, `json`, `query`, `header` or `tensor`.
+    pub place: String,
+    /// Whether reading it fails where it is not sent: `request.form["lang"]`, but not `request.form.get("lang")`.
+    pub demanded: bool,
+    /// File and line: `/app/server.py:41`.
+    pub at: String,
+    /// The function that reads it.
+    pub function: String,
+    /// Path of the operation that the function handles: `/asr`; empty where the text does not tell.
+    pub route: String,
+}
+
+/// A call that fetches from another server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FetchCall {
+    /// What is called: `requests.get`.
+    pub callee: String,
+    /// File and line.
+    pub at: String,
+    /// The function in which it stands.
+    pub function: String,
 }

@@ -2,6 +2,7 @@
 
 mod audits;
 mod bad_input;
+mod clients;
 mod clobbered;
 mod command_line;
 mod config;

@@ -1,7 +1,9 @@
 //! The service probe against servers that behave and servers that do not.
 
+mod breaking;
 #[path = "../setup/bridge.rs"]
 mod bridge;
+mod clients;
 mod contract;
 mod grpc;
 #[path = "../setup/scripted_server.rs"]

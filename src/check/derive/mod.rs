@@ -4,6 +4,7 @@
 
 mod activity;
 mod budget;
+mod complaint;
 mod container;
 mod content_of_request;
 mod copies;
@@ -97,6 +98,7 @@ subjects! {
     state: ServerState,
     target_of_request: TargetOfRequest,
     content_of_request: ContentOfRequest,
+    complaint: Complaints,
     memory: Memory,
     budget: Budget,
     residence: Residence,

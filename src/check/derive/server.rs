@@ -145,6 +145,11 @@ fn rejected_for_unknown_reason(facts: &Facts) -> Fact<bool> {
     if request.reachable.known() == Some(&false) {
         return Fact::Known(false);
     }
+    // The content type alone was wrong.
+    let by_content_type = request.content_type_faults.known().is_some_and(|all| all.iter().any(|one| one.accepted));
+    if by_content_type && request.good.known().is_some() {
+        return Fact::Known(false);
+    }
     if request.rejected.known().is_some() {
         return match &request.missing_fields {
             // The conversation sought a field and its answers did not name one.

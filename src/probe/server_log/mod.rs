@@ -6,6 +6,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 pub(super) mod text;
+pub(super) mod watch;
 
 use super::{Context, Probe, Ran};
 use crate::regular_file::{self, Ends};

@@ -37,7 +37,8 @@ impl Place {
         }
     }
 
-    fn in_body(self) -> bool {
+    /// Whether it stands in the body.
+    pub fn in_body(self) -> bool {
         matches!(self, Place::Form | Place::Json | Place::Tensor | Place::Body)
     }
 }
@@ -271,7 +272,7 @@ impl Message {
             Encoding::None | Encoding::Raw => return Payload::Empty,
             Encoding::Multipart => {
                 let fields = self.fields.iter().filter(|field| field.place == Place::Form);
-                return Payload::Multipart(fields.flat_map(parts).collect());
+                return written(fields.flat_map(parts).collect());
             }
             Encoding::Urlencoded => self.form_text().into_bytes(),
             Encoding::Json => self.json_body().to_string().into_bytes(),
@@ -315,4 +316,29 @@ fn parts(field: &Field) -> Vec<Part> {
                 .collect()
         }
     }
+}
+
+/// Parts as they are; those with a file of no media type, as some clients send it, as bytes: no library writes that.
+fn written(parts: Vec<Part>) -> Payload {
+    if !parts.iter().any(|part| part.file.as_ref().is_some_and(|(_, media_type)| media_type.is_empty())) {
+        return Payload::Multipart(parts);
+    }
+    let boundary = "gpu-doctor-5d1b6c1f0e3a4c7f9b2d8e6a";
+    let plain = |text: &str| text.replace(['\r', '\n'], " ").replace('"', "%22");
+    let mut bytes = Vec::new();
+    for part in &parts {
+        let mut head = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{}\"", plain(&part.name));
+        if let Some((name, media_type)) = &part.file {
+            head += &format!("; filename=\"{}\"", plain(name));
+            if !media_type.is_empty() {
+                head += &format!("\r\ncontent-type: {}", plain(media_type));
+            }
+        }
+        bytes.extend_from_slice(head.as_bytes());
+        bytes.extend_from_slice(b"\r\n\r\n");
+        bytes.extend_from_slice(&part.bytes);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    Payload::Bytes { bytes: bytes.into(), content_type: format!("multipart/form-data; boundary={boundary}") }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod command;
+mod contract;
 mod conversation;
 mod engine;
 mod grpc;
@@ -20,7 +21,7 @@ mod window;
 
 use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
-use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why};
+use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why, WrongValue};
 use client::client_request;
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use message::Message;
@@ -39,19 +40,24 @@ pub const PROBE: Probe = Probe {
     id: "service",
     stage: Stage::Request,
     rooms: &["request", "execution"],
-    needs: &["process", "nvml"],
+    needs: &["process", "nvml", "source"],
     this_machine: false,
     budget: Duration::from_secs(30),
     run,
 };
 
-/// The URL in a curl command line, if the doctor can send the command. `origin` is the file that it came from, if any:
-/// files that the command names are looked for beside it. The request itself goes to the server that the user named.
+/// The URL in the client's own request, if the doctor can send it; nothing where it names only a path. `origin` is the
+/// file that it came from, if any: files that it names are looked for beside it. `given` are values for fields that it
+/// does not tell. The request itself goes to the server that the user named.
 ///
 /// # Errors
-/// What is wrong with the command: the option or the file, by name.
-pub fn client_request_url(origin: &str, text: &str) -> Result<url::Url, String> {
-    client_request(origin, text).map(|request| request.url)
+/// What is wrong with the request: the option, the line or the file, by name.
+pub fn client_request_url(
+    origin: &str,
+    text: &str,
+    given: &BTreeMap<String, String>,
+) -> Result<Option<url::Url>, String> {
+    client_request(origin, text, given).map(|request| request.url)
 }
 
 /// Whether a file that a field's value names can be sent.
@@ -80,7 +86,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         facts.execution = ExecutionFacts::all_unknown(&not_asked("no server was named"));
         return Ran::skipped("no server was named");
     };
-    let client = context.ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text));
+    let client =
+        context.ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text, &context.ask.fields));
     let trust = match &client {
         Some(Ok(request)) => request.trust.clone(),
         _ => Trust::default(),
@@ -93,7 +100,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let everywhere = everywhere(&context.ask);
     let spoken = Spoken::by(&server);
     let server = plain(&server);
-    let client_url = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.url);
+    let client_url = client.as_ref().and_then(|request| request.as_ref().ok()).and_then(|request| request.url.as_ref());
     let way = || Fact::Known(transport::told::way(&http, &server, &everywhere, client_url));
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
     let mut questions = Questions::new(&http, &server, &everywhere);
@@ -107,7 +114,14 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
             return ran;
         }
     };
-    let mut talk = Conversation::new(&http, &server, &everywhere);
+    let evidence = conversation::evidence::Evidence::of(&context.ask, facts);
+    // Where no schema describes an operation, the server's own source may.
+    let by_source = if own.is_none() && found.operation.is_none() {
+        evidence.operation(context.ask.operation.as_deref())
+    } else {
+        None
+    };
+    let mut talk = Conversation::new(&http, &server, &everywhere, evidence);
     // An answer may echo what the client sends.
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     // Before any request, which may wake an engine or load a model.
@@ -116,10 +130,13 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     if spoken == Spoken::Grpc {
         state.push(grpc::port::health(&http, &server, &everywhere, &talk.recorder));
     }
-    talk.operation = found.operation.as_ref();
+    talk.operation = found.operation.as_ref().or(by_source.as_ref());
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own, &found);
+    let given = client.as_ref().and_then(|request| request.as_ref().ok());
+    let (good, missing) = (verdict.good.as_ref(), &verdict.missing);
+    let mended = client::mend::mend(&mut talk, given, verdict.client.as_ref(), good, missing);
     let mut ran = Ran::ok();
     found.record(own, &talk.recorder, &mut facts.request);
     facts.request.operation = found.described(talk.operation, own);
@@ -127,6 +144,11 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let mut ready = readiness::of(&found, &state, good);
     facts.request.state_answers = Fact::Known(state);
     verdict.record(&mut talk, &found, &mut facts.request);
+    verdict.record_complaint(&mut talk, &mut facts.request);
+    mended.record(&mut facts.request);
+    if let Some(request) = given {
+        facts.request.client_reading = Fact::Known(request.reading.clone());
+    }
     if let (Some(operation), Some(_)) = (&found.operation, &found.document) {
         let plan = synthesis::plan::plan(operation, &synthesis);
         facts.request.credentials_lacking = Fact::Known(requests::lacking(&plan, &everywhere));
@@ -148,6 +170,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     facts.request.readiness = Fact::Known(ready);
     facts.request.transport = way();
     spoken.record(by, &mut facts.request);
+    // Last: it may bring the server down.
+    facts.request.contract = contract::examine(&talk, context.ask.contract, verdict.good.as_ref(), &verdict.missing);
     ran
 }
 
@@ -182,6 +206,7 @@ struct Verdict {
     rejected: Option<Answered>,
     good: Option<Answered>,
     missing: Result<Vec<MissingField>, Unknown>,
+    wrong_values: Vec<WrongValue>,
 }
 
 /// The whole conversation: the client's request, the doctor's, and the proof.
@@ -195,7 +220,13 @@ fn converse<'a>(
     // The schema tells of the client's request only if it lists its path.
     talk.operation = operation.filter(|operation| own.is_none_or(|own| schema::same_path(&operation.path, &own.path)));
     let client = own.and_then(|message| talk.ask(message));
-    let mut verdict = Verdict { client: client.clone(), rejected: None, good: None, missing: Ok(Vec::new()) };
+    let mut verdict = Verdict {
+        client: client.clone(),
+        rejected: None,
+        good: None,
+        missing: Ok(Vec::new()),
+        wrong_values: Vec::new(),
+    };
     if let Some(answered) = client {
         if answered.exchange.accepted {
             verdict.good = Some(answered);
@@ -211,7 +242,7 @@ fn converse<'a>(
     let (mut first, mut completed, mut tried) = (None, None, 0);
     while let Some(answered) = talk.operation.and_then(|operation| talk.ask(&by_schema(operation, synthesis))) {
         completed = match answered.exchange.accepted {
-            true => Some(Completed { accepted: answered.clone(), added: Vec::new() }),
+            true => Some(Completed::with(answered.clone(), Vec::new())),
             false => talk.complete(&answered, synthesis),
         };
         if completed.is_some() {
@@ -239,7 +270,9 @@ fn converse<'a>(
         Some(client) => verdict.compare(talk, &client, completed),
         None if first.exchange.accepted => verdict.good = Some(first),
         // Only a value of the doctor's own guess was refused: the server misses nothing.
-        None if completed.added.is_empty() => verdict.good = Some(completed.accepted),
+        None if completed.added.is_empty() && talk.content_type_faults.is_empty() => {
+            verdict.good = Some(completed.accepted)
+        }
         None => {
             verdict.rejected = Some(first.clone());
             verdict.prove(talk, &first, completed);
@@ -250,9 +283,12 @@ fn converse<'a>(
 
 impl Verdict {
     fn prove(&mut self, talk: &mut Conversation, rejected: &Answered, completed: Completed) {
+        self.wrong_values.clone_from(&completed.corrected);
         if completed.added.is_empty() {
             self.good = Some(completed.accepted);
-            self.missing = Err(self.unexplained(talk));
+            let explained =
+                !self.wrong_values.is_empty() || talk.content_type_faults.iter().any(|fault| fault.accepted);
+            self.missing = if explained { Ok(Vec::new()) } else { Err(self.unexplained(talk)) };
             return;
         }
         let proof = conversation::proof::prove(talk, rejected, completed);
@@ -272,11 +308,20 @@ impl Verdict {
         let answered = if lacking.is_empty() || !same_place { None } else { talk.ask(&enlarged) };
         match answered.filter(|answered| answered.exchange.accepted) {
             Some(accepted) => {
-                let found_by = "comparing with the doctor's own accepted request";
-                let added = lacking.into_iter().map(|field| conversation::Added { field, found_by }).collect();
-                self.prove(talk, client, Completed { accepted, added });
+                let found_by = || "comparing with the doctor's own accepted request".to_owned();
+                let added = lacking.into_iter().map(|field| conversation::Added { field, found_by: found_by() });
+                self.prove(talk, client, Completed::with(accepted, added.collect()));
             }
-            None => self.missing = Err(self.unexplained(talk)),
+            None => {
+                // Sent in that form, with values of the doctor's own, the same fields are accepted.
+                let wanted = &completed.accepted.message.content_type;
+                let by_type = |fault: &&mut crate::snapshot::ContentTypeFault| fault.helped && fault.wanted == *wanted;
+                let mut explained = false;
+                for fault in talk.content_type_faults.iter_mut().filter(by_type) {
+                    (fault.accepted, explained) = (true, lacking.is_empty() && same_place);
+                }
+                self.missing = if explained { Ok(Vec::new()) } else { Err(self.unexplained(talk)) };
+            }
         }
     }
 
@@ -339,5 +384,34 @@ impl Verdict {
             (Ok(_), None) => Fact::Unknown(none(format!("no request was sent: {}", found.lack()))),
             (missing, _) => missing.clone().into(),
         };
+    }
+
+    /// What the rejection is, and what stands beside the fields that are missing.
+    fn record_complaint(&self, talk: &mut Conversation, room: &mut RequestFacts) {
+        let none = |detail: &str| Unknown::new(Why::NotAsked, detail);
+        let rejected = self.rejected.as_ref().ok_or_else(|| none("no request was rejected"));
+        let kind = |answered: &Answered| answered.rejection.map(|kind| kind.name().to_owned());
+        room.rejection_kind =
+            rejected.clone().and_then(|one| kind(one).ok_or_else(|| none("no request was rejected"))).into();
+        let failure = |answered: &Answered| answered.failure.as_deref().map(|text| talk.recorder.clean(text, 300));
+        let untold = || Unknown::new(Why::Absent, "neither the answer nor the log tells of a failure");
+        room.rejection_failure = rejected.clone().and_then(|one| failure(one).ok_or_else(untold)).into();
+        room.log_complaints = rejected.map(|_| ()).map_or_else(Fact::Unknown, |()| talk.evidence.record());
+        if self.rejected.is_some() || self.good.is_some() {
+            room.content_type_faults = Fact::Known(std::mem::take(&mut talk.content_type_faults));
+            room.wrong_values = Fact::Known(self.wrong_values.clone());
+        }
+        if let Some(good) = &self.good {
+            let mut failures = conversation::soft::failures(talk, good);
+            if let Fact::Known(attempts) = &mut room.attempts {
+                attempts.append(&mut talk.attempts);
+            }
+            if let Some(rejected) = self.rejected.as_ref().filter(|one| one.status.is_some_and(|s| s < 300)) {
+                failures.extend(conversation::soft::rejected(rejected, talk));
+            }
+            room.soft_failures = Fact::Known(failures);
+        } else if let Some(rejected) = &self.rejected {
+            room.soft_failures = Fact::Known(conversation::soft::rejected(rejected, talk).into_iter().collect());
+        }
     }
 }

@@ -141,6 +141,25 @@ impl Recorder {
         message
     }
 
+    /// The request as a curl command line, with files by the names that the client has for them, by field; that of a whole
+    /// body under the empty name.
+    pub fn curl_with_files(&self, message: &Message, paths: &BTreeMap<String, String>) -> String {
+        let mut named = message.clone();
+        for field in &mut named.fields {
+            if let (Content::File(file), Some(path)) = (&mut field.content, paths.get(&field.name)) {
+                let same = path.rsplit(['/', ':']).next() == Some(&file.name);
+                file.name = if same { path.clone() } else { format!("{path};filename={}", file.name) };
+            }
+        }
+        let written = self.curl(&named);
+        let body = message.verbatim.as_deref().unwrap_or_default();
+        let written = match paths.get("") {
+            Some(path) => written.replace(&format!("'@FILE of {} bytes'", body.len()), &format!("'@{path}'")),
+            None => written,
+        };
+        self.clean(&written, 4000)
+    }
+
     fn grpcurl(&self, message: &Message) -> String {
         let message = self.masked(message);
         command::grpcurl(&self.server, &message, json_shown(&message))
@@ -175,6 +194,9 @@ impl Recorder {
             Encoding::Multipart => {
                 for field in message.fields.iter().filter(|field| field.place == Place::Form) {
                     match &field.content {
+                        Content::File(file) if file.media_type.is_empty() => {
+                            push("-F", format!("{}=@{}", field.name, file.name));
+                        }
                         Content::File(file) => {
                             push("-F", format!("{}=@{};type={}", field.name, file.name, file.media_type));
                         }
@@ -221,6 +243,7 @@ fn shown(content: &Content) -> String {
         Content::Text(text) => text.clone(),
         Content::Json(Value::String(text)) => text.clone(),
         Content::Json(value) => shortened(value, 4).to_string(),
+        Content::File(file) if file.media_type.is_empty() => format!("{} ({} bytes)", file.name, file.bytes.len()),
         Content::File(file) => format!("{} ({}, {} bytes)", file.name, file.media_type, file.bytes.len()),
         Content::Base64(file) => format!("{} as base64 ({} bytes)", file.name, file.bytes.len()),
     }

@@ -2,10 +2,15 @@
 
 mod calls;
 mod files;
-mod syntax;
+mod handlers;
+mod parameters;
+mod request;
+#[cfg(test)]
+mod request_tests;
+pub(super) mod syntax;
 #[cfg(test)]
 mod tests;
-mod token;
+pub(super) mod token;
 mod words;
 
 use super::process::own_code::{self, OwnCode};
@@ -140,6 +145,14 @@ fn read(facts: &Facts, deadline: Instant) -> Result<SourceFacts, Unknown> {
         session_calls: told(gathered.sessions),
         model_calls: told(gathered.models),
         cpu_fallback_disabled: told(gathered.no_fallback),
+        request_fields: match &missing {
+            Some(unknown) if gathered.request.fields.is_empty() => Fact::Unknown(unknown.clone()),
+            _ => Fact::Known(gathered.request.fields),
+        },
+        fetch_calls: match &missing {
+            Some(unknown) if gathered.request.fetches.is_empty() => Fact::Unknown(unknown.clone()),
+            _ => Fact::Known(gathered.request.fetches),
+        },
         device_words: Fact::Known(device_words),
         mentions_cuda: match &missing {
             Some(unknown) if !gathered.mentions_cuda => Fact::Unknown(unknown.clone()),
@@ -237,6 +250,7 @@ struct Gathered {
     imports: BTreeSet<String>,
     remote_onnxruntime: Vec<String>,
     mentions_cuda: bool,
+    request: request::Told,
 }
 
 impl Gathered {
@@ -263,6 +277,11 @@ impl Gathered {
         if origin == "server" {
             self.mentions_cuda |= words::mentions_cuda(source);
             self.words.append(&mut words::of(source, &file, &mut self.seen));
+            let mut told = request::read(source, &file);
+            self.request.fields.append(&mut told.fields);
+            self.request.fields.truncate(NAMES_MAX);
+            self.request.fetches.append(&mut told.fetches);
+            self.request.fetches.truncate(CALLS_MAX);
         }
     }
 }

@@ -75,8 +75,24 @@ impl<'a> Source<'a> {
         self.tokens.get(index).map(|token| token.kind)
     }
 
-    fn is_name(&self, index: usize) -> bool {
+    /// Whether a token is a name or a keyword.
+    pub fn is_name(&self, index: usize) -> bool {
         self.kind(index) == Some(Kind::Name)
+    }
+
+    /// Whether a token ends a logical line.
+    pub fn ends_line(&self, index: usize) -> bool {
+        self.kind(index) == Some(Kind::LineEnd)
+    }
+
+    /// The bracket that closes the one at `open`.
+    pub fn closing(&self, open: usize) -> Option<usize> {
+        self.partners.get(&open).copied().filter(|close| *close > open)
+    }
+
+    /// The bracket that opens the one at `close`.
+    pub fn opening(&self, close: usize) -> Option<usize> {
+        self.partners.get(&close).copied().filter(|open| *open < close)
     }
 
     /// The tokens as they are written, in one line and without comments; not many more than [`WRITTEN_MAX`] bytes of them.
@@ -158,7 +174,7 @@ impl<'a> Source<'a> {
     }
 
     /// The range cut at its commas, those inside brackets aside.
-    fn parts(&self, range: Range<usize>) -> Vec<Range<usize>> {
+    pub fn parts(&self, range: Range<usize>) -> Vec<Range<usize>> {
         let mut parts = Vec::new();
         let (mut begin, mut at) = (range.start, range.start);
         while at < range.end {
@@ -180,6 +196,16 @@ impl<'a> Source<'a> {
             Some(Some(value)) if !name.is_empty() => value.clone(),
             _ => range,
         }
+    }
+
+    /// The value of a name that is assigned once in the file and bound in no other way.
+    pub fn assigned_once(&self, name: &str) -> Option<Range<usize>> {
+        self.assigned.get(name).cloned().flatten()
+    }
+
+    /// The bracket that belongs to the one at `index`.
+    pub fn partner(&self, index: usize) -> Option<usize> {
+        self.partners.get(&index).copied()
     }
 
     /// Logical lines: imports, assignments, and what else binds a name.

@@ -1,9 +1,15 @@
 //! Command lines as clients write them.
 
-use super::curl::{ClientRequest, parse};
+use super::curl;
+use super::request::{ClientRequest, Setting};
 use crate::probe::service::message::{Content, Encoding, Place};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::path::Path;
+
+fn parse(text: &str, folder: &Path) -> Result<ClientRequest, String> {
+    curl::parse(text, &Setting { origin: "client.sh", folder, given: &BTreeMap::new() })
+}
 
 fn read(text: &str) -> ClientRequest {
     parse(text, Path::new("/nonexistent")).unwrap()
@@ -30,7 +36,7 @@ fn lines_comments_prompts_and_pipes_are_taken_apart() {
     assert_eq!(texts(&request), pairs(&[("v", "1"), ("lang", "en")]));
     assert!(request.message.follow);
     assert_eq!(request.message.encoding, Encoding::Multipart);
-    assert_eq!(read("curl localhost:8000/x\r\n").url.as_str(), "http://localhost:8000/x");
+    assert_eq!(read("curl localhost:8000/x\r\n").url.unwrap().as_str(), "http://localhost:8000/x");
 }
 
 #[test]
@@ -100,15 +106,15 @@ fn credentials_become_headers_and_leave_the_url() {
     assert_eq!(names, ["authorization", "cookie", "user-agent", "authorization"]);
     assert_eq!(request.message.headers[0].1, "Basic bWU6c2VjcmV0");
     let request = read("curl http://me:secret@h/x");
-    assert_eq!(request.url.as_str(), "http://h/x");
+    assert_eq!(request.url.unwrap().as_str(), "http://h/x");
     assert_eq!(request.message.headers[0].1, "Basic bWU6c2VjcmV0");
 }
 
 #[test]
 fn mistakes_are_named() {
     for (text, part) in [
-        ("curl --proxy http://p http://h/", "--proxy"),
-        ("curl -sZ http://h/", "-Z"),
+        ("curl --config http://p http://h/", "--config"),
+        ("curl -sK http://h/", "-K"),
         ("curl -F audio=@gone.wav http://h/", "gone.wav"),
         ("curl -F audio=@/dev/zero http://h/", "not a regular file"),
         ("curl -F audio=@builtin:gone http://h/", "built-in"),
@@ -120,13 +126,11 @@ fn mistakes_are_named() {
         ("wget http://h/", "no curl command"),
         ("curl 'http://h/", "unclosed"),
         ("curl http://a/ http://b/", "second URL"),
-        ("curl http://a/\ncurl http://b/", "more than one"),
         ("curl ftp://a/", "not an http"),
         ("curl http://$HOST/", "shell variable"),
-        ("curl -H \"Authorization: Bearer $TOKEN\" http://h/", "shell variable"),
+        ("curl -H 'Authorization: Bearer $TOKEN' http://h/", "shell variable"),
         ("curl -H 'a b: c' http://h/", "valid header"),
         ("curl -d a=1 -F b=2 http://h/", "both -F and -d"),
-        ("curl --data-raw $'a\\n' http://h/", "quoting"),
         ("curl -m soon http://h/", "number of seconds"),
     ] {
         let error = refused(text);
@@ -154,27 +158,94 @@ fn files_written_on_windows_are_read() {
 
 #[test]
 fn what_a_shell_would_have_expanded_is_not_sent_as_it_stands() {
-    for text in [
-        "-d \"$DATA\"",
-        "-d $DATA",
-        "-d \"`id`\"",
-        "-d $(id)",
-        "-d \"${x}\"",
-        "-F \"lang=$lang\"",
-        "# it's\n -d $X",
-        "-d $'a'",
+    for (text, what) in [
+        ("-d \"$DATA\"", "the shell variable DATA"),
+        ("-d $DATA", "the shell variable DATA"),
+        ("-d \"`id`\"", "the output of a command"),
+        ("-d $(id)", "the output of a command"),
+        ("-d \"${x:-1}\"", "the shell variable x"),
+        ("-F \"lang=$lang\"", "the shell variable lang"),
+        ("# it's\n -d $X", "the shell variable X"),
+        ("-d \"$1\"", "an argument of the script"),
     ] {
         let error = parse(&format!("curl http://h/p {text}"), Path::new("/nonexistent")).err();
-        assert!(error.is_some_and(|error| error.contains("shell variable")), "{text}");
+        assert!(error.as_ref().is_some_and(|error| error.contains(what)), "{text}: {error:?}");
     }
     for text in ["-d '$DATA'", "-d 'a`b`'", "-d \\$DATA", "-d 'costs 5$'", "-d \"5$\"", "# $HOME isn't sent"] {
         assert!(parse(&format!("curl http://h/p {text}\n"), Path::new("/nonexistent")).is_ok(), "{text}");
     }
 }
 
+#[test]
+fn a_browsers_command_is_read_with_its_quoting() {
+    let text = "curl 'http://h/v1/asr' \\\n  -H 'accept: */*' \\\n  -b 'sid=S3CRET; theme=dark' \\\n  \
+                -H 'content-type: application/json' \\\n  --data-raw $'{\"text\":\"it\\'s\\\\n\\u00e9\\x21\"}' \\\n  --compressed";
+    let request = read(text);
+    assert_eq!(texts(&request), pairs(&[("text", "it's\n\u{e9}!")]), "a line end in JSON is its own mistake");
+    assert_eq!(request.message.method, "POST");
+    let names: Vec<&str> = request.message.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["accept", "cookie"]);
+    let cmd = "curl ^\"http://h/asr?a=1^&b=2^\" ^\r\n  -H ^\"x-a: b^\" ^\r\n  --data-raw ^\"^{^\\^\"lang^\\^\":^\\^\"en^\\^\"^}^\" -H ^\"content-type: application/json^\"";
+    let request = read(cmd);
+    assert_eq!(texts(&request), pairs(&[("a", "1"), ("b", "2"), ("lang", "en")]));
+}
+
+#[test]
+fn variables_that_the_text_sets_are_filled_in_and_here_documents_read() {
+    let text = "#!/bin/bash\nURL=http://h:8000\nLANGUAGE='en'\nTOKEN=$(cat token)\nfor i in 1 2; do\n  \
+                ANSWER=$(curl -s -X POST \"$URL/asr\" -F \"lang=${LANGUAGE}\" -H \"Authorization: Bearer $TOKEN\" -F id=7)\ndone\n";
+    let request = read(text);
+    assert_eq!(request.url.unwrap().as_str(), "http://h:8000/asr");
+    assert_eq!(texts(&read(text)), pairs(&[("lang", "en"), ("id", "7")]));
+    assert_eq!(request.message.headers, pairs(&[]));
+    assert!(request.reading.notes[0].contains("the shell variable TOKEN"), "{:?}", request.reading);
+    assert!(refused("L=a\nL=b\ncurl http://h/ -F lang=$L").contains("--field lang=VALUE"));
+    let document =
+        "curl http://h/x -H 'content-type: application/json' -d @- <<'EOF'\n{\"lang\": \"$x\"}\nEOF\necho done\n";
+    assert_eq!(texts(&read(document)), pairs(&[("lang", "$x")]));
+    assert!(refused("curl http://h/x -d @- <<EOF\n$x\nEOF\n").contains("here-document"));
+    assert_eq!(texts(&read("curl http://h/x --json @- <<< '{\"a\":1}'")), pairs(&[("a", "1")]));
+}
+
+#[test]
+fn what_the_file_does_not_tell_is_the_users_to_give() {
+    let given = BTreeMap::from([("lang".to_owned(), "hi".to_owned())]);
+    let setting = Setting { origin: "/a/client.sh", folder: Path::new("/nonexistent"), given: &given };
+    let request = curl::parse("curl $BASE/asr -F \"lang=$LANG_CODE\"", &setting).unwrap();
+    assert_eq!(texts(&request), pairs(&[("lang", "hi")]));
+    assert_eq!((request.url.is_none(), request.message.path.as_str()), (true, "/asr"));
+}
+
+#[test]
+fn of_several_commands_the_inference_is_chosen_and_the_others_are_told() {
+    let text = "curl http://h/health\ncurl -X POST http://h/login -d user=me\ncurl http://h/v1/asr -F lang=en | jq .\n\
+                curl http://h/v1/asr -F lang=hi\n";
+    let request = read(text);
+    assert_eq!(texts(&request), pairs(&[("lang", "en")]));
+    assert_eq!(request.reading.place, "client.sh:3");
+    let told = &request.reading.notes[0];
+    assert!(told.starts_with("3 other requests in it: line 1: GET http://h/health, line 2: POST"), "{told}");
+}
+
+#[test]
+fn options_of_the_connection_are_passed_over_and_said() {
+    let request = read("curl -x http://user:S3CRET@proxy:3128 --cert c.pem --no-keepalive http://h/x -d a=1");
+    assert_eq!(request.reading.notes.len(), 2, "{:?}", request.reading.notes);
+    assert!(request.reading.notes[0].contains("-x is passed over"), "{:?}", request.reading.notes);
+    assert!(!format!("{:?}", request.reading).contains("S3CRET"));
+    let query = read("curl 'http://h/x?a=1' --url-query b=2 --url-query 'c=x y' --json '{}'");
+    assert_eq!(texts(&query), pairs(&[("a", "1"), ("b", "2"), ("c", "x y")]));
+    assert_eq!(query.message.headers, pairs(&[("accept", "application/json")]));
+}
+
 proptest! {
     #[test]
     fn any_text_is_a_request_or_an_error(text in "\\PC{0,200}") {
+        let _ = parse(&text, Path::new("/nonexistent"));
+    }
+
+    #[test]
+    fn any_shell_text_is_a_request_or_an_error(text in "(curl |http://h/ |-[dFHX] |[a-z]=|[$'\"`(){}<>|&;#\\\\ \n^@-]|EOF|\\$\\(|<<){0,40}") {
         let _ = parse(&text, Path::new("/nonexistent"));
     }
 

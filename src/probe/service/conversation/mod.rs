@@ -1,30 +1,40 @@
 //! Talks with the server in rounds, until it accepts a request or nothing is left to try.
 
 pub mod complaint;
-#[cfg(test)]
-mod complaint_tests;
+pub mod encodings;
+pub mod evidence;
 pub mod proof;
+pub mod rejection;
+mod rounds;
+pub mod soft;
+mod trials;
 
-use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
+use crate::probe::service::message::{Field, Message};
 use crate::probe::service::record::Recorder;
 use crate::probe::service::schema::{Candidate, Described};
 use crate::probe::service::synthesis::{self, Synthesis};
-use crate::probe::service::transport::{BODY_CAP, Http, Reply};
-use crate::snapshot::Exchange;
+use crate::probe::service::transport::{BODY_CAP, Failure, Http, Reply};
+use crate::snapshot::{ContentTypeFault, Exchange, WrongValue};
 use complaint::Complaint;
+use evidence::Evidence;
+use rejection::Rejection;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
 
-/// Requests of the conversation, the client's own included, and of the proof after it, at most.
-const ROUNDS: usize = 12;
-const PROOF_ROUNDS: usize = 4;
-/// Fields that are tried alone, at most: requests must be left for the doctor's own way.
-const SINGLES: usize = 6;
+/// Requests in all, the client's own included, at most; and those of them that are kept for the proof.
+const REQUESTS: usize = 12;
+const KEPT_FOR_PROOF: usize = 3;
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait that a server may ask for (`Retry-After`), and the wait where it names none. It is waited once.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+const RETRY_USUAL: Duration = Duration::from_millis(500);
 
 /// Found because the answer said so.
 pub const NAMED: &str = "the answer names it";
+/// Found because the server's log said so.
+pub const LOGGED: &str = "the server's log names it";
 /// Found by adding fields that the schema has.
 pub const TRIED: &str = "trying the schema's fields that were not sent";
 
@@ -35,13 +45,21 @@ pub struct Answered {
     pub exchange: Exchange,
     pub complaint: Complaint,
     pub status: Option<u16>,
+    /// What the rejection is; nothing if the request was accepted.
+    pub rejection: Option<Rejection>,
+    /// What the server's log names, where the answer names nothing.
+    pub logged: Complaint,
+    /// The server's own failure: the last line of a traceback, in the answer or in the log.
+    pub failure: Option<String>,
+    /// The answer's body.
+    pub body: Arc<[u8]>,
 }
 
 /// A field that was added, and why.
 #[derive(Debug, Clone)]
 pub struct Added {
     pub field: Field,
-    pub found_by: &'static str,
+    pub found_by: String,
 }
 
 /// The accepted request and what it has beyond the one it started from.
@@ -49,6 +67,15 @@ pub struct Added {
 pub struct Completed {
     pub accepted: Answered,
     pub added: Vec<Added>,
+    /// Values of the rejected request that were put right.
+    pub corrected: Vec<WrongValue>,
+}
+
+impl Completed {
+    /// A request that was accepted with these fields more.
+    pub fn with(accepted: Answered, added: Vec<Added>) -> Self {
+        Self { accepted, added, corrected: Vec::new() }
+    }
 }
 
 /// The conversation so far.
@@ -60,22 +87,42 @@ pub struct Conversation<'a> {
     /// Every exchange of the doctor's own, in order.
     pub attempts: Vec<Exchange>,
     pub operation: Option<&'a Candidate>,
+    pub evidence: Evidence,
+    /// Where the content type was wrong.
+    pub content_type_faults: Vec<ContentTypeFault>,
     left: usize,
     proving: bool,
+    waited: bool,
 }
 
 impl<'a> Conversation<'a> {
     /// A conversation that has not begun.
-    pub fn new(http: &'a Http, server: &'a Url, everywhere: &'a [(String, String)]) -> Self {
-        let recorder = Recorder::new(server, everywhere);
-        Self { http, server, everywhere, recorder, attempts: Vec::new(), operation: None, left: ROUNDS, proving: false }
+    pub fn new(http: &'a Http, server: &'a Url, everywhere: &'a [(String, String)], evidence: Evidence) -> Self {
+        Self {
+            http,
+            server,
+            everywhere,
+            recorder: Recorder::new(server, everywhere),
+            attempts: Vec::new(),
+            operation: None,
+            evidence,
+            content_type_faults: Vec::new(),
+            left: REQUESTS - KEPT_FOR_PROOF,
+            proving: false,
+            waited: false,
+        }
     }
 
     /// Grants the requests of the proof, once.
     pub fn begin_proof(&mut self) {
         if !std::mem::replace(&mut self.proving, true) {
-            self.left = PROOF_ROUNDS;
+            self.left += KEPT_FOR_PROOF;
         }
+    }
+
+    /// Grants this many further requests, in place of what was left.
+    pub fn grant(&mut self, requests: usize) {
+        self.left = requests;
     }
 
     /// Sends one request, if the count and the time allow it.
@@ -86,23 +133,63 @@ impl<'a> Conversation<'a> {
         }
         self.left -= 1;
         self.recorder.learn(message);
-        let started = Instant::now();
-        let result = self.http.send(&outgoing, message.limit.unwrap_or(PATIENCE).min(PATIENCE));
+        self.evidence.begin();
+        let limit = message.limit.unwrap_or(PATIENCE).min(PATIENCE);
+        let mut started = Instant::now();
+        let mut result = self.http.send(&outgoing, limit);
+        if let Some(wait) = self.asked_to_wait(&result) {
+            self.waited = true;
+            self.left -= 1;
+            std::thread::sleep(wait);
+            started = Instant::now();
+            result = self.http.send(&outgoing, limit);
+        }
         let duration = started.elapsed();
         let accepted = result.as_ref().is_ok_and(accepts);
         let reply = match &result {
             Ok(reply) => Some(reply),
             Err(failure) => failure.partial.as_deref(),
         };
-        let complaint = match reply {
+        let mut complaint = match reply {
             Some(reply) if !accepted => complaint::read(&reply.body, &self.known(message)),
             _ => Complaint::default(),
         };
+        let status = reply.map(|reply| reply.status);
+        let text =
+            reply.map(|reply| String::from_utf8_lossy(reply.body.get(..2000).unwrap_or(&reply.body)).into_owned());
+        let rejection =
+            (!accepted).then(|| Rejection::of(status, message, &complaint, text.as_deref().unwrap_or_default()));
+        if rejection.is_some_and(Rejection::is_hopeless) {
+            // A model that is not found and a key that is not accepted are no fields that are missing.
+            complaint = Complaint { failure: complaint.failure, ..Complaint::default() };
+        }
+        let mut logged = Complaint::default();
+        let mut failure = complaint.failure.clone();
+        if rejection.is_some_and(|kind| !kind.is_hopeless()) && !complaint.is_telling() {
+            let failures = self.evidence.gained();
+            logged = Evidence::named(&failures, &self.known(message));
+            failure = failure.or_else(|| failures.last().cloned());
+        }
         let exchange = self.recorder.exchange(message, &result, accepted, duration, &complaint);
         if message.author == "doctor" {
             self.attempts.push(exchange.clone());
         }
-        Some(Answered { message: message.clone(), exchange, complaint, status: reply.map(|reply| reply.status) })
+        let body = reply.map_or_else(|| Arc::from([]), |reply| Arc::from(reply.body.as_slice()));
+        Some(Answered { message: message.clone(), exchange, complaint, status, rejection, logged, failure, body })
+    }
+
+    /// How long to wait before the same request is sent again, where the server is only busy. Once a conversation.
+    fn asked_to_wait(&self, result: &Result<Reply, Failure>) -> Option<Duration> {
+        let reply = result.as_ref().ok()?;
+        let named = reply.headers.iter().find(|(name, _)| name == "retry-after");
+        let seconds = named.and_then(|(_, value)| value.trim().parse::<u64>().ok()).map(Duration::from_secs);
+        let wait = match (reply.status, seconds) {
+            (429, None) => RETRY_USUAL,
+            (429 | 503, Some(wait)) => wait,
+            _ => return None,
+        };
+        let room = !self.waited && self.left > 0 && self.http.time_left() > wait + Duration::from_secs(2);
+        (room && wait <= RETRY_MAX).then_some(wait)
     }
 
     /// Names of the fields that the operation and the request have.
@@ -114,142 +201,6 @@ impl<'a> Conversation<'a> {
     /// What the schema says of a field.
     pub fn described(&self, name: &str) -> Option<&'a Described> {
         self.operation?.fields.iter().find(|field| field.name == name)
-    }
-
-    /// Adds fields to a rejected request until the server accepts it.
-    pub fn complete(&mut self, base: &Answered, synthesis: &mut Synthesis) -> Option<Completed> {
-        let mut current = Answered { message: as_doctor(&base.message), ..base.clone() };
-        let mut added: Vec<Added> = Vec::new();
-        let mut tried: Vec<String> = Vec::new();
-        loop {
-            let step = self.named(&current, synthesis).or_else(|| self.supported(&current, synthesis));
-            if let Some((fields, found_by)) = step {
-                let message = self.enlarged(&current.message, &fields);
-                note(&mut added, fields, found_by, base);
-                current = self.ask(&message)?;
-                if current.exchange.accepted {
-                    return Some(Completed { accepted: current, added });
-                }
-                continue;
-            }
-            if hopeless(current.status) {
-                return None;
-            }
-            let untried = self.untried(&current.message, &tried, synthesis);
-            if untried.is_empty() {
-                return None;
-            }
-            // All at once first; if that is no better, one at a time.
-            let trials = [untried.clone()].into_iter().chain(untried.iter().cloned().map(|field| vec![field]));
-            tried.extend(untried.iter().map(|field| field.name.clone()));
-            let mut next = None;
-            for fields in trials.take(if untried.len() == 1 { 1 } else { 1 + SINGLES }) {
-                let answered = self.ask(&self.enlarged(&current.message, &fields))?;
-                let news = answered.complaint != current.complaint && !answered.complaint.missing.is_empty();
-                if answered.exchange.accepted || news {
-                    note(&mut added, fields, TRIED, base);
-                    next = Some(answered);
-                    break;
-                }
-            }
-            current = next?;
-            if current.exchange.accepted {
-                return Some(Completed { accepted: current, added });
-            }
-        }
-    }
-
-    /// The fields that the answer names and the request lacks.
-    fn named(&self, current: &Answered, synthesis: &Synthesis) -> Option<(Vec<Field>, &'static str)> {
-        let missing = current.complaint.missing.iter().filter(|(name, _)| current.message.field(name).is_none());
-        let fields: Vec<Field> =
-            missing.filter_map(|(name, place)| self.field(name, *place, current, synthesis)).collect();
-        (!fields.is_empty()).then_some((fields, NAMED))
-    }
-
-    fn field(&self, name: &str, place: Option<Place>, current: &Answered, synthesis: &Synthesis) -> Option<Field> {
-        let field = match self.described(name) {
-            Some(described) => synthesis.described(described),
-            // A dotted name is a nested one, which cannot be added at the top.
-            None if name.contains('.') => return None,
-            // Code that reads the request itself leaves no trace in the schema; a file comes in a form.
-            None if self.body_is_unknown(&current.message) && synthesis::looks_like_file(name) => {
-                synthesis.unnamed(name, Place::Form)
-            }
-            None => synthesis.unnamed(name, place.unwrap_or_else(|| current.message.usual_place())),
-        };
-        self.carries(&current.message, field.place).then_some(field)
-    }
-
-    /// Fields for which the server said what it takes: those that the request lacks, and guesses that were wrong.
-    fn supported(&self, current: &Answered, synthesis: &mut Synthesis) -> Option<(Vec<Field>, &'static str)> {
-        let mut fields = Vec::new();
-        for (name, values) in &current.complaint.supported {
-            let place = match current.message.field(name) {
-                Some(Field { content: Content::File(_) | Content::Base64(_), .. }) => continue,
-                Some(old) if !old.guess || values.contains(&old.content.as_text()) => continue,
-                Some(old) => old.place,
-                None => self.described(name).map_or_else(|| current.message.usual_place(), |field| field.place),
-            };
-            if place == Place::Tensor
-                || synthesis.supported.contains_key(name)
-                || !self.carries(&current.message, place)
-            {
-                continue;
-            }
-            synthesis.supported.insert(name.clone(), values.clone());
-            fields.push(synthesis.unnamed(name, place));
-        }
-        (!fields.is_empty()).then_some((fields, NAMED))
-    }
-
-    /// Fields of the schema that the request lacks and that were not tried yet.
-    fn untried(&self, message: &Message, tried: &[String], synthesis: &Synthesis) -> Vec<Field> {
-        let described = self.operation.into_iter().flat_map(|operation| &operation.fields);
-        described
-            .filter(|field| message.field(&field.name).is_none() && !tried.contains(&field.name))
-            .filter(|field| self.carries(message, field.place))
-            .map(|field| synthesis.described(field))
-            .collect()
-    }
-
-    /// Whether a request that may have a body was sent without one, because the schema has none.
-    fn body_is_unknown(&self, message: &Message) -> bool {
-        let none = message.encoding == Encoding::None && !matches!(message.method.as_str(), "GET" | "HEAD");
-        none && self.operation.is_some_and(|operation| operation.encoding == Encoding::None)
-    }
-
-    fn carries(&self, message: &Message, place: Place) -> bool {
-        message.can_carry(place) || message.encoding == Encoding::None && self.operation.is_some()
-    }
-
-    /// The message with more fields; one without a body gets the operation's.
-    pub fn enlarged(&self, message: &Message, fields: &[Field]) -> Message {
-        let mut message = message.clone();
-        if let (Encoding::None, Some(operation)) = (message.encoding, self.operation)
-            && fields.iter().any(|field| !message.can_carry(field.place))
-        {
-            message.encoding = operation.encoding;
-            message.content_type = operation.content_type.clone();
-            if message.encoding == Encoding::None {
-                message.encoding = Encoding::Multipart;
-                message.content_type = "multipart/form-data".into();
-            }
-        }
-        fields.iter().fold(message, |message, field| message.with(field.clone()))
-    }
-}
-
-/// Keeps the latest value of each field that the base lacks.
-fn note(added: &mut Vec<Added>, fields: Vec<Field>, found_by: &'static str, base: &Answered) {
-    for field in fields {
-        if base.message.field(&field.name).is_some() {
-            continue;
-        }
-        match added.iter_mut().find(|old| old.field.name == field.name) {
-            Some(old) => old.field = field,
-            None => added.push(Added { field, found_by }),
-        }
     }
 }
 
@@ -267,10 +218,5 @@ pub fn by_schema(operation: &Candidate, synthesis: &Synthesis) -> Message {
 pub fn accepts(reply: &Reply) -> bool {
     debug_assert!(reply.body.len() <= BODY_CAP);
     let well = reply.session.as_ref().map_or((200..300).contains(&reply.status), |session| session.accepted());
-    well && !complaint::soft_error(&reply.body)
-}
-
-/// Statuses that no added field cures: access, path, method, size, rate, gateways, no answer at all.
-fn hopeless(status: Option<u16>) -> bool {
-    !matches!(status, Some(200..=299 | 400 | 402 | 406..=409 | 415..=428 | 500 | 501))
+    well && soft::error_inside(&reply.body).is_none()
 }

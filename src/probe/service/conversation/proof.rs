@@ -11,7 +11,7 @@ pub struct Proof {
 
 /// Reduces the added fields to those without which the server rejects.
 pub fn prove(talk: &mut Conversation, rejected: &Answered, completed: Completed) -> Proof {
-    let Completed { accepted: mut good, added } = completed;
+    let Completed { accepted: mut good, added, .. } = completed;
     talk.begin_proof();
     let mut needed: Vec<Added> = Vec::new();
     let mut unproven = false;
@@ -67,6 +67,6 @@ fn record(talk: &Conversation, one: &Added) -> MissingField {
         place: one.field.place.name().into(),
         value: talk.recorder.shown(&one.field),
         schema_says: says.into(),
-        found_by: one.found_by.into(),
+        found_by: one.found_by.clone(),
     }
 }

@@ -87,7 +87,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         return Ran::skipped("the server did not answer HTTP");
     }
     let client = context.ask.client_request.as_ref();
-    let client = client.and_then(|(origin, text)| client_request(origin, text).ok());
+    let client = client.and_then(|(origin, text)| client_request(origin, text, &context.ask.fields).ok());
     let trust = client.as_ref().map(|request| request.trust.clone()).unwrap_or_default();
     let route = Route { trust, connection: context.ask.connection.clone() };
     let headers = everywhere(&context.ask);

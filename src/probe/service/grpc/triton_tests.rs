@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::probe::Ask;
-use crate::probe::service::conversation::{Answered, Conversation, by_schema};
+use crate::probe::service::conversation::{Answered, Conversation, by_schema, evidence::Evidence};
 use crate::probe::service::message::{Content, Field, Message, Place};
 use crate::probe::service::recognize::{self, questions::Questions};
 use crate::probe::service::spoken::plain;
@@ -71,7 +71,7 @@ fn the_real_triton_answers_and_refuses() {
     let found = recognize::discover(&server, &mut questions, &Ask::default(), None, &facts);
     let found = found.map_err(|failure| failure.text).unwrap();
     let operation = found.operation.expect("the model echo");
-    let mut talk = Conversation::new(&http, &server, &[]);
+    let mut talk = Conversation::new(&http, &server, &[], Evidence::of(&Ask::default(), &facts));
     talk.operation = Some(&operation);
     let given = BTreeMap::new();
     let mut synthesis = Synthesis { given: &given, supported: BTreeMap::new(), document: None };

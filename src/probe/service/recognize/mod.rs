@@ -279,12 +279,7 @@ impl Discovered {
     /// The operation that was tried, for the snapshot.
     pub fn described(&self, operation: Option<&Candidate>, client: Option<&Message>) -> Fact<Operation> {
         match (operation, client) {
-            (Some(operation), _) => Fact::Known(Operation {
-                method: operation.method.clone(),
-                path: operation.path.clone(),
-                content_type: operation.content_type.clone(),
-                fields: operation.fields.iter().map(|field| field.record()).collect(),
-            }),
+            (Some(operation), _) => Fact::Known(operation.record()),
             (None, Some(message)) => Fact::Known(Operation {
                 method: message.method.clone(),
                 path: message.path.clone(),

@@ -10,7 +10,7 @@ pub mod validate;
 pub mod view;
 
 use crate::probe::service::message::{Encoding, Place};
-use crate::snapshot::SchemaField;
+use crate::snapshot::{self, SchemaField};
 use choice::likeness;
 use operation::{Body, Operation};
 use serde_json::{Map, Value};
@@ -58,6 +58,18 @@ pub struct Candidate {
     pub fields: Vec<Described>,
     /// Names of fields of which more is known than the document says: the models that the server really has.
     pub known: Vec<String>,
+}
+
+impl Candidate {
+    /// The operation as the snapshot records it.
+    pub fn record(&self) -> snapshot::Operation {
+        snapshot::Operation {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            content_type: self.content_type.clone(),
+            fields: self.fields.iter().map(Described::record).collect(),
+        }
+    }
 }
 
 /// What the user wants tried.

@@ -1,9 +1,8 @@
 //! Values that the user gave.
 
-use crate::probe::service::client::files;
+use crate::probe::service::client;
 use crate::probe::service::message::{Content, Place};
 use serde_json::{Map, Value};
-use std::path::Path;
 
 /// The user's text as a value of the kind that the schema wants; `@FILE` stands for a file's content.
 ///
@@ -11,7 +10,7 @@ use std::path::Path;
 /// The file and why it cannot be read.
 pub fn content(text: &str, kind: &str, place: Place) -> Result<Content, String> {
     if let Some(name) = text.strip_prefix('@').filter(|name| !name.is_empty()) {
-        let file = files::part(Path::new(""), name)?;
+        let file = client::given_file(name)?;
         return Ok(match (place, std::str::from_utf8(&file.bytes)) {
             (Place::Form, _) if matches!(kind, "file" | "array") => Content::File(file),
             (Place::Json, Ok(text)) if matches!(kind, "object" | "array") => typed(text, kind, place),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 pub const BUILTIN: &str = "builtin:";
 
 /// What is said in `speech.wav`, to be compared with a transcript of it.
-#[allow(dead_code, reason = "for the judgement of answers")]
 pub const SPEECH_TEXT: &str = "The quick brown fox jumps over the lazy dog, the GPU is busy today.";
 
 const SPEECH: &[u8] = include_bytes!("../../../../fixtures/samples/speech.wav");

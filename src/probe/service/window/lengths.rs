@@ -90,7 +90,7 @@ fn shortened(outgoing: &Outgoing, share: f64) -> Option<Outgoing> {
 
 /// A WAV file with its first `share` of samples: the chunks up to the data, sizes corrected. `None` if it is no WAV file of
 /// plain samples.
-fn cut(wav: &[u8], share: f64) -> Option<Vec<u8>> {
+pub fn cut(wav: &[u8], share: f64) -> Option<Vec<u8>> {
     let number = |at: usize| Some(u32::from_le_bytes(wav.get(at..at.checked_add(4)?)?.try_into().ok()?) as usize);
     if wav.get(..4)? != b"RIFF" || wav.get(8..12)? != b"WAVE" {
         return None;

@@ -2,6 +2,7 @@
 
 mod counters;
 mod lengths;
+mod outbound;
 mod phases;
 mod pulse;
 #[cfg(test)]
@@ -9,12 +10,15 @@ mod tests;
 mod trace;
 mod usage;
 
+pub use lengths::cut as cut_wav;
+
 use crate::probe::Context;
 use crate::probe::nvml::sampler;
 use crate::probe::service::conversation::{Answered, Conversation, accepts};
 use crate::probe::service::transport::Outgoing;
 use crate::probe::service::transport::beside::Light;
 use crate::snapshot::{ExecutionFacts, Fact, Facts, RequestTime, Room, Unknown, Why};
+use outbound::Outbound;
 use phases::summarise;
 use pulse::Pulse;
 use std::collections::BTreeMap;
@@ -73,11 +77,13 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     };
     let mut usage = Usage::begin(pids.as_deref().map_err(Unknown::clone));
     let pulse = pids.as_deref().map_err(Unknown::clone).and_then(Pulse::start);
+    let outbound = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Outbound::start(pids, talk.server));
     let opened = sampler::monotonic_ms();
     let mut sent = repeat(talk, &plan, expected, &mut light, &mut usage);
     let closed = sampler::monotonic_ms();
     let window_ms = round(closed - opened);
     let server_cpu_trace = pulse.and_then(|pulse| pulse.finish(opened, closed));
+    let outbound_connections = outbound.and_then(Outbound::finish);
     let usage = usage.end(window_ms, sent.count > 0);
     let gpus = sampler.and_then(|sampler| {
         std::thread::sleep(AFTER.min(http.time_left() / 2));
@@ -92,6 +98,7 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
         request_times: if sent.count > 0 { Ok(request_times) } else { Err(none_sent()) }.into(),
         other_lengths: other_lengths.into(),
         server_cpu_trace: server_cpu_trace.into(),
+        outbound_connections: outbound_connections.into(),
         requests_sent: Fact::Known(sent.count),
         requests_ok: Fact::Known(sent.ok),
         baseline_ms: Fact::Known(round(opened - started)),
