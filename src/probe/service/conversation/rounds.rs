@@ -202,7 +202,7 @@ impl Conversation<'_> {
                 continue;
             }
             progress.retyped.push(name.clone());
-            let schema = json!({ "type": if *kind == "file" { "string" } else { kind } });
+            let schema = evidence::of_kind(kind);
             let described = Described { name: name.clone(), place: old.place, required: true, kind, schema };
             fields.push(synthesis.described(&described));
         }
