@@ -144,8 +144,17 @@ pub fn described(field: &SourceField) -> Described {
         place,
         required: field.demanded,
         kind: if file { "file" } else { "string" },
-        schema: if place == Place::Tensor { tensor(&field.name) } else { json!({}) },
+        schema: match place {
+            Place::Tensor => tensor(&field.name),
+            _ if file => of_kind("file"),
+            _ => json!({}),
+        },
     }
+}
+
+/// The schema of a field of which only the kind is known.
+pub fn of_kind(kind: &str) -> Value {
+    if kind == "file" { json!({ "type": "string", "format": "binary" }) } else { json!({ "type": kind }) }
 }
 
 /// A tensor of which only the name is known, as a schema would describe it: one text, which code reads as it likes.

@@ -30,11 +30,13 @@ impl Conversation<'_> {
         let mut current = Answered { message: as_doctor(&base.message), ..base.clone() };
         let mut progress = Progress::default();
         loop {
-            // What a WebSocket's session comes to is no matter of fields.
-            if current.rejection.is_some_and(|kind| kind.is_hopeless()) || current.status == Some(101) {
+            if current.rejection.is_some_and(|kind| kind.is_hopeless()) {
                 return None;
             }
-            current = match self.in_other_encoding(&current, &mut progress) {
+            // A WebSocket's session has no other body, and each takes long: only what it names is added.
+            let session = current.status == Some(101);
+            let other = if session { None } else { self.in_other_encoding(&current, &mut progress) };
+            current = match other {
                 Some(better) => better,
                 None => match self.step(&current, synthesis, &mut progress) {
                     Some((fields, found_by)) => {
@@ -42,6 +44,7 @@ impl Conversation<'_> {
                         progress.note(self, fields, &found_by, base);
                         self.ask(&message)?
                     }
+                    None if session => return None,
                     None => self.try_fields(&current, base, synthesis, &mut progress)?,
                 },
             };
@@ -202,7 +205,7 @@ impl Conversation<'_> {
                 continue;
             }
             progress.retyped.push(name.clone());
-            let schema = json!({ "type": if *kind == "file" { "string" } else { kind } });
+            let schema = evidence::of_kind(kind);
             let described = Described { name: name.clone(), place: old.place, required: true, kind, schema };
             fields.push(synthesis.described(&described));
         }

@@ -4,6 +4,7 @@ use super::maker::{Made, Maker};
 use super::media::{self, Around};
 use super::{Source, Synthesis, body, given, written};
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
+use crate::probe::service::recognize::told;
 use crate::probe::service::schema::operation::{Body, Credential, Operation, Parameter};
 use crate::probe::service::schema::validate::{Validator, Verdict};
 use crate::probe::service::schema::view::View;
@@ -249,9 +250,14 @@ fn by_fields(candidate: &Candidate, synthesis: &Synthesis) -> Plan {
         plan.message.fields.push(field);
     }
     if candidate.encoding == Encoding::Raw {
+        let given = synthesis.given.get(told::BODY).map(|text| given::whole(text)).transpose();
+        let given = given.unwrap_or_else(|problem| {
+            plan.problems.push(format!("--field {}: {problem}", told::BODY));
+            None
+        });
         let around = Around { path: &candidate.path, ..Around::default() };
-        let file = media::whole(&candidate.content_type, &around);
-        plan.message.verbatim = Some(file.bytes);
+        let sample = || media::whole(&candidate.content_type, &around).bytes;
+        plan.message.verbatim = Some(given.unwrap_or_else(sample));
     } else if candidate.encoding != Encoding::None {
         plan.body = Some(Value::Object(members));
     }
