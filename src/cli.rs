@@ -236,7 +236,8 @@ pub struct TargetOptions {
     /// server, if --server does not.
     #[arg(long, value_name = "FILE")]
     pub client_request: Option<PathBuf>,
-    /// A log of the server (may be repeated); without it the file that its output goes to is read, if it is one.
+    /// A log of the server (may be repeated); without it the file that its output goes to is read, if it is one. What it
+    /// gains while a request is rejected may name what the answer does not.
     #[arg(long = "log", value_name = "FILE")]
     pub logs: Vec<PathBuf>,
     /// The kernel's log in a file (`dmesg`, `journalctl -k`); without it this machine's is read where that is allowed.
@@ -290,7 +291,7 @@ pub struct TargetOptions {
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = named_value)]
     pub fields: Vec<(String, String)>,
     /// Also send requests that break the server's contract in one place each (a field left out, of a wrong type, with an
-    /// unknown value), and report what it answers.
+    /// unknown value), at most 24, and report what it answers.
     #[arg(long)]
     pub contract: bool,
     /// How the server is reached.
