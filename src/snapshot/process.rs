@@ -44,7 +44,7 @@ room! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// Local address: `127.0.0.1:8000`.
+    /// Local address: `127.0.0.1:8000`, or `unix:/run/asr.sock`.
     pub address: String,
     /// Owning user id.
     pub uid: u64,

@@ -80,7 +80,10 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
     }
     let port = server.port_or_known_default().ok_or_else(|| not_asked("the server's URL names no port"))?;
     process.port = Fact::Known(port.into());
-    let sockets = port::listening(port, &port::addresses(server))?;
+    let (sockets, place) = match &context.ask.connection.unix_socket {
+        Some(path) => (port::listening_at(path)?, path.display().to_string()),
+        None => (port::listening(port, &port::addresses(server))?, format!("port {port}")),
+    };
     process.listeners = Fact::Known(sockets.iter().map(|socket| socket.listener.clone()).collect());
     process.initial_pid_namespace = initial_pid_namespace().into();
     if sockets.is_empty() {
@@ -88,7 +91,7 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
         return Err(Unknown::new(
             Why::Absent,
             format!(
-                "nothing listens on port {port} in the doctor's network namespace; a server that answers there is in \
+                "nothing listens on {place} in the doctor's network namespace; a server that answers there is in \
                  another one (a container with a published port): run gpu-doctor inside the container"
             ),
         ));
@@ -111,7 +114,7 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
     };
     let evidence: Vec<_> = members.iter().filter_map(evidence::of).collect();
     if evidence.is_empty() {
-        return Err(Unknown::new(Why::Absent, format!("the processes on port {port} ended while they were read")));
+        return Err(Unknown::new(Why::Absent, format!("the processes on {place} ended while they were read")));
     }
     let forwarder = evidence.iter().find(|one| one.member.owner && FORWARDERS.contains(&one.name.as_str()));
     process.forwarded_by = Fact::Known(forwarder.map_or(String::new(), |one| one.name.clone()));

@@ -1,8 +1,10 @@
 //! The sockets that listen on the server's port.
 
 use crate::snapshot::{Listener, Unknown, Why};
-use procfs::net::{TcpNetEntry, TcpState};
+use procfs::net::{TcpNetEntry, TcpState, UnixState};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use url::Url;
 
 /// A listening socket.
@@ -41,6 +43,27 @@ pub fn listening(port: u16, wanted: &[IpAddr]) -> Result<Vec<Socket>, Unknown> {
     }
     let entries = four.unwrap_or_default().into_iter().chain(six.unwrap_or_default());
     Ok(choose_listening(entries, port, wanted))
+}
+
+/// The sockets that are bound to a Unix socket's path in the doctor's network namespace.
+pub fn listening_at(path: &Path) -> Result<Vec<Socket>, Unknown> {
+    let shown = path.display();
+    let same = |bound: &Path| {
+        bound == path || bound.canonicalize().ok().is_some_and(|b| path.canonicalize().is_ok_and(|p| p == b))
+    };
+    let entries = procfs::net::unix()
+        .map_err(|error| Unknown::new(Why::Denied, format!("/proc/net/unix: {error}")))?
+        .into_iter()
+        .filter(|entry| entry.state == UnixState::UNCONNECTED && entry.path.as_deref().is_some_and(same));
+    let uid = path.metadata().map_err(|error| Unknown::from_io(&error, shown.to_string()))?.uid();
+    let address = format!("unix:{shown}");
+    Ok(entries
+        .map(|entry| Socket {
+            listener: Listener { address: address.clone(), uid: uid.into() },
+            inode: entry.inode,
+            fit: Fit::Exact,
+        })
+        .collect())
 }
 
 /// Of a namespace's sockets, those that listen on the port, best fitting first.
@@ -103,6 +126,20 @@ mod tests {
         let sockets = choose(entries.into_iter(), 8000, &wanted);
         assert_eq!(sockets.iter().map(|s| s.inode).collect::<Vec<_>>(), [3, 2, 1], "all on the port are told");
         assert_eq!(best(&sockets).map(|s| s.inode).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn a_unix_socket_is_found_by_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("asr.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let found = listening_at(&path).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].listener.address, format!("unix:{}", path.display()));
+        let own = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let links: Vec<_> = own.filter_map(|fd| std::fs::read_link(fd.path()).ok()).collect();
+        assert!(links.contains(&format!("socket:[{}]", found[0].inode).into()), "{links:?}");
+        assert!(listening_at(&folder.path().join("other.sock")).is_err());
     }
 
     #[test]

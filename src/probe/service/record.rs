@@ -3,6 +3,7 @@
 use super::conversation::complaint::Complaint;
 use super::message::{Content, Encoding, Field, Message, Place};
 use super::secrets::{PLAIN_HEADERS, Secrets};
+use super::synthesis::samples::BUILTIN;
 use super::transport::{Failure, Reply};
 use super::{command, grpc, websocket};
 use crate::probe::secret::{MASK, is_in_field};
@@ -146,7 +147,9 @@ impl Recorder {
     pub fn curl_with_files(&self, message: &Message, paths: &BTreeMap<String, String>) -> String {
         let mut named = message.clone();
         for field in &mut named.fields {
-            if let (Content::File(file), Some(path)) = (&mut field.content, paths.get(&field.name)) {
+            // A sample of the doctor's own has no place on disk.
+            let path = paths.get(&field.name).filter(|path| !path.starts_with(BUILTIN));
+            if let (Content::File(file), Some(path)) = (&mut field.content, path) {
                 let same = path.rsplit(['/', ':']).next() == Some(&file.name);
                 file.name = if same { path.clone() } else { format!("{path};filename={}", file.name) };
             }
