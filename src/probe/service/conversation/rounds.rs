@@ -18,11 +18,13 @@ pub struct Progress {
     pub tried: Vec<String>,
     retyped: Vec<String>,
     encodings: Vec<Encoding>,
+    /// Fields for which another sample was tried.
+    pub resampled: Vec<String>,
     read_source: bool,
 }
 
 /// Fields to set, and by what they were found.
-type Step = (Vec<Field>, String);
+pub type Step = (Vec<Field>, String);
 
 impl Conversation<'_> {
     /// Completes a rejected request until the server accepts it.
@@ -34,9 +36,14 @@ impl Conversation<'_> {
             if current.rejection.is_some_and(|kind| kind.is_hopeless()) || current.status == Some(101) {
                 return None;
             }
-            current = match self.in_other_encoding(&current, &mut progress) {
+            let other_sample = super::samples::step(&current, synthesis, &mut progress);
+            let encoded = match other_sample {
+                Some(_) => None,
+                None => self.in_other_encoding(&current, &mut progress),
+            };
+            current = match encoded {
                 Some(better) => better,
-                None => match self.step(&current, synthesis, &mut progress) {
+                None => match other_sample.or_else(|| self.step(&current, synthesis, &mut progress)) {
                     Some((fields, found_by)) => {
                         let message = self.enlarged(&current.message, &fields);
                         progress.note(self, fields, &found_by, base);

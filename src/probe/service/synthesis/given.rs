@@ -3,6 +3,7 @@
 use crate::probe::service::client;
 use crate::probe::service::message::{Content, Place};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// The user's text as a value of the kind that the schema wants; `@FILE` stands for a file's content.
 ///
@@ -20,6 +21,17 @@ pub fn content(text: &str, kind: &str, place: Place) -> Result<Content, String> 
         });
     }
     Ok(typed(text, kind, place))
+}
+
+/// The bytes of a whole body: the text itself, or the content of `@FILE`.
+///
+/// # Errors
+/// The file and why it cannot be read.
+pub fn raw(text: &str) -> Result<Arc<[u8]>, String> {
+    match text.strip_prefix('@').filter(|name| !name.is_empty()) {
+        Some(name) => client::given_file(name).map(|file| file.bytes),
+        None => Ok(Arc::from(text.as_bytes())),
+    }
 }
 
 fn typed(text: &str, kind: &str, place: Place) -> Content {
