@@ -23,10 +23,12 @@ use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
 use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why, WrongValue};
 use client::client_request;
+use conversation::rejection::Rejection;
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
 use message::Message;
 use recognize::questions::Questions;
 use recognize::{Discovered, readiness};
+use schema::Candidate;
 use spoken::{Spoken, plain};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -117,9 +119,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let evidence = conversation::evidence::Evidence::of(&context.ask, facts);
     // Where no schema describes an operation, the server's own source may.
     let by_source = if own.is_none() && found.operation.is_none() {
-        evidence.operation(context.ask.operation.as_deref())
+        evidence.operations(context.ask.operation.as_deref())
     } else {
-        None
+        Vec::new()
     };
     let mut talk = Conversation::new(&http, &server, &everywhere, evidence);
     // An answer may echo what the client sends.
@@ -130,10 +132,10 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     if spoken == Spoken::Grpc {
         state.push(grpc::port::health(&http, &server, &everywhere, &talk.recorder));
     }
-    talk.operation = found.operation.as_ref().or(by_source.as_ref());
+    talk.operation = found.operation.as_ref().or(by_source.first());
     let mut synthesis =
         Synthesis { given: &context.ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
-    let verdict = converse(&mut talk, &mut synthesis, own, &found);
+    let verdict = converse(&mut talk, &mut synthesis, own, &found, by_source.get(1..).unwrap_or_default());
     let given = client.as_ref().and_then(|request| request.as_ref().ok());
     let (good, missing) = (verdict.good.as_ref(), &verdict.missing);
     let mended = client::mend::mend(&mut talk, given, verdict.client.as_ref(), good, missing);
@@ -209,12 +211,14 @@ struct Verdict {
     wrong_values: Vec<WrongValue>,
 }
 
-/// The whole conversation: the client's request, the doctor's, and the proof.
+/// The whole conversation: the client's request, the doctor's, and the proof. `others` are further operations, for a
+/// server that lacks the first.
 fn converse<'a>(
     talk: &mut Conversation<'a>,
     synthesis: &mut Synthesis,
     own: Option<&Message>,
     found: &'a Discovered,
+    others: &'a [Candidate],
 ) -> Verdict {
     let operation = talk.operation;
     // The schema tells of the client's request only if it lists its path.
@@ -240,6 +244,7 @@ fn converse<'a>(
     }
     talk.operation = operation;
     let (mut first, mut completed, mut tried) = (None, None, 0);
+    let mut others = others.iter();
     while let Some(answered) = talk.operation.and_then(|operation| talk.ask(&by_schema(operation, synthesis))) {
         completed = match answered.exchange.accepted {
             true => Some(Completed::with(answered.clone(), Vec::new())),
@@ -250,7 +255,8 @@ fn converse<'a>(
             break;
         }
         // Where a family of servers has several ways, the first answer is the one that is told.
-        let next = found.next(&mut tried, &answered.exchange.answer);
+        let absent = matches!(answered.rejection, Some(Rejection::Path | Rejection::Method));
+        let next = found.next(&mut tried, &answered.exchange.answer).or_else(|| others.next().filter(|_| absent));
         first.get_or_insert(answered);
         match next {
             Some(next) => talk.operation = Some(next),

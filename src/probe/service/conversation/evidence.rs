@@ -14,6 +14,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(150);
 const LATER: Duration = Duration::from_millis(40);
 const PATIENT: usize = 3;
+/// Operations of the source that are tried, at most.
+const OPERATIONS: usize = 4;
 /// Failures kept of the whole conversation.
 const FAILURES_MAX: usize = 20;
 
@@ -82,8 +84,8 @@ impl Evidence {
         self.fields.iter().filter(|field| field.route.is_empty()).collect()
     }
 
-    /// The operation that the source shows where no schema does.
-    pub fn operation(&self, named: Option<&str>) -> Option<Candidate> {
+    /// The operations that the source shows where no schema does, the likeliest first.
+    pub fn operations(&self, named: Option<&str>) -> Vec<Candidate> {
         let mut routes: Vec<&str> = Vec::new();
         for field in self.fields.iter().filter(|field| !field.route.is_empty()) {
             let usable = !forbidden(&field.route) && !field.route.contains(['<', '{', ':', '*']);
@@ -95,24 +97,29 @@ impl Evidence {
             self.fields.iter().any(|field| field.route == **route && field.place != "query" && field.place != "header")
         };
         let has_file = |route: &&str| self.fields.iter().any(|field| field.route == **route && field.place == "file");
-        let route = match named {
-            Some(named) => routes.into_iter().find(|route| same_path(route, named))?,
+        match named {
+            Some(named) => routes.retain(|route| same_path(route, named)),
             None => {
-                let with_body: Vec<&str> = routes.iter().filter(|route| in_body(route)).copied().collect();
-                with_body.iter().find(|route| has_file(route)).or(with_body.first()).copied()?
+                routes.retain(in_body);
+                routes.sort_by_key(|route| !has_file(route));
             }
-        };
+        }
+        routes.truncate(OPERATIONS);
+        routes.into_iter().map(|route| self.operation(route)).collect()
+    }
+
+    fn operation(&self, route: &str) -> Candidate {
         let fields: Vec<Described> = self.fields.iter().filter(|field| field.route == route).map(described).collect();
         let encoding = encoding_of(&fields);
         let method = if encoding == Encoding::None { "GET" } else { "POST" };
-        Some(Candidate {
+        Candidate {
             method: method.into(),
             path: route.into(),
             encoding,
             content_type: media_type(encoding).into(),
             fields,
             known: Vec::new(),
-        })
+        }
     }
 }
 

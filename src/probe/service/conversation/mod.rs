@@ -6,6 +6,7 @@ pub mod evidence;
 pub mod proof;
 pub mod rejection;
 mod rounds;
+mod samples;
 pub mod soft;
 mod trials;
 

@@ -18,11 +18,13 @@ pub struct Progress {
     pub tried: Vec<String>,
     retyped: Vec<String>,
     encodings: Vec<Encoding>,
+    /// Fields for which another sample was tried.
+    pub resampled: Vec<String>,
     read_source: bool,
 }
 
 /// Fields to set, and by what they were found.
-type Step = (Vec<Field>, String);
+pub type Step = (Vec<Field>, String);
 
 impl Conversation<'_> {
     /// Completes a rejected request until the server accepts it.
@@ -33,12 +35,16 @@ impl Conversation<'_> {
             if current.rejection.is_some_and(|kind| kind.is_hopeless()) {
                 return None;
             }
+            let other_sample = super::samples::step(&current, synthesis, &mut progress);
             // A WebSocket's session has no other body, and each takes long: only what it names is added.
             let session = current.status == Some(101);
-            let other = if session { None } else { self.in_other_encoding(&current, &mut progress) };
-            current = match other {
+            let encoded = match other_sample {
+                None if !session => self.in_other_encoding(&current, &mut progress),
+                _ => None,
+            };
+            current = match encoded {
                 Some(better) => better,
-                None => match self.step(&current, synthesis, &mut progress) {
+                None => match other_sample.or_else(|| self.step(&current, synthesis, &mut progress)) {
                     Some((fields, found_by)) => {
                         let message = self.enlarged(&current.message, &fields);
                         progress.note(self, fields, &found_by, base);

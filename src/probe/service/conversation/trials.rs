@@ -3,7 +3,7 @@
 use super::rounds::Progress;
 use super::{Answered, Conversation, TRIED, evidence};
 use crate::probe::service::message::{Field, Message};
-use crate::probe::service::synthesis::Synthesis;
+use crate::probe::service::synthesis::{Synthesis, names};
 
 /// Fields that are tried alone, at most: requests must be left for the doctor's own way.
 const SINGLES: usize = 4;
@@ -24,7 +24,11 @@ impl Conversation<'_> {
         progress: &mut Progress,
     ) -> Option<Answered> {
         let (untried, found_by) = self.untried(&current.message, &progress.tried, synthesis)?;
-        let trials = [untried.clone()].into_iter().chain(untried.iter().cloned().map(|field| vec![field]));
+        // Of two that exclude each other the one that the server needs no network for.
+        let mut alone: Vec<&Field> = untried.iter().collect();
+        alone.sort_by_key(|field| names::is_remote(&field.name));
+        let alone: Vec<Vec<Field>> = alone.into_iter().map(|field| vec![field.clone()]).collect();
+        let trials = [untried.clone()].into_iter().chain(alone);
         progress.tried.extend(untried.iter().map(|field| field.name.clone()));
         for fields in trials.take(if untried.len() == 1 { 1 } else { 1 + SINGLES }) {
             let answered = self.ask(&self.enlarged(&current.message, &fields))?;

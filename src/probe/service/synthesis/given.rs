@@ -23,11 +23,11 @@ pub fn content(text: &str, kind: &str, place: Place) -> Result<Content, String> 
     Ok(typed(text, kind, place))
 }
 
-/// The user's text as a whole body; `@FILE` stands for the file's bytes.
+/// The bytes of a whole body: the text itself, or the content of `@FILE`.
 ///
 /// # Errors
 /// The file and why it cannot be read.
-pub fn whole(text: &str) -> Result<Arc<[u8]>, String> {
+pub fn raw(text: &str) -> Result<Arc<[u8]>, String> {
     match text.strip_prefix('@').filter(|name| !name.is_empty()) {
         Some(name) => client::given_file(name).map(|file| file.bytes),
         None => Ok(Arc::from(text.as_bytes())),

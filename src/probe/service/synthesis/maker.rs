@@ -349,11 +349,11 @@ fn without_read_only(value: &Value, view: &View) -> Value {
     value
 }
 
-/// The samples that stand for a field of which nothing but the name is known.
-pub fn unknown_file(name: &str) -> Content {
+/// The sample for a field that holds a file, by its name and what the schema says beside that.
+pub fn file(root: &Value, name: &str, schema: &Value) -> Content {
     let file = match name.is_empty() {
         true => samples::speech(),
-        false => media::file(&View::default(), &Around { name, ..Around::default() }),
+        false => media::file(&View::of(root, &[schema]), &Around { name, ..Around::default() }),
     };
     Content::File(file)
 }

@@ -121,7 +121,12 @@ pub fn embedded(view: &View, around: &Around) -> Option<Content> {
     let described = text("description").contains("base64");
     let media = told(view, &Around { name: &called, outer: "", ..*around });
     let by_name = told(&View::default(), &Around { name: &called, ..Around::default() });
-    let whole_name = matches!(called.as_str(), "audio" | "image" | "input_audio" | "input_image");
+    let whole_name = match called.strip_prefix("input_").unwrap_or(&called).split_once('_') {
+        None => matches!(called.as_str(), "audio" | "image"),
+        Some((media, what)) => {
+            matches!(media, "audio" | "image") && matches!(what, "file" | "data" | "bytes" | "content")
+        }
+    } || matches!(called.as_str(), "input_audio" | "input_image");
     let holds = declared || named || matches!(by_name, Some(Media::Audio | Media::Image)) && (described || whole_name);
     if !holds || is_remote(&name) && !declared {
         return None;

@@ -110,6 +110,23 @@ impl Synthesis<'_> {
         maker.outer.push(String::new());
         let made = maker.best(&field.name, &[&field.schema], "");
         let content = made.content.or(made.files.into_iter().next());
+        // Known as a file by more than its schema: the server's source, or its answer.
+        let (is_file, is_base64) = match &content {
+            Some(Content::File(_)) => (true, false),
+            Some(Content::Base64(_)) => (false, true),
+            _ => (false, false),
+        };
+        match field.place {
+            Place::Form if field.kind == "file" && !is_file => {
+                return make(maker::file(self.root(), &field.name, &field.schema), Source::Sample);
+            }
+            Place::Json if field.kind == "file" && !is_base64 => {
+                if let Content::File(file) = maker::file(self.root(), &field.name, &field.schema) {
+                    return make(Content::Base64(file), Source::Sample);
+                }
+            }
+            _ => {}
+        }
         make(content.unwrap_or(Content::Json(made.value)), made.source)
     }
 
@@ -119,7 +136,7 @@ impl Synthesis<'_> {
         let chat = name == "messages" && place == Place::Json;
         let schema = json!({ "type": if chat { "array" } else { "string" } });
         if place == Place::Form && looks_like_file(name) && !self.given.contains_key(name) {
-            return Field { name: name.into(), place, content: maker::unknown_file(name), guess: true };
+            return Field { name: name.into(), place, content: maker::file(&NOTHING, name, &NOTHING), guess: true };
         }
         let kind = if chat { "array" } else { "string" };
         self.described(&Described { name: name.into(), place, required: true, kind, schema })

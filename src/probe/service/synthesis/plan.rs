@@ -4,7 +4,7 @@ use super::maker::{Made, Maker};
 use super::media::{self, Around};
 use super::{Source, Synthesis, body, given, written};
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
-use crate::probe::service::recognize::told;
+use crate::probe::service::recognize::told::BODY;
 use crate::probe::service::schema::operation::{Body, Credential, Operation, Parameter};
 use crate::probe::service::schema::validate::{Validator, Verdict};
 use crate::probe::service::schema::view::View;
@@ -93,7 +93,9 @@ fn by_document(candidate: &Candidate, operation: &Operation, synthesis: &Synthes
         }
     }
     maker.outer.pop();
-    if let Some(body) = chosen {
+    if !add_given_body(&mut plan, synthesis)
+        && let Some(body) = chosen
+    {
         add_body(&mut plan, &mut maker, body, synthesis);
     }
     let known = candidate.fields.iter().filter(|field| candidate.known.contains(&field.name));
@@ -165,6 +167,26 @@ fn add_parameter<'m>(
         source: made.source,
         value: made.value,
     });
+}
+
+/// A body without named fields that the user gave, as it is. Says whether there is one.
+fn add_given_body(plan: &mut Plan, synthesis: &Synthesis) -> bool {
+    let Some(text) = synthesis.given.get(BODY).filter(|_| plan.message.encoding == Encoding::Raw) else {
+        return false;
+    };
+    match given::raw(text) {
+        Ok(bytes) => {
+            let value = match std::str::from_utf8(&bytes) {
+                Ok(text) => Value::from(text),
+                Err(_) => Value::from(format!("{text} ({} bytes)", bytes.len())),
+            };
+            plan.values.push(whole("string", true, Source::Given, &value));
+            plan.message.verbatim = Some(bytes);
+            plan.body = Some(value);
+        }
+        Err(problem) => plan.problems.push(format!("--field {BODY}: {problem}")),
+    }
+    true
 }
 
 fn add_body<'m>(plan: &mut Plan, maker: &mut Maker<'m>, body: &'m Body<'m>, synthesis: &Synthesis) {
@@ -249,15 +271,13 @@ fn by_fields(candidate: &Candidate, synthesis: &Synthesis) -> Plan {
         }
         plan.message.fields.push(field);
     }
+    if add_given_body(&mut plan, synthesis) {
+        return plan;
+    }
     if candidate.encoding == Encoding::Raw {
-        let given = synthesis.given.get(told::BODY).map(|text| given::whole(text)).transpose();
-        let given = given.unwrap_or_else(|problem| {
-            plan.problems.push(format!("--field {}: {problem}", told::BODY));
-            None
-        });
         let around = Around { path: &candidate.path, ..Around::default() };
-        let sample = || media::whole(&candidate.content_type, &around).bytes;
-        plan.message.verbatim = Some(given.unwrap_or_else(sample));
+        let file = media::whole(&candidate.content_type, &around);
+        plan.message.verbatim = Some(file.bytes);
     } else if candidate.encoding != Encoding::None {
         plan.body = Some(Value::Object(members));
     }

@@ -3,7 +3,7 @@
 use super::plan::{Plan, plan};
 use super::{Source, Synthesis, samples};
 use crate::probe::service::message::{Content, Message, Place};
-use crate::probe::service::schema::{Document, Wish};
+use crate::probe::service::schema::{Described, Document, Wish};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -235,6 +235,55 @@ fn what_is_given_wins_and_is_judged_too() {
     assert_eq!(planned(&nested, &[("o.a", "4")]).problems, ["body: /o/a (4) is too large"]);
     let plan = planned(&document, &[("o", "@/nonexistent/file")]);
     assert!(plan.problems[0].starts_with("--field o: file /nonexistent/file"), "{:?}", plan.problems);
+}
+
+#[test]
+fn what_is_known_as_a_file_is_one_whatever_the_schema_says() {
+    let given = BTreeMap::new();
+    let synthesis = Synthesis { given: &given, supported: BTreeMap::new(), document: None };
+    let sent = |name: &str, place: Place, schema: Value| {
+        let described = Described { name: name.into(), place, required: true, kind: "file", schema };
+        synthesis.with_source(&described).0.content
+    };
+    for (name, place, schema, expected) in [
+        ("audio", Place::Form, json!({}), "speech.wav"),
+        ("sample", Place::Form, json!({ "type": "string" }), "speech.wav"),
+        ("photo", Place::Form, json!({}), "image.png"),
+    ] {
+        let content = sent(name, place, schema);
+        assert!(matches!(&content, Content::File(file) if file.name == expected), "{name}: {content:?}");
+    }
+    assert!(matches!(sent("clip", Place::Json, json!({})), Content::Base64(_)));
+}
+
+#[test]
+fn a_name_of_audio_or_a_picture_in_json_holds_base64() {
+    let nullable = json!({ "anyOf": [{ "type": "string" }, { "type": "null" }] });
+    let body = |names: &[&str]| {
+        let properties: serde_json::Map<String, Value> =
+            names.iter().map(|name| ((*name).to_owned(), nullable.clone())).collect();
+        of_body("application/json", json!({ "type": "object", "properties": properties }), json!({})).message
+    };
+    for name in ["audio_file", "image_data", "input_audio", "audioBytes", "sound_b64"] {
+        let message = body(&["url", name, "language"]);
+        let fields: Vec<&str> = message.fields.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!(fields, [name]);
+        assert!(matches!(message.fields[0].content, Content::Base64(_)), "{name}");
+    }
+    for name in ["audio_format", "image_size", "file_name"] {
+        assert!(body(&[name]).fields.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_whole_body_is_the_users_where_he_gives_one() {
+    let operation = json!({ "requestBody": { "content": { "text/plain": { "schema": { "type": "string" } } } } });
+    let document = document("3.1.0", "/x", operation, json!({}));
+    assert_eq!(planned(&document, &[("body", "plain words")]).message.verbatim.unwrap()[..], b"plain words"[..]);
+    let file = concat!("@", env!("CARGO_MANIFEST_DIR"), "/fixtures/samples/image.png");
+    assert!(planned(&document, &[("body", file)]).message.verbatim.unwrap().starts_with(b"\x89PNG"));
+    let problems = planned(&document, &[("body", "@/nonexistent/file")]).problems;
+    assert!(problems[0].starts_with("--field body: file /nonexistent/file"), "{problems:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod words;
 use crate::probe::service::message::Place;
 use serde_json::Value;
 use std::collections::BTreeMap;
-pub use words::Wrong;
+pub use words::{Wrong, pattern};
 
 /// Length of an answer that is searched, bytes; nodes of a JSON answer that are visited.
 const TEXT_CAP: usize = 16 << 10;
