@@ -21,7 +21,7 @@ fn people_read_every_value_with_where_it_comes_from() {
     assert_eq!(said.code, 0, "{}", said.err);
     let expected = format!(
         "\
-3 requests by {file}; nothing was sent
+3 requests made from {file}; nothing was sent
 
 POST /asr/{{model}}  (multipart/form-data)
   model  path    required  aaa-0                                    made up by its type, a guess

@@ -9,7 +9,7 @@ use std::io::{Result, Write};
 /// Name and major version of the format for programs.
 const SCHEMA: &str = "gpu-doctor/request/v1";
 /// Characters of a value that are shown to people.
-const SHOWN: usize = 60;
+const SHOWN: usize = 50;
 
 /// Writes the requests in the form asked for.
 pub fn requests(requests: &Requests, format: Format, out: &mut dyn Write) -> Result<()> {
@@ -28,7 +28,7 @@ pub fn requests(requests: &Requests, format: Format, out: &mut dyn Write) -> Res
 
 fn text(requests: &Requests, out: &mut dyn Write) -> Result<()> {
     let count = requests.requests.len();
-    writeln!(out, "{count} request{} by {}; nothing was sent", plural(count), words::plain(&requests.schema))?;
+    writeln!(out, "{count} request{} made from {}; nothing was sent", plural(count), words::plain(&requests.schema))?;
     for request in &requests.requests {
         one(request, out)?;
     }
@@ -49,7 +49,7 @@ fn one(request: &Request, out: &mut dyn Write) -> Result<()> {
     let (names, values) = (width(&|row| row.0.chars().count()), width(&|row| row.1.chars().count()));
     for (name, value, field) in &shown {
         let needed = if field.required { "required" } else { "optional" };
-        let guess = if field.guess { ", a guess" } else { "" };
+        let guess = if field.guess && !field.source.words().contains("guess") { ", a guess" } else { "" };
         writeln!(
             out,
             "  {name:names$}  {:6}  {needed}  {value:values$}  {}{guess}",

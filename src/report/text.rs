@@ -96,7 +96,7 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
     for evidence in &diagnosis.evidence {
         let said = match (&evidence.value, &evidence.unknown) {
             (Some(serde_json::Value::Object(exchange)), _) if exchange.contains_key("status") => spoken(exchange),
-            (Some(value), _) => short(value),
+            (Some(value), _) => listed(value),
             (None, Some(unknown)) => format!("unknown: {unknown}"),
             (None, None) => "unknown".into(),
         };
@@ -176,6 +176,27 @@ fn spoken(exchange: &serde_json::Map<String, serde_json::Value>) -> String {
     let sent = exchange.get("fields").and_then(|fields| fields.as_array()).into_iter().flatten();
     let sent: Vec<String> = sent.map(field).collect();
     format!("{} {} ({}) -> {} {}", text("method"), text("path"), sent.join(", "), text("status"), text("answer"))
+}
+
+/// A value of several members, without those that say nothing: `name=lang, place=form`.
+fn listed(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    let telling = |value: &Value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Object(members) => !members.is_empty() && !members.contains_key("unknown"),
+        _ => true,
+    };
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            let members = members.iter().filter(|(_, value)| telling(value));
+            members.map(|(name, value)| format!("{name}={}", short(value))).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_object) => {
+            items.iter().map(listed).collect::<Vec<_>>().join("; ")
+        }
+        other => short(other),
+    }
 }
 
 fn short(value: &serde_json::Value) -> String {

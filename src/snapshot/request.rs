@@ -173,8 +173,8 @@ pub struct Exchange {
     pub accepted: bool,
     /// Time to the whole answer, milliseconds.
     pub duration_ms: f64,
-    /// Start of the answer's body, at most 600 characters, control characters replaced. Of a gRPC call its message as
-    /// JSON, or the words of its status; of a WebSocket the message that tells most, or why the server closed it.
+    /// Start of the answer's body, at most 600 characters, control characters replaced; of an HTML page what it says.
+    /// Of a gRPC call its message as JSON, or the words of its status; of a WebSocket the message that tells most, or why the server closed it.
     pub answer: String,
     /// Fields that the answer names as missing.
     pub names_missing: Vec<String>,

@@ -61,6 +61,8 @@ struct When {
     length: BTreeMap<String, usize>,
     /// The body is not JSON.
     no_json: bool,
+    /// The body has fewer bytes than this, by its content-length.
+    shorter_than: Option<usize>,
 }
 
 fn ok() -> u16 {
@@ -128,8 +130,14 @@ impl When {
             && self.length.iter().all(|(name, items)| {
                 fields.get(name).and_then(Value::as_array).is_some_and(|found| found.len() == *items)
             })
+            && self.shorter_than.is_none_or(|most| body_bytes(request).is_some_and(|bytes| bytes < most))
             && (!self.no_json || serde_json::from_str::<Value>(&request.body).is_err())
     }
+}
+
+fn body_bytes(request: &Received) -> Option<usize> {
+    let head = request.head.to_ascii_lowercase();
+    head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
 }
 
 fn as_text(value: &Value) -> String {

@@ -157,8 +157,11 @@ fn too_fast(facts: &Facts, gpu_seen_working: bool) -> Fact<String> {
     else {
         return none;
     };
-    let largest = files.iter().filter_map(|file| Some((file.bytes.known().copied()?, &file.path))).max();
-    let Some((bytes, path)) = largest.filter(|(bytes, _)| *bytes >= MODEL_LEAST_BYTES) else { return none };
+    // Which of several models was asked is not known: the smallest one may have been.
+    let sized: Option<Vec<(u64, &String)>> =
+        files.iter().map(|file| Some((file.bytes.known().copied()?, &file.path))).collect();
+    let smallest = sized.unwrap_or_default().into_iter().min();
+    let Some((bytes, path)) = smallest.filter(|(bytes, _)| *bytes >= MODEL_LEAST_BYTES) else { return none };
     let (Some(each_ms), false) = (execution.request_ms_median.known(), gpu_seen_working || *sent < REQUESTS_LEAST)
     else {
         return none;

@@ -165,6 +165,10 @@ fn request(facts: &Facts) -> Words {
         return Ok(broken(or(&request.reach_error, "not reachable")));
     }
     let said = |exchange: &crate::snapshot::Exchange| {
+        // The protocol stands before it, and a status of HTTP is none of its own.
+        if matches!(exchange.method.as_str(), "GRPC" | "WEBSOCKET") {
+            return format!("{} {}", exchange.path, if exchange.accepted { "accepted" } else { "refused" });
+        }
         let status = exchange.status.known().map_or("no answer".into(), |status| status.to_string());
         format!("{} {} {status}", exchange.method, exchange.path)
     };
@@ -195,10 +199,12 @@ fn way(way: &Transport) -> Vec<String> {
 fn execution(facts: &Facts) -> Words {
     let execution = &facts.execution;
     let (sent, accepted) = (execution.requests_sent.read()?, execution.requests_ok.read()?);
-    let seconds = execution.window_ms.read()? / 1000.0;
     // A window without a GPU to watch lasts some milliseconds.
-    let digits = if seconds < 1.0 { 2 } else { 1 };
-    let mut words = format!("{accepted} of {sent} requests accepted in {seconds:.digits$} s");
+    let lasted = match *execution.window_ms.read()? {
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1000.0),
+    };
+    let mut words = format!("{accepted} of {sent} requests accepted in {lasted}");
     match &execution.gpus {
         Fact::Known(gpus) => {
             for gpu in gpus {

@@ -22,6 +22,7 @@ mod window;
 use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
 use crate::snapshot::{ExecutionFacts, Fact, Facts, MissingField, RequestFacts, Room, Stage, Unknown, Why, WrongValue};
+use crate::words::count;
 use client::client_request;
 use conversation::rejection::Rejection;
 use conversation::{Answered, Completed, Conversation, as_doctor, by_schema};
@@ -345,10 +346,10 @@ impl Verdict {
             Fact::Unknown(unknown) => unknown.detail.clone(),
         };
         let mut detail = format!(
-            "{} {} was rejected, and {} attempts did not find out what it lacks; the last answer: {status}",
+            "{} {} was rejected, and {} did not find out what it lacks; the last answer: {status}",
             rejected.exchange.method,
             rejected.exchange.path,
-            talk.attempts.len()
+            count(talk.attempts.len(), "attempt")
         );
         let sent = |name: &&(String, _)| rejected.message.field(&name.0).is_some();
         let named_though_sent: Vec<&str> =

@@ -1,6 +1,6 @@
 //! Writes an exchange down for the snapshot, without secrets.
 
-use super::conversation::complaint::Complaint;
+use super::conversation::complaint::{Complaint, markup};
 use super::message::{Content, Encoding, Field, Message, Place};
 use super::secrets::{PLAIN_HEADERS, Secrets};
 use super::synthesis::samples::BUILTIN;
@@ -64,7 +64,9 @@ impl Recorder {
         if binary {
             return format!("({} bytes of {})", reply.body.len(), self.clean(&reply.content_type, 100));
         }
-        self.clean(&String::from_utf8_lossy(&reply.body), ANSWER_CAP)
+        let body = String::from_utf8_lossy(&reply.body);
+        let page = Some(&*body).filter(|body| markup::is_page(body)).map(markup::line).filter(|page| !page.is_empty());
+        self.clean(&page.map_or_else(|| body.into_owned(), |page| format!("an HTML page: {page}")), ANSWER_CAP)
     }
 
     /// One request and what came of it.

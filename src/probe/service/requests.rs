@@ -5,6 +5,7 @@ use super::recognize::{self, questions::Questions};
 use super::record::Recorder;
 use super::schema::operation::Credential;
 use super::schema::{Candidate, Document, Wish};
+use super::spoken::Spoken;
 use super::synthesis::plan::{Plan, Planned, plan};
 use super::synthesis::{Source, Synthesis};
 use super::transport::{Http, Route, Trust};
@@ -101,6 +102,12 @@ pub fn of_document(origin: &str, bytes: &[u8], ask: &Ask, all: bool) -> Result<R
 pub fn of_server(ask: &Ask, all: bool) -> Result<Requests, String> {
     let server =
         ask.server.as_ref().map(without_credentials).ok_or("name a server with --server, or a --schema file")?;
+    if Spoken::by(&server) != Spoken::Http {
+        return Err(format!(
+            "{server}: only requests over HTTP are shown beforehand; gpu-doctor run --server {server} sends its own and \
+             shows it"
+        ));
+    }
     let deadline = Instant::now() + ask.timeout;
     let route = Route { trust: Trust::default(), connection: ask.connection.clone() };
     let http = Http::new(&server, &route, deadline).map_err(|failure| failure.text)?;
@@ -109,7 +116,7 @@ pub fn of_server(ask: &Ask, all: bool) -> Result<Requests, String> {
     // No process is looked at: a description is all that is asked for.
     let facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, "only the server's description is asked for"));
     let found = recognize::discover(&server, &mut questions, ask, None, &facts).map_err(|failure| failure.text)?;
-    let Some(operation) = &found.operation else { return Err(format!("{server}: {}", found.lack())) };
+    let Some(operation) = &found.operation else { return Err(lack(&server, found.lack())) };
     let origin = match &found.schema {
         Some(Ok(url)) => url.clone(),
         _ => server.to_string(),
@@ -124,6 +131,11 @@ pub fn of_server(ask: &Ask, all: bool) -> Result<Requests, String> {
         _ => vec![operation.clone()],
     };
     Ok(requests(&origin, &server, ask, found.document.as_ref(), candidates))
+}
+
+/// Why there is no request, with the server's URL unless that stands in it.
+fn lack(server: &Url, lack: &str) -> String {
+    if lack.starts_with(server.as_str()) { lack.to_owned() } else { format!("{server}: {lack}") }
 }
 
 /// JSON, or YAML with its whole numbers and truth values as keys.

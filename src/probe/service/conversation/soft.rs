@@ -1,12 +1,13 @@
 //! Answers that count as accepted or say 200, and are none: errors inside, empty transcripts, the same for everything.
 
+#[path = "same.rs"]
+mod same;
+
 use super::{Answered, Conversation};
 use crate::probe::service::message::{Content, Field, File, Message};
 use crate::probe::service::synthesis::samples;
-use crate::probe::service::window::cut_wav;
 use crate::snapshot::SoftFailure;
 use serde_json::{Map, Value};
-use std::sync::Arc;
 
 /// Objects within objects that are looked into for an error.
 const DEPTH: usize = 3;
@@ -59,27 +60,44 @@ const BESIDE: &[&str] = &[
     "version",
     "x_groq",
 ];
-/// An output shorter than this may rightly be equal for two inputs: characters of a text, numbers of a list.
-const LONG_TEXT: usize = 20;
-const LONG_LIST: usize = 16;
+/// End of an answer's text that is looked through for events, bytes.
+const EVENTS_BYTES: usize = 64 << 10;
 /// Speech that a filter left, seconds, from which on it was no filter's fault.
 const LEFT_SECONDS: f64 = 0.1;
-/// How much of the speech sample is sent the second time.
-const SHARE: f64 = 0.5;
 
 /// The error inside a 2xx answer, in its own words; nothing if there is none.
 pub fn error_inside(body: &[u8]) -> Option<String> {
     if let Ok(answer) = serde_json::from_slice::<Value>(body) {
         return of_value(&answer, DEPTH);
     }
-    let text = std::str::from_utf8(body.get(..body.len().min(64 << 10))?).ok()?;
+    let end = body.get(body.len().saturating_sub(EVENTS_BYTES)..).filter(|end| !end.contains(&0))?;
+    let text = String::from_utf8_lossy(end);
     if text.starts_with("Traceback (most recent call last)") {
         return text.lines().last().map(str::to_owned);
     }
-    // Server-sent events: the last one before the end counts.
-    let events = text.lines().rev().filter_map(|line| line.strip_prefix("data:")).map(str::trim);
-    let last = { events }.find(|event| *event != "[DONE]")?;
-    of_value(&serde_json::from_str(last).ok()?, DEPTH)
+    of_events(&text)
+}
+
+/// Server-sent events: the last one with data counts. Gradio's and Anthropic's are named `error` where they failed.
+fn of_events(text: &str) -> Option<String> {
+    let (mut name, mut last) = ("", None);
+    for line in text.lines() {
+        if line.is_empty() {
+            name = "";
+        } else if let Some(named) = line.strip_prefix("event:") {
+            name = named.trim();
+        } else if let Some(data) = line.strip_prefix("data:").map(str::trim).filter(|data| *data != "[DONE]") {
+            last = Some((name, data));
+        }
+    }
+    let (name, data) = last?;
+    let value = serde_json::from_str::<Value>(data);
+    let inside = value.as_ref().ok().and_then(|value| of_value(value, DEPTH));
+    inside.or_else(|| {
+        let words = value.as_ref().map_or(data, |value| value.as_str().unwrap_or_default());
+        let words = if words.is_empty() { "without a word".to_owned() } else { format!("with {words:?}") };
+        (name == "error").then(|| format!("the stream of events ends in an error {words}"))
+    })
 }
 
 fn of_value(value: &Value, depth: usize) -> Option<String> {
@@ -180,6 +198,10 @@ pub fn failures(talk: &mut Conversation, good: &Answered) -> Vec<SoftFailure> {
         }
         return found;
     };
+    if let Some(detail) = only_loaded(&answer) {
+        push("no_result", detail);
+        return found;
+    }
     let speech = has_speech(&good.message);
     if let Some(empty) = empty_transcript(&answer) {
         if let Some((left, given)) = left_by_filter(&answer) {
@@ -208,10 +230,19 @@ pub fn failures(talk: &mut Conversation, good: &Answered) -> Vec<SoftFailure> {
         }
         return found;
     }
-    if let Some(detail) = same_answer(talk, good, &answer) {
+    if let Some(detail) = same::same_answer(talk, good, &answer) {
         push("same_answer", detail);
     }
     found
+}
+
+/// Why an answer of ollama's holds no result: to a request without a prompt it only loads or unloads the model
+/// (docs/api.md, "Load a model").
+fn only_loaded(answer: &Value) -> Option<String> {
+    let reason = answer.get("done_reason")?.as_str().filter(|reason| matches!(*reason, "load" | "unload"))?;
+    Some(format!(
+        "the answer says \"done_reason\": \"{reason}\": the request has no prompt, so the model was only {reason}ed"
+    ))
 }
 
 fn file_of(field: &Field) -> Option<&File> {
@@ -272,21 +303,25 @@ fn empty_transcript(answer: &Value) -> Option<String> {
     if transcript(answer).is_none_or(|text| !text.trim().is_empty()) {
         return None;
     }
-    let is_beside = |key: &str| {
+    let is_wrapper = |key: &str| {
         let key = key.to_ascii_lowercase();
-        BESIDE.contains(&key.as_str())
-            || TRANSCRIPTS.contains(&key.as_str())
-            || WRAPPERS.contains(&key.as_str())
-            || key.contains("time")
-            || key.ends_with("_ms")
-            || key.ends_with("_seconds")
-            || key.contains("latency")
-            || key.contains("elapsed")
+        TRANSCRIPTS.contains(&key.as_str()) || WRAPPERS.contains(&key.as_str())
     };
     // A score of a voice detector is a result, whatever the text says.
-    let other = object.iter().any(|(key, value)| !is_beside(key) && present(value));
+    let other = object.iter().any(|(key, value)| !is_beside(key) && !is_wrapper(key) && present(value));
     let name = object.keys().find(|key| TRANSCRIPTS.contains(&key.as_str())).map_or("text", String::as_str);
     (!other).then(|| name.to_owned())
+}
+
+/// Whether a member stands beside a result and is none: a time, a language, an identifier.
+fn is_beside(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    BESIDE.contains(&key.as_str())
+        || key.contains("time")
+        || key.ends_with("_ms")
+        || key.ends_with("_seconds")
+        || key.contains("latency")
+        || key.contains("elapsed")
 }
 
 /// Seconds of audio that a filter left, and those that it was given, where the answer tells both and hardly any was left.
@@ -295,75 +330,6 @@ fn left_by_filter(answer: &Value) -> Option<(f64, f64)> {
     let left = number(&["duration_after_vad", "speech_duration", "voiced_seconds"])?;
     let given = number(&["duration", "audio_duration", "duration_seconds"])?;
     (left < LEFT_SECONDS && given > 1.0).then_some((left, given))
-}
-
-/// Sends another input once, where equal answers would be strange: a long text, an embedding.
-fn same_answer(talk: &mut Conversation, good: &Answered, answer: &Value) -> Option<String> {
-    let before = outputs(answer);
-    let long = before.iter().any(|value| match value {
-        Value::String(text) => text.chars().count() >= LONG_TEXT,
-        Value::Array(list) => list.len() >= LONG_LIST && list.iter().all(Value::is_number),
-        _ => false,
-    });
-    if !long {
-        return None;
-    }
-    let (other, how) = other_input(&good.message)?;
-    let answered = talk.ask(&super::as_doctor(&other)).filter(|answered| answered.exchange.accepted)?;
-    let after: Value = serde_json::from_slice(&answered.body).ok()?;
-    // What the request sent may come back; only what the server made of it counts.
-    let echoed = |value: &Value| {
-        value.as_str().is_some_and(|text| good.message.fields.iter().any(|field| field.content.as_text() == text))
-    };
-    let made: Vec<&Value> = before.iter().copied().filter(|value| !echoed(value)).collect();
-    let again = outputs(&after);
-    let same = !made.is_empty()
-        && made.len() == again.iter().filter(|value| !echoed(value)).count()
-        && made.iter().all(|value| again.contains(value));
-    same.then(|| format!("{how} is answered exactly as the whole: {}", talk.recorder.clean(&answer.to_string(), 120)))
-}
-
-/// The outputs of an answer: texts and lists of numbers that are as long as results are.
-fn outputs(answer: &Value) -> Vec<&Value> {
-    let (mut open, mut visited, mut found) = (vec![(answer, "")], 0, Vec::new());
-    while let Some((value, key)) = open.pop() {
-        visited += 1;
-        if visited > NODES || found.len() >= 64 {
-            break;
-        }
-        let named_id = ["id", "model", "object", "request_id", "name"].contains(&key);
-        match value {
-            Value::String(text) if !named_id && text.chars().count() >= LONG_TEXT => found.push(value),
-            Value::Array(list) if list.len() >= LONG_LIST && list.iter().all(Value::is_number) => found.push(value),
-            Value::Array(list) => open.extend(list.iter().map(|one| (one, key))),
-            Value::Object(object) => open.extend(object.iter().map(|(key, one)| (one, key.as_str()))),
-            _ => {}
-        }
-    }
-    found
-}
-
-/// The same request with another input, and what was changed.
-fn other_input(message: &Message) -> Option<(Message, &'static str)> {
-    let with = |field: &Field, content: Content| message.with(Field { content, ..field.clone() });
-    for field in &message.fields {
-        match &field.content {
-            Content::File(file) | Content::Base64(file) => {
-                let Some(half) = cut_wav(&file.bytes, SHARE) else { continue };
-                let half = File { bytes: Arc::from(half), ..file.clone() };
-                let content = match &field.content {
-                    Content::Base64(_) => Content::Base64(half),
-                    _ => Content::File(half),
-                };
-                return Some((with(field, content), "half of the audio"));
-            }
-            Content::Json(Value::String(text)) if field.guess && text == "hello" => {
-                return Some((with(field, Content::Json(Value::from("The weather is fine today."))), "another text"));
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

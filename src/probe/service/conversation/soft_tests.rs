@@ -23,6 +23,12 @@ fn an_error_inside_a_200_is_seen_in_its_many_shapes() {
         (r#"[{"error":"a"},{"error":"b"}]"#, ""),
         (r#"{"results":[{"error":"a"},{"error":"b"}]}"#, "error: a"),
         ("data: {\"error\":{\"message\":\"late\"}}\n\ndata: [DONE]\n", "error: late"),
+        (
+            "event: heartbeat\ndata: null\n\nevent: error\ndata: null\n\n",
+            "the stream of events ends in an error without a word",
+        ),
+        ("event: error\ndata: \"full\"\n\n", "the stream of events ends in an error with \"full\""),
+        ("event: error\ndata: {\"error\": \"no GPU\"}\n\n", "error: no GPU"),
         ("Traceback (most recent call last):\n  x\nKeyError: 'lang'", "KeyError: 'lang'"),
     ] {
         match words {
@@ -48,6 +54,8 @@ fn results_are_no_errors() {
         r#"{"result":{"text":"x"},"data":{"error":"y"}}"#,
         r#"{"status":"success"}"#,
         "data: {\"text\":\"x\"}\n\ndata: [DONE]\n",
+        "event: error\ndata: 1\n\nevent: complete\ndata: [1]\n\n",
+        "event: complete\ndata: [\"error\"]\n\n",
         "error",
         r#"["error"]"#,
         "",
@@ -84,11 +92,12 @@ fn an_empty_transcript_is_one_only_where_nothing_else_is_a_result() {
 }
 
 #[test]
-fn outputs_are_long_texts_and_lists() {
-    let answer = json!({"id": "a very long identifier of it all", "text": "The quick brown fox jumps", "n": [1, 2]});
-    assert_eq!(outputs(&answer), [&json!("The quick brown fox jumps")]);
-    let list: Vec<f64> = (0..32).map(f64::from).collect();
-    assert_eq!(outputs(&json!({"data": [{"embedding": list}]})).len(), 1);
+fn a_model_that_was_only_loaded_has_answered_nothing() {
+    let loaded = json!({"model": "m", "response": "", "done": true, "done_reason": "load"});
+    assert!(only_loaded(&loaded).is_some_and(|words| words.contains("only loaded")));
+    for answer in [json!({"response": "Hello", "done_reason": "stop"}), json!({"response": ""}), json!([])] {
+        assert_eq!(only_loaded(&answer), None, "{answer}");
+    }
 }
 
 proptest! {
@@ -102,7 +111,7 @@ proptest! {
         error_inside(body.as_bytes());
         if let Ok(answer) = serde_json::from_str::<Value>(&body) {
             empty_transcript(&answer);
-            outputs(&answer);
+            only_loaded(&answer);
         }
     }
 }

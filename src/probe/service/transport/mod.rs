@@ -18,6 +18,7 @@ mod tests;
 mod tls;
 pub mod told;
 mod tunnel;
+mod two_steps;
 mod verifier;
 mod wire;
 
@@ -171,14 +172,20 @@ impl Http {
     }
 
     /// Sends a request and reads its answer, within `limit` and half of the time left. A stream of events or lines that
-    /// goes on beyond it is an answer too, as far as it came.
+    /// goes on beyond it is an answer too, as far as it came. Where the answer only tells where the result is fetched, that
+    /// is the answer.
     pub fn send(&self, outgoing: &Outgoing, limit: Duration) -> Result<Reply, Failure> {
         if self.grpc {
             let mut reply = self.send_plain(&grpc::call(outgoing)?, limit)?;
             grpc::translate(outgoing.url.path(), &mut reply);
             return Ok(reply);
         }
-        self.send_plain(outgoing, limit)
+        let begun = Instant::now();
+        let reply = self.send_plain(outgoing, limit)?;
+        match two_steps::second(outgoing, &reply) {
+            Some(second) => self.send_plain(&second, limit.saturating_sub(begun.elapsed())),
+            None => Ok(reply),
+        }
     }
 
     fn send_plain(&self, outgoing: &Outgoing, limit: Duration) -> Result<Reply, Failure> {

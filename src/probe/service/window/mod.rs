@@ -10,8 +10,6 @@ mod tests;
 mod trace;
 mod usage;
 
-pub use lengths::cut as cut_wav;
-
 use crate::probe::Context;
 use crate::probe::nvml::sampler;
 use crate::probe::service::conversation::{Answered, Conversation, accepts};

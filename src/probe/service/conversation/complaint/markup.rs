@@ -46,6 +46,18 @@ pub fn text(page: &str) -> String {
     out
 }
 
+/// What a page says on one line, each text once.
+pub fn line(page: &str) -> String {
+    let text = text(page);
+    let mut said: Vec<&str> = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if !said.last().is_some_and(|last| last.contains(line)) {
+            said.push(line);
+        }
+    }
+    said.join(" - ")
+}
+
 fn push(out: &mut String, raw: &str) {
     let plain = raw
         .replace("&#39;", "'")
@@ -79,5 +91,13 @@ mod tests {
             is_page(&page);
             prop_assert!(text(&page).len() <= 4 * TEXT_MAX + PAGE_MAX);
         }
+    }
+
+    #[test]
+    fn a_page_is_told_on_one_line_with_each_text_once() {
+        let page =
+            "<!doctype html>\n<html lang=en>\n<title>400 Bad Request</title>\n<h1>Bad Request</h1>\n<p>no sound</p>";
+        assert_eq!(line(page), "400 Bad Request - no sound");
+        assert_eq!(line("<html></html>"), "");
     }
 }

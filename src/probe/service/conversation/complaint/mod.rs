@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod contract_tests;
 pub mod failure;
-mod markup;
+pub mod markup;
 mod structured;
 #[cfg(test)]
 mod tests;
