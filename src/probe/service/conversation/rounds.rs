@@ -6,6 +6,7 @@ use super::{Added, Answered, Completed, Conversation, LOGGED, NAMED, as_doctor};
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
 use crate::probe::service::schema::Described;
 use crate::probe::service::synthesis::{self, Synthesis};
+use crate::probe::service::websocket;
 use crate::snapshot::{ContentTypeFault, WrongValue};
 use serde_json::json;
 
@@ -30,11 +31,13 @@ impl Conversation<'_> {
         let mut current = Answered { message: as_doctor(&base.message), ..base.clone() };
         let mut progress = Progress::default();
         loop {
-            // What a WebSocket's session comes to is no matter of fields.
-            if current.rejection.is_some_and(|kind| kind.is_hopeless()) || current.status == Some(101) {
+            if current.rejection.is_some_and(|kind| kind.is_hopeless()) {
                 return None;
             }
-            current = match self.in_other_encoding(&current, &mut progress) {
+            // A session's samples have one form, and what nobody names cannot be guessed from how it ended.
+            let session = current.message.method == websocket::METHOD;
+            let other = if session { None } else { self.in_other_encoding(&current, &mut progress) };
+            current = match other {
                 Some(better) => better,
                 None => match self.step(&current, synthesis, &mut progress) {
                     Some((fields, found_by)) => {
@@ -42,6 +45,7 @@ impl Conversation<'_> {
                         progress.note(self, fields, &found_by, base);
                         self.ask(&message)?
                     }
+                    None if session => return None,
                     None => self.try_fields(&current, base, synthesis, &mut progress)?,
                 },
             };
