@@ -233,6 +233,7 @@ fn silence_as_an_answer_to_speech_is_an_empty_transcript() {
     let counter = speech(|_, socket| {
         listen(socket);
         say(socket, r#"{"voiced": true, "start": 0.1}"#);
+        while socket.read().is_ok() {}
     });
     let facts = asked(&counter, "/asr");
     assert!(known(&facts.request.good).accepted);
