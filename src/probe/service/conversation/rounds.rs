@@ -180,6 +180,8 @@ impl Conversation<'_> {
             let place = match current.message.field(name) {
                 Some(Field { content: Content::File(_) | Content::Base64(_), .. }) => continue,
                 Some(old) if values.contains(&old.content.as_text()) => continue,
+                // The user wrote it into the address.
+                Some(old) if current.message.method == websocket::METHOD && !old.guess => continue,
                 Some(old) => old.place,
                 None => self.described(name).map_or_else(|| current.message.usual_place(), |field| field.place),
             };
