@@ -238,6 +238,21 @@ const CHOSEN_WITHOUT_GPU: &[&str] = &[
     "ollama-partial-offload",
 ];
 
+/// What makes a server refuse every request of a client.
+const REQUEST_REFUSED: &[&str] = &[
+    "auth-rejected",
+    "tls-mismatch-or-self-signed",
+    "wrong-path-or-method",
+    "wrong-model-name",
+    "wrong-content-type",
+    "payload-too-large",
+    "context-length-exceeded",
+    "tensor-shape-dtype-mismatch",
+    "websocket-session-refused",
+    "contract-error-masked-as-5xx",
+    "model-not-loaded",
+];
+
 /// An effect and its causes.
 const EFFECTS: &[(&str, &[&str])] = &[
     ("cuda-init-failed", DRIVER_ABSENT),
@@ -279,5 +294,13 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("cuda-oom", &["vram-held-by-other-process", "vram-leak"]),
     ("container-toolkit-missing", DRIVER_ABSENT),
     ("expectation-not-met", &["no-nvidia-device", "xid79-off-bus"]),
+    ("all-requests-rejected", REQUEST_REFUSED),
+    ("wrong-path-or-method", &["auth-rejected"]),
+    ("request-not-known", &["auth-rejected"]),
+    ("websocket-session-refused", &["auth-rejected"]),
+    ("model-not-loaded", &["auth-rejected", "wrong-model-name"]),
+    ("backend-down-or-wrong-port", &["tls-mismatch-or-self-signed"]),
+    ("contract-error-masked-as-5xx", &["tensor-shape-dtype-mismatch", "wrong-content-type"]),
+    ("tensor-shape-dtype-mismatch", &["wrong-content-type"]),
     ("single-thread-cpu-ceiling", &["cpu-quota-throttling"]),
 ];

@@ -9,6 +9,7 @@ use gpu_doctor::probe::{Ask, Context, service};
 use gpu_doctor::snapshot::{Fact, Facts, Unknown, Why};
 use recorded_server::recorded;
 use scripted_server::ScriptedServer;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 fn probe(ask: Ask) -> Facts {
@@ -114,6 +115,38 @@ fn what_serves_no_model_is_named_as_what_it_is() {
         assert!(facts.request.good.known().is_none());
         assert!(server.received().iter().all(|one| one.method == "GET" || one.target == "/v2/repository/index"));
         assert!(questions(&server) <= 9, "{:?}", server.received());
+    }
+}
+
+#[test]
+fn a_route_that_may_do_harm_is_not_tried_though_the_server_lists_it() {
+    const LISTS: &[(&str, &str, &str)] = &[
+        ("/-/routes", r#"{"/admin":"control","/asr":"asr"}"#, "/asr"),
+        ("/-/routes", r#"{"/admin":"control","/v1/reload":"other"}"#, ""),
+        (
+            "/info",
+            r#"{"server":{"devices":["cpu"],"workers_per_device":1,"stream":{"/shutdown":false,"/hear":false}}}"#,
+            "/hear",
+        ),
+        ("/info", r#"{"server":{"devices":["cpu"],"workers_per_device":1,"stream":{"/delete_all":false}}}"#, ""),
+    ];
+    for (place, list, expected) in LISTS {
+        let server = ScriptedServer::start(move |request, stream| {
+            let (status, body) = match request.target.as_str() {
+                target if target == *place => (200, *list),
+                _ if request.method == "POST" => (200, r#"{"n":1}"#),
+                _ => (404, "Path '/openapi.json' not found. Please ping http://h/-/routes for available routes."),
+            };
+            let head = format!("HTTP/1.1 {status} X\r\nserver: uvicorn\r\ncontent-type: application/json\r\n");
+            let _ = write!(stream, "{head}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        });
+        let facts = probe(ask(&server, &[], None));
+        let received = server.received();
+        let posted: Vec<&str> =
+            { received.iter() }.filter(|one| one.method == "POST").map(|one| one.target.as_str()).collect();
+        assert!(posted.iter().all(|path| path == expected), "{list}: {posted:?}");
+        assert_eq!(posted.is_empty(), expected.is_empty(), "{list}: {posted:?} {:?}", facts.request);
+        assert!(received.iter().any(|one| one.target == *place), "{list}: it was recognized by its list");
     }
 }
 

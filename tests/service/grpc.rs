@@ -76,6 +76,14 @@ fn a_port_that_was_named_http_is_told_to_speak_grpc() {
     assert_eq!(known(&facts.request.reachable), &false);
     let error = known(&facts.request.reach_error);
     assert_eq!(error, &format!("127.0.0.1:{port}: this port speaks gRPC: name it grpc://127.0.0.1:{port}"));
+    // It is asked what it speaks where the run's own way leads.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.sock");
+    crate::bridge::unix_socket(&path, port);
+    let mut question = ask("http://asr.invalid:8001", None);
+    question.connection.unix_socket = Some(path);
+    let error = probe(question, 20).request.reach_error;
+    assert_eq!(known(&error), "asr.invalid:8001: this port speaks gRPC: name it grpc://asr.invalid:8001");
 }
 
 #[test]

@@ -226,4 +226,16 @@ fn silence_as_an_answer_to_speech_is_an_empty_transcript() {
     let good = known(&facts.request.good);
     assert_eq!(good.answer, r#"{"status":"no_audio_detected","lines":[],"buffer_transcription":""}"#);
     assert!(known(&good.stream).first_piece_ms.known().is_none(), "no message held a text");
+    let soft = &known(&facts.request.soft_failures)[0];
+    assert_eq!(soft.kind, "empty_transcript");
+    assert!(soft.detail.contains("quick brown fox") && soft.detail.contains("no_audio_detected"), "{soft:?}");
+    // One that is no recognizer has no transcript to be empty.
+    let counter = speech(|_, socket| {
+        listen(socket);
+        say(socket, r#"{"voiced": true, "start": 0.1}"#);
+        while socket.read().is_ok() {}
+    });
+    let facts = asked(&counter, "/asr");
+    assert!(known(&facts.request.good).accepted);
+    assert_eq!(known(&facts.request.soft_failures).len(), 0, "{:?}", facts.request.soft_failures);
 }

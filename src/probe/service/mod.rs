@@ -107,8 +107,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let way = || Fact::Known(transport::told::way(&http, &server, &everywhere, client_url));
     let own = client.as_ref().and_then(|request| request.as_ref().ok()).map(|request| &request.message);
     let mut questions = Questions::new(&http, &server, &everywhere);
-    let over_http = || recognize::discover(&server, &mut questions, &context.ask, own, facts);
-    let found = spoken.discovered(over_http, &http, &server, &everywhere, context, own);
+    let over_http = |questions: &mut Questions| recognize::discover(&server, questions, &context.ask, own, facts);
+    let found = spoken.discovered(over_http, &mut questions, &server, &route, context, own);
     let (found, by) = match found {
         Ok(found) => found,
         Err(failure) => {

@@ -2,7 +2,8 @@
 
 use super::message::Message;
 use super::recognize::Discovered;
-use super::transport::{Failure, Http};
+use super::recognize::questions::Questions;
+use super::transport::{Failure, Route};
 use super::{grpc, websocket};
 use crate::probe::Context;
 use crate::snapshot::{Fact, RequestFacts};
@@ -38,36 +39,38 @@ impl Spoken {
         }
     }
 
-    /// What the server is. `ask` asks it as over HTTP, which is left out where a WebSocket is named; for a WebSocket the
-    /// route is sought, for a port that speaks something else its right name. With it comes how a route was recognized.
+    /// What the server is. `ask` asks it as over HTTP, which is left out where a WebSocket is named. A WebSocket's route
+    /// is sought if one is named, or if nothing else was found; a port that speaks something else gets its right name.
+    /// With it comes how a route was recognized.
     ///
     /// # Errors
     /// The server is not reached, or does not speak this.
     pub fn discovered(
         self,
-        ask: impl FnOnce() -> Result<Discovered, Failure>,
-        http: &Http,
+        ask: impl FnOnce(&mut Questions) -> Result<Discovered, Failure>,
+        questions: &mut Questions,
         server: &Url,
-        everywhere: &[(String, String)],
+        route: &Route,
         context: &Context,
         client: Option<&Message>,
     ) -> Result<(Discovered, Option<String>), Failure> {
-        let route = |only| websocket::routes::discover(http, server, everywhere, &context.ask, only);
+        let sought =
+            |questions: &mut Questions, only| websocket::routes::discover(questions, server, &context.ask, only);
         // The server may answer nothing but upgrades.
         if self == Spoken::WebSocket {
-            return route(true);
+            return sought(questions, true);
         }
-        match (self, ask()) {
+        match (self, ask(questions)) {
             (Spoken::Grpc, found) => {
                 found.map(|found| (found, None)).map_err(|failure| grpc::port::not_grpc(server, failure))
             }
-            (_, Err(failure)) => Err(grpc::port::named_rightly(server, failure, context.deadline)),
-            (_, Ok(found)) if found.operation.is_some() || client.is_some() => Ok((found, None)),
-            // Routes of WebSockets stand in no schema.
-            (_, Ok(found)) => match route(false) {
+            (_, Err(failure)) => Err(grpc::port::named_rightly(server, route, failure, context.deadline)),
+            // Routes of WebSockets stand in no schema, and are sought where it may be that the server has nothing else.
+            (_, Ok(found)) if client.is_none() && found.is_open() => match sought(questions, false) {
                 Ok((route, by)) if route.operation.is_some() => Ok((route, by)),
                 _ => Ok((found, None)),
             },
+            (_, Ok(found)) => Ok((found, None)),
         }
     }
 

@@ -28,8 +28,11 @@ pub fn written(mut body: Value) -> Option<(Vec<u8>, usize)> {
         let Some(size) = tensor.pointer("/parameters/binary_data_size").and_then(Value::as_u64) else { continue };
         let datatype = tensor.get("datatype")?.as_str()?.to_owned();
         let pattern = tensor.as_object_mut()?.shift_remove("data")?;
-        let elements: Vec<u8> = pattern.as_array()?.iter().flat_map(|value| element(value, &datatype)).collect();
-        let size = usize::try_from(size).ok().filter(|size| bytes.len() + size <= CAP && !elements.is_empty())?;
+        let mut elements: Vec<u8> = Vec::new();
+        pattern.as_array()?.iter().try_for_each(|value| write(value, &datatype, &mut elements))?;
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|size| bytes.len().saturating_add(*size) <= CAP && !elements.is_empty())?;
         bytes.extend(elements.iter().cycle().take(size));
     }
     if bytes.is_empty() {
@@ -41,21 +44,38 @@ pub fn written(mut body: Value) -> Option<(Vec<u8>, usize)> {
     Some((whole, head))
 }
 
-/// One value, little-endian.
-fn element(value: &Value, datatype: &str) -> Vec<u8> {
-    let real = value.as_f64().unwrap_or(f64::from(value.as_bool().unwrap_or(false)));
-    let whole = value.as_i64().unwrap_or(real as i64);
+/// Writes one value, little-endian; text with its length before it. `None` if it is not of the type.
+pub fn write(value: &Value, datatype: &str, bytes: &mut Vec<u8>) -> Option<()> {
+    // A truth value and a number without a fraction are integers too.
+    let whole = || {
+        let exact = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
+        let truth = || value.as_bool().map(i128::from);
+        exact.or_else(truth).or_else(|| value.as_f64().filter(|real| real.fract() == 0.0).map(|real| real as i128))
+    };
+    let real = || value.as_f64().or_else(|| value.as_bool().map(|truth| f64::from(u8::from(truth))));
     match datatype {
-        "BOOL" | "UINT8" | "INT8" => vec![whole as u8],
-        "UINT16" | "INT16" => (whole as u16).to_le_bytes().into(),
-        "UINT32" | "INT32" => (whole as u32).to_le_bytes().into(),
-        "UINT64" | "INT64" => whole.to_le_bytes().into(),
-        "FP16" => half(real as f32).to_le_bytes().into(),
+        "BOOL" => bytes.push(u8::from(whole()? != 0)),
+        "INT8" => bytes.extend(i8::try_from(whole()?).ok()?.to_le_bytes()),
+        "UINT8" => bytes.extend(u8::try_from(whole()?).ok()?.to_le_bytes()),
+        "INT16" => bytes.extend(i16::try_from(whole()?).ok()?.to_le_bytes()),
+        "UINT16" => bytes.extend(u16::try_from(whole()?).ok()?.to_le_bytes()),
+        "INT32" => bytes.extend(i32::try_from(whole()?).ok()?.to_le_bytes()),
+        "UINT32" => bytes.extend(u32::try_from(whole()?).ok()?.to_le_bytes()),
+        "INT64" => bytes.extend(i64::try_from(whole()?).ok()?.to_le_bytes()),
+        "UINT64" => bytes.extend(u64::try_from(whole()?).ok()?.to_le_bytes()),
+        "FP16" => bytes.extend(half(real()? as f32).to_le_bytes()),
         // The upper half of a float.
-        "BF16" => ((((real as f32).to_bits()) >> 16) as u16).to_le_bytes().into(),
-        "FP32" => (real as f32).to_le_bytes().into(),
-        _ => real.to_le_bytes().into(),
+        "BF16" => bytes.extend((((real()? as f32).to_bits() >> 16) as u16).to_le_bytes()),
+        "FP32" => bytes.extend((real()? as f32).to_le_bytes()),
+        "FP64" => bytes.extend(real()?.to_le_bytes()),
+        "BYTES" => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            bytes.extend(u32::try_from(text.len()).ok()?.to_le_bytes());
+            bytes.extend(text.as_bytes());
+        }
+        _ => return None,
     }
+    Some(())
 }
 
 /// IEEE 754 half precision, cut rather than rounded; too small becomes zero, too large infinity.
@@ -92,6 +112,17 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_their_types_say() {
+        let written = |value: Value, datatype: &str| {
+            let mut bytes = Vec::new();
+            write(&value, datatype, &mut bytes).map(|()| bytes)
+        };
+        let element = |value: &Value, datatype: &str| written(value.clone(), datatype).unwrap();
+        assert_eq!(written(json!(300), "UINT8"), None);
+        assert_eq!(written(json!(0.5), "INT32"), None);
+        assert_eq!(written(json!("x"), "FP32"), None);
+        assert_eq!(element(&json!(2.0), "INT8"), [2]);
+        assert_eq!(element(&json!(u64::MAX), "UINT64"), [0xff; 8]);
+        assert_eq!(element(&json!("ja"), "BYTES"), [2, 0, 0, 0, b'j', b'a']);
         assert_eq!(element(&json!(1.0), "FP16"), [0x00, 0x3c]);
         assert_eq!(element(&json!(-2.0), "FP16"), [0x00, 0xc0]);
         assert_eq!(element(&json!(1e9), "FP16"), [0x00, 0x7c]);

@@ -6,6 +6,7 @@ use super::{Added, Answered, Completed, Conversation, LOGGED, NAMED, as_doctor};
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
 use crate::probe::service::schema::Described;
 use crate::probe::service::synthesis::{self, Synthesis};
+use crate::probe::service::websocket;
 use crate::snapshot::{ContentTypeFault, WrongValue};
 use serde_json::json;
 
@@ -35,9 +36,9 @@ impl Conversation<'_> {
             if current.rejection.is_some_and(|kind| kind.is_hopeless()) {
                 return None;
             }
-            let other_sample = super::samples::step(&current, synthesis, &mut progress);
-            // A WebSocket's session has no other body, and each takes long: only what it names is added.
-            let session = current.status == Some(101);
+            // A session's samples have one form, and what nobody names cannot be guessed from how it ended.
+            let session = current.message.method == websocket::METHOD;
+            let other_sample = if session { None } else { super::samples::step(&current, synthesis, &mut progress) };
             let encoded = match other_sample {
                 None if !session => self.in_other_encoding(&current, &mut progress),
                 _ => None,
@@ -185,6 +186,8 @@ impl Conversation<'_> {
             let place = match current.message.field(name) {
                 Some(Field { content: Content::File(_) | Content::Base64(_), .. }) => continue,
                 Some(old) if values.contains(&old.content.as_text()) => continue,
+                // The user wrote it into the address.
+                Some(old) if current.message.method == websocket::METHOD && !old.guess => continue,
                 Some(old) => old.place,
                 None => self.described(name).map_or_else(|| current.message.usual_place(), |field| field.place),
             };

@@ -6,6 +6,7 @@ mod same;
 use super::{Answered, Conversation};
 use crate::probe::service::message::{Content, Field, File, Message};
 use crate::probe::service::synthesis::samples;
+use crate::probe::service::websocket;
 use crate::snapshot::SoftFailure;
 use serde_json::{Map, Value};
 
@@ -191,6 +192,14 @@ pub fn rejected(answered: &Answered, talk: &Conversation) -> Option<SoftFailure>
 pub fn failures(talk: &mut Conversation, good: &Answered) -> Vec<SoftFailure> {
     let mut found = Vec::new();
     let mut push = |kind: &str, detail: String| found.push(SoftFailure { kind: kind.into(), detail });
+    if good.message.method == websocket::METHOD {
+        if has_speech(&good.message) && is_silent(good) {
+            let (words, last) = (samples::SPEECH_TEXT, &good.exchange.answer);
+            let last = if last.is_empty() { String::new() } else { format!(": {}", talk.recorder.clean(last, 200)) };
+            push("empty_transcript", format!("the speech sample ({words:?}) is answered without any text{last}"));
+        }
+        return found;
+    }
     let Ok(answer) = serde_json::from_slice::<Value>(&good.body) else {
         let has_input = good.message.fields.iter().any(|field| file_of(field).is_some());
         if good.body.is_empty() && has_input {
@@ -243,6 +252,12 @@ fn only_loaded(answer: &Value) -> Option<String> {
     Some(format!(
         "the answer says \"done_reason\": \"{reason}\": the request has no prompt, so the model was only {reason}ed"
     ))
+}
+
+/// Whether no message of a session held a text, though there was a place for one.
+fn is_silent(session: &Answered) -> bool {
+    let said = session.exchange.stream.known().is_some_and(|stream| stream.first_piece_ms.known().is_some());
+    !said && std::str::from_utf8(&session.body).is_ok_and(websocket::is_empty_transcript)
 }
 
 fn file_of(field: &Field) -> Option<&File> {

@@ -24,8 +24,9 @@ pub fn health(http: &Http, server: &Url, everywhere: &[(String, String)], record
     StateAnswer { path: HEALTH.into(), status, answer: recorder.clean(&answer, ANSWER_CAP) }
 }
 
-/// Of a port that was named http:// and answered no HTTP/1: the failure, with the right name if it speaks gRPC.
-pub fn named_rightly(server: &Url, failure: Failure, deadline: Instant) -> Failure {
+/// Of a port that was named http:// and answered no HTTP/1: the failure, with the right name if it speaks gRPC. It is
+/// reached by the run's own `route`.
+pub fn named_rightly(server: &Url, route: &Route, failure: Failure, deadline: Instant) -> Failure {
     // Frames of HTTP/2 that come before the request is sent look like an answer to nobody.
     if failure.own || failure.partial.is_some() || !matches!(failure.why, Why::Malformed | Why::Absent) {
         return failure;
@@ -33,8 +34,8 @@ pub fn named_rightly(server: &Url, failure: Failure, deadline: Instant) -> Failu
     let scheme = if server.scheme() == "https" { "grpcs" } else { "grpc" };
     let place = place(server);
     let speaks = format!("{scheme}://{place}").parse().is_ok_and(|url| {
-        // Nothing of the user's is needed to learn what a port speaks.
-        let http = Http::new(&url, &Route::default(), deadline);
+        // The user's headers are not needed to learn what a port speaks.
+        let http = Http::new(&url, route, deadline);
         let reply = http.and_then(|http| http.send(&get(server, HEALTH, &[]), GUESS_PATIENCE));
         reply.is_ok_and(|reply| reply.grpc_status.is_some())
     });

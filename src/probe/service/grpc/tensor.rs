@@ -1,6 +1,7 @@
 //! Values of tensors between JSON lists, as KServe v2 writes them over HTTP, and the raw bytes of gRPC.
 
 use super::messages::{Contents, TensorHead};
+use crate::probe::service::tensor_bytes;
 use serde_json::{Value, json};
 
 /// Values of an answer that are told, at most.
@@ -18,48 +19,10 @@ pub fn raw(tensor: &Value) -> Result<(TensorHead, Vec<u8>), String> {
     let shape = shape.collect::<Result<Vec<i64>, String>>()?;
     let mut bytes = Vec::new();
     for value in tensor.get("data").and_then(Value::as_array).into_iter().flatten() {
-        write(value, &datatype, &mut bytes).ok_or_else(|| format!("{name}: {value} is no value of type {datatype}"))?;
+        tensor_bytes::write(value, &datatype, &mut bytes)
+            .ok_or_else(|| format!("{name}: {value} is no value of type {datatype}"))?;
     }
     Ok((TensorHead { name, datatype, shape, contents: None }, bytes))
-}
-
-fn write(value: &Value, datatype: &str, bytes: &mut Vec<u8>) -> Option<()> {
-    let integer = || value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
-    match datatype {
-        "BOOL" => bytes.push(u8::from(value.as_bool().or_else(|| Some(integer()? != 0))?)),
-        "INT8" => bytes.extend(i8::try_from(integer()?).ok()?.to_le_bytes()),
-        "UINT8" => bytes.extend(u8::try_from(integer()?).ok()?.to_le_bytes()),
-        "INT16" => bytes.extend(i16::try_from(integer()?).ok()?.to_le_bytes()),
-        "UINT16" => bytes.extend(u16::try_from(integer()?).ok()?.to_le_bytes()),
-        "INT32" => bytes.extend(i32::try_from(integer()?).ok()?.to_le_bytes()),
-        "UINT32" => bytes.extend(u32::try_from(integer()?).ok()?.to_le_bytes()),
-        "INT64" => bytes.extend(i64::try_from(integer()?).ok()?.to_le_bytes()),
-        "UINT64" => bytes.extend(u64::try_from(integer()?).ok()?.to_le_bytes()),
-        "FP16" => bytes.extend(half(value.as_f64()? as f32).to_le_bytes()),
-        // The upper half of a float.
-        "BF16" => bytes.extend(((value.as_f64()? as f32).to_bits() >> 16).to_le_bytes().get(..2)?),
-        "FP32" => bytes.extend((value.as_f64()? as f32).to_le_bytes()),
-        "FP64" => bytes.extend(value.as_f64()?.to_le_bytes()),
-        "BYTES" => {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            bytes.extend(u32::try_from(text.len()).ok()?.to_le_bytes());
-            bytes.extend(text.as_bytes());
-        }
-        _ => return None,
-    }
-    Some(())
-}
-
-/// IEEE 754 binary16 by cutting the fraction off; subnormal numbers become zero. The values are the doctor's own.
-fn half(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let sign = (bits >> 16 & 0x8000) as u16;
-    let exponent = (bits >> 23 & 0xff) as i32 - 127 + 15;
-    match exponent {
-        ..=0 => sign,
-        31.. => sign | 0x7c00,
-        _ => sign | (exponent as u16) << 10 | (bits >> 13 & 0x3ff) as u16,
-    }
 }
 
 /// A tensor of an answer in JSON, with its first values.

@@ -3,6 +3,7 @@
 use super::family::{Recognized, Signs, Suspicion, likely_or};
 use super::operation::{example, posted};
 use super::questions::Questions;
+use crate::probe::service::schema::forbidden;
 use serde_json::{Value, json};
 
 /// Suspected by the paths of its schema; possible of an uvicorn without one, as it is by default.
@@ -22,10 +23,10 @@ pub fn recognize(signs: &Signs, questions: &mut Questions) -> Option<Recognized>
     let routes = server.get("stream").and_then(Value::as_object);
     let routes: Vec<String> = routes.into_iter().flatten().map(|(path, _)| path.clone()).take(16).collect();
     let routes = if routes.is_empty() { vec!["/predict".to_owned()] } else { routes };
-    // A route whose handler names a type is described as well as any.
+    // A route whose handler names a type is described as well as any; one that may do harm is not tried.
     let untyped = |path: &&String| {
         let described = signs.document.and_then(|document| document.at(path, None));
-        described.is_none_or(|operation| operation.fields.is_empty())
+        !forbidden(path) && described.is_none_or(|operation| operation.fields.is_empty())
     };
     let input = || example("string", json!("hello"));
     let operations = routes.iter().filter(untyped).map(|path| posted(path, &[("input", input())])).collect();

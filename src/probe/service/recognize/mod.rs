@@ -218,6 +218,12 @@ pub fn at(server: &Url, path: &str) -> Url {
 }
 
 impl Discovered {
+    /// Whether it has no operation to try, and may be a server of WebSockets: it was not recognized, but for the framework
+    /// that wrote its schema, or is known to be one.
+    pub fn is_open(&self) -> bool {
+        self.operation.is_none() && matches!(self.kind, None | Some("fastapi" | "openapi" | "whisper-websocket"))
+    }
+
     /// What to try after an operation was rejected: the next alternative that the answer makes worth trying.
     pub fn next<'a>(&'a self, tried: &mut usize, answer: &str) -> Option<&'a Candidate> {
         loop {

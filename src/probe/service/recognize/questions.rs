@@ -2,6 +2,7 @@
 
 use super::at;
 use crate::probe::service::transport::{BODY_CAP, Failure, Http, Outgoing, Payload, Reply, failure};
+use crate::probe::service::websocket;
 use crate::snapshot::Why;
 use serde_json::Value;
 use std::rc::Rc;
@@ -63,6 +64,15 @@ impl<'a> Questions<'a> {
         json(&*self.ok(path)?)
     }
 
+    /// An upgrade to a WebSocket at a path. A path that hangs says nothing of the others.
+    pub fn knock(&mut self, path: &str, limit: Duration) -> Answer {
+        let silent = self.silent;
+        let url = at(self.server, path);
+        let answer = self.ask(websocket::METHOD, url, self.everywhere.to_vec(), Payload::Empty, limit);
+        self.silent = silent;
+        answer
+    }
+
     /// A reading POST of a JSON body, or OPTIONS of a path: the JSON of a 200.
     pub fn read_by(&mut self, method: &str, path: &str) -> Option<Value> {
         let payload = match method {
@@ -99,7 +109,8 @@ impl<'a> Questions<'a> {
             return Err(failure(Why::NotAsked, format!("{url}: enough was asked before")));
         }
         let other_port = url.port() != self.server.port();
-        let outgoing = Outgoing { method: method.into(), url, headers, payload, follow: !other_port };
+        let follow = !other_port && method != websocket::METHOD;
+        let outgoing = Outgoing { method: method.into(), url, headers, payload, follow };
         let answer = self.http.send(&outgoing, limit.min(self.http.time_left() / 4)).map(Rc::new);
         self.silent |= !other_port && answer.as_ref().is_err_and(|failure| failure.partial.is_none());
         self.asked.push((key, answer.clone()));

@@ -3,7 +3,7 @@
 use super::family::{Recognized, Signs, Suspicion, likely_or};
 use super::operation::{example, posted, raw};
 use super::questions::Questions;
-use crate::probe::service::schema::Candidate;
+use crate::probe::service::schema::{Candidate, forbidden};
 use serde_json::json;
 
 /// Suspected by its words for a path without a route; possible behind any FastAPI, whose answers are the application's.
@@ -25,7 +25,7 @@ pub fn recognize(signs: &Signs, questions: &mut Questions) -> Option<Recognized>
     let listed = routes.iter().map(|(path, application)| format!("{path} ({})", application.as_str().unwrap_or("")));
     let operations = match signs.document {
         Some(_) => Vec::new(),
-        None => routes.keys().take(4).flat_map(|path| bare(path)).collect(),
+        None => routes.keys().filter(|path| !forbidden(path)).take(4).flat_map(|path| bare(path)).collect(),
     };
     Some(Recognized {
         kind: "ray-serve",

@@ -31,6 +31,8 @@ pub struct Progress {
     /// Of a new connection.
     pub times: Option<ConnectTimes>,
     pub first_byte: Option<Duration>,
+    /// What failed, while it is examined what is behind it: it stands if the time ends before that.
+    pub failed: Option<Failure>,
 }
 
 impl Progress {
@@ -113,6 +115,7 @@ impl Wire {
                     let error = kept.ended().filter(|_| error.is_canceled()).unwrap_or(error);
                     let heard = kept.heard.bytes();
                     let failed = self.told(url, error, Some(&heard));
+                    progress.failed = Some(failed.clone());
                     return Err(self.examined(url, failed, &heard).await);
                 }
             }

@@ -199,7 +199,7 @@ impl Http {
         if !matches!(ended, Ok(Ok(()))) {
             progress.settle(false);
         }
-        let Progress { phase, reply, pieces, .. } = progress;
+        let Progress { phase, reply, pieces, failed, .. } = progress;
         match ended {
             Ok(Ok(())) => reply.ok_or_else(|| failure::broken(&std::fmt::Error)),
             Ok(Err(mut failure)) => {
@@ -208,6 +208,7 @@ impl Http {
             }
             Err(_) => match reply {
                 Some(reply) if pieces.is_some_and(|pieces| pieces.speaks()) => Ok(reply),
+                None if let Some(failed) = failed => Err(failed),
                 reply => {
                     let text = format!("{}: {} within {:.1} s", outgoing.url, phase.lacking(), limit.as_secs_f64());
                     Err(Failure { partial: reply.map(Box::new), ..failure(Why::TimedOut, text) })

@@ -93,8 +93,11 @@ impl Wire {
         let opened = match self.connector.open(url, alpn, &mut progress.phase).await {
             Ok(opened) => opened,
             Err(failure) => {
-                let secured = progress.phase == Phase::Securing && !failure.own;
-                return Err(if secured { self.insecure(url, failure).await } else { failure });
+                if progress.phase == Phase::Securing && !failure.own {
+                    progress.failed = Some(failure.clone());
+                    return Err(self.insecure(url, failure).await);
+                }
+                return Err(failure);
             }
         };
         if let Some(version) = opened.tls_version {

@@ -19,6 +19,7 @@ use futures_util::{SinkExt, StreamExt};
 use session::Heard;
 pub use session::Session;
 use std::time::{Duration, Instant};
+pub use text::is_empty_transcript;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;

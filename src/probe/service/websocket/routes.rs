@@ -4,10 +4,12 @@
 use super::METHOD;
 use crate::probe::Ask;
 use crate::probe::service::message::{Encoding, Place};
+use crate::probe::service::recognize::questions::{Answer, Questions};
 use crate::probe::service::recognize::{Discovered, at};
 use crate::probe::service::schema::{Candidate, Described};
-use crate::probe::service::transport::{Failure, Http, Outgoing, Payload, Reply};
+use crate::probe::service::transport::{Failure, Reply};
 use serde_json::{Value, json};
+use std::rc::Rc;
 use std::time::Duration;
 use url::Url;
 
@@ -29,27 +31,22 @@ const QUERY_MAX: usize = 30;
 /// # Errors
 /// The server does not answer at all.
 pub fn discover(
-    http: &Http,
+    questions: &mut Questions,
     server: &Url,
-    everywhere: &[(String, String)],
     ask: &Ask,
     only: bool,
 ) -> Result<(Discovered, Option<String>), Failure> {
-    let knock = |path: &str| {
-        let (url, headers) = (at(server, path), everywhere.to_vec());
-        let outgoing = Outgoing { method: METHOD.into(), url, headers, payload: Payload::Empty, follow: false };
-        http.send(&outgoing, if only { PATIENCE } else { PATIENCE_GUESS })
-    };
+    let mut knock = |path: &str| answered(questions.knock(path, if only { PATIENCE } else { PATIENCE_GUESS }));
     let own = Some(server.path()).filter(|path| only && *path != "/");
     let named = ask.operation.as_deref().or(own).map(|path| path.split('?').next().unwrap_or(path));
     // What this server says of a path that it cannot have.
     let control_path = format!("/gpu-doctor-{:x}", std::process::id());
-    let control = answered(knock(&control_path))?;
+    let control = knock(&control_path)?;
     let mut seen = Vec::new();
     let known = KNOWN.get(..tried(only, control.status)).unwrap_or(KNOWN);
     let paths = named.map_or_else(|| known.to_vec(), |path| vec![path]);
     for path in paths {
-        let reply = match answered(knock(path)) {
+        let reply = match knock(path) {
             Ok(reply) => reply,
             // One path may hang; the server itself has answered.
             Err(_) if only => continue,
@@ -132,9 +129,9 @@ fn route(server: &Url, path: &str, kind: &'static str, wrote: Option<&Url>) -> D
 }
 
 /// An answer that began counts: a session that was accepted may fail afterwards.
-fn answered(result: Result<Reply, Failure>) -> Result<Reply, Failure> {
+fn answered(result: Answer) -> Answer {
     match result {
-        Err(Failure { partial: Some(reply), .. }) => Ok(*reply),
+        Err(Failure { partial: Some(reply), .. }) => Ok(Rc::from(reply)),
         other => other,
     }
 }

@@ -45,6 +45,29 @@ pub fn meaning(message: &str) -> Meaning {
     }
 }
 
+/// Of a session in which no message held a text: whether this one, the most telling, has a place for a transcript, so that
+/// speech was listened to and nothing heard.
+pub fn is_empty_transcript(message: &str) -> bool {
+    match serde_json::from_str::<Value>(message) {
+        Ok(value @ Value::Object(_)) => {
+            has_place(&value, DEPTH) || value.get("type").and_then(Value::as_str) == Some("config")
+        }
+        _ => message.trim().is_empty(),
+    }
+}
+
+fn has_place(value: &Value, depth: usize) -> bool {
+    match value {
+        _ if depth == 0 => false,
+        Value::Array(list) => list.iter().any(|item| has_place(item, depth - 1)),
+        Value::Object(object) => {
+            TRANSCRIPT.iter().any(|key| object.get(*key).is_some_and(|value| value.is_string() || value.is_null()))
+                || INSIDE.iter().any(|key| object.get(*key).is_some_and(|value| has_place(value, depth - 1)))
+        }
+        _ => false,
+    }
+}
+
 fn holds_text(value: &Value, depth: usize) -> bool {
     match value {
         _ if depth == 0 => false,
