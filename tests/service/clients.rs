@@ -54,7 +54,7 @@ fn a_python_client_is_told_the_line_to_change() {
     assert_eq!((status(&room.client), status(&room.good)), (400, 200));
     assert_eq!(differences(&facts), ["field lang:  | en: yes"]);
     let curl = known(&room.mended_curl);
-    assert!(curl.contains("-F 'decoding=ctc' -F 'audio=@builtin:speech.wav;type=audio/wav' -F 'lang=en'"), "{curl}");
+    assert!(curl.contains("-F 'decoding=ctc' -F 'audio=@speech.wav;type=audio/wav' -F 'lang=en'"), "{curl}");
     let change = &known(&room.mended_code)[0];
     assert_eq!((change.at.as_str(), change.old.as_str()), ("the test:8", r#"data={"decoding": "ctc"}"#));
     assert_eq!(change.new, r#"data={"decoding": "ctc", "lang": "en"}"#);

@@ -66,7 +66,7 @@ fn an_accepted_client_request_is_missing_nothing() {
     let attempts: Vec<&str> = known(&facts.request.attempts).iter().map(|one| one.fields[0].value.as_str()).collect();
     assert_eq!(
         attempts,
-        ["speech.wav (audio/wav, 73084 bytes)"],
+        ["other-speech.wav (audio/wav, 73084 bytes)"],
         "only the look whether other input gets other answers"
     );
 }
