@@ -178,7 +178,7 @@ fn spoken(exchange: &serde_json::Map<String, serde_json::Value>) -> String {
     format!("{} {} ({}) -> {} {}", text("method"), text("path"), sent.join(", "), text("status"), text("answer"))
 }
 
-/// A value of several members, without those that say nothing: `name=lang, place=form`.
+/// A value of several members, without those that say nothing: `name: lang, place: form`.
 fn listed(value: &serde_json::Value) -> String {
     use serde_json::Value;
     let telling = |value: &Value| match value {
@@ -190,7 +190,7 @@ fn listed(value: &serde_json::Value) -> String {
     match value {
         Value::Object(members) if !members.is_empty() => {
             let members = members.iter().filter(|(_, value)| telling(value));
-            members.map(|(name, value)| format!("{name}={}", short(value))).collect::<Vec<_>>().join(", ")
+            members.map(|(name, value)| format!("{name}: {}", short(value))).collect::<Vec<_>>().join(", ")
         }
         Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_object) => {
             items.iter().map(listed).collect::<Vec<_>>().join("; ")

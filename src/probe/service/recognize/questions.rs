@@ -12,6 +12,8 @@ use url::Url;
 
 /// Questions of one run, at most; those about the server's state come last and are fewer.
 pub const MOST: usize = 10;
+/// Of those, what is left for the server's state when routes of WebSockets are sought.
+const RESERVED: usize = 1;
 /// Longest wait for the first answer, for which a server may have to write its whole schema, and for each later one.
 const PATIENCE_FIRST: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -68,6 +70,10 @@ impl<'a> Questions<'a> {
     pub fn knock(&mut self, path: &str, limit: Duration) -> Answer {
         let silent = self.silent;
         let url = at(self.server, path);
+        // A server that speaks nothing else has no state to be asked for.
+        if self.left() <= RESERVED && !self.asked.iter().all(|(key, _)| key.starts_with(websocket::METHOD)) {
+            return Err(failure(Why::NotAsked, format!("{url}: enough was asked before")));
+        }
         let answer = self.ask(websocket::METHOD, url, self.everywhere.to_vec(), Payload::Empty, limit);
         self.silent = silent;
         answer
