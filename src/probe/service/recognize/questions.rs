@@ -12,8 +12,6 @@ use url::Url;
 
 /// Questions of one run, at most; those about the server's state come last and are fewer.
 pub const MOST: usize = 10;
-/// Of those, what is left for the server's state when routes of WebSockets are sought.
-const RESERVED: usize = 1;
 /// Longest wait for the first answer, for which a server may have to write its whole schema, and for each later one.
 const PATIENCE_FIRST: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,6 +27,8 @@ pub struct Questions<'a> {
     /// Path under which the server's endpoints are mounted.
     pub prefix: String,
     asked: Vec<(String, Answer)>,
+    /// Questions of this run, at most.
+    most: usize,
     /// The server left a question unanswered: it is asked nothing more.
     silent: bool,
 }
@@ -36,12 +36,17 @@ pub struct Questions<'a> {
 impl<'a> Questions<'a> {
     /// Nothing was asked yet.
     pub fn new(http: &'a Http, server: &'a Url, everywhere: &'a [(String, String)]) -> Self {
-        Self { http, server, everywhere, prefix: String::new(), asked: Vec::new(), silent: false }
+        Self { http, server, everywhere, prefix: String::new(), asked: Vec::new(), most: MOST, silent: false }
     }
 
     /// Questions that may still be asked.
     pub fn left(&self) -> usize {
-        if self.silent { 0 } else { MOST.saturating_sub(self.asked.len()) }
+        if self.silent { 0 } else { self.most.saturating_sub(self.asked.len()) }
+    }
+
+    /// Leaves one question for the server's state, where seeking what it is has used them up.
+    pub fn one_for_the_state(&mut self) {
+        self.most = self.most.max(self.asked.len() + 1);
     }
 
     /// GET of an absolute path, without the prefix.
@@ -70,10 +75,6 @@ impl<'a> Questions<'a> {
     pub fn knock(&mut self, path: &str, limit: Duration) -> Answer {
         let silent = self.silent;
         let url = at(self.server, path);
-        // A server that speaks nothing else has no state to be asked for.
-        if self.left() <= RESERVED && !self.asked.iter().all(|(key, _)| key.starts_with(websocket::METHOD)) {
-            return Err(failure(Why::NotAsked, format!("{url}: enough was asked before")));
-        }
         let answer = self.ask(websocket::METHOD, url, self.everywhere.to_vec(), Payload::Empty, limit);
         self.silent = silent;
         answer

@@ -32,6 +32,7 @@ pub fn ask(
     recorder: &Recorder,
 ) -> Vec<StateAnswer> {
     let mut answers = Vec::new();
+    questions.one_for_the_state();
     let end = questions.end_after(PATIENCE_FOR_ALL);
     for path in places(found, client_path) {
         let limit = PATIENCE.min(end.saturating_duration_since(Instant::now()));
