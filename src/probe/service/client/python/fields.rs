@@ -90,23 +90,13 @@ impl Sent<'_> {
 
     /// Pairs of a form or a query: a dictionary, or a list of pairs.
     fn form(&mut self, value: &Value, place: Place, argument: &str) -> Result<Vec<Field>, String> {
-        let pairs: Vec<(String, Value)> = match value {
-            Value::Dict(members) => members.clone(),
-            Value::List(list) => list
-                .iter()
-                .filter_map(|pair| match pair {
-                    Value::List(pair) => Some((pair.first()?.text()?.to_owned(), pair.get(1)?.clone())),
-                    _ => None,
-                })
-                .collect(),
-            other => {
-                return Err(format!(
-                    "{}:{}: {argument}= is {}, which the file does not tell; write it out in the call",
-                    self.setting.file(),
-                    self.line,
-                    other.open().unwrap_or("no dictionary")
-                ));
-            }
+        let Some(pairs) = pairs(value) else {
+            return Err(format!(
+                "{}:{}: {argument}= is {}, which the file does not tell; write it out in the call",
+                self.setting.file(),
+                self.line,
+                value.open().unwrap_or("no dictionary")
+            ));
         };
         let mut fields = Vec::new();
         for (name, value) in pairs {
@@ -143,23 +133,13 @@ impl Sent<'_> {
 
     /// `files={"audio": open(...)}`, `("audio", ("name.wav", open(...), "audio/wav"))`.
     fn files(&mut self, value: &Value) -> Result<Vec<Field>, String> {
-        let pairs: Vec<(String, Value)> = match value {
-            Value::Dict(members) => members.clone(),
-            Value::List(list) => list
-                .iter()
-                .filter_map(|pair| match pair {
-                    Value::List(pair) => Some((pair.first()?.text()?.to_owned(), pair.get(1)?.clone())),
-                    _ => None,
-                })
-                .collect(),
-            other => {
-                let what = other.open().unwrap_or("no dictionary");
-                return Err(format!(
-                    "{}:{}: files= is {what}, which the file does not tell",
-                    self.setting.file(),
-                    self.line
-                ));
-            }
+        let Some(pairs) = pairs(value) else {
+            let what = value.open().unwrap_or("no dictionary");
+            return Err(format!(
+                "{}:{}: files= is {what}, which the file does not tell",
+                self.setting.file(),
+                self.line
+            ));
         };
         let mut fields = Vec::new();
         for (name, value) in pairs {
@@ -336,6 +316,21 @@ impl Sent<'_> {
             fields.push(Field { name, place: Place::Form, content, guess: false });
         }
         Ok(if multipart { Body::multipart(fields) } else { body_of_form(fields) })
+    }
+}
+
+/// The pairs of a dictionary, or of a list of them; `None` for anything else.
+fn pairs(value: &Value) -> Option<Vec<(String, Value)>> {
+    match value {
+        Value::Dict(members) => Some(members.clone()),
+        Value::List(list) => {
+            let pair = |pair: &Value| match pair {
+                Value::List(pair) => Some((pair.first()?.text()?.to_owned(), pair.get(1)?.clone())),
+                _ => None,
+            };
+            Some(list.iter().filter_map(pair).collect())
+        }
+        _ => None,
     }
 }
 
