@@ -110,6 +110,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         "fact",
         &[
             "container",
+            "counters",
             "cuda",
             "device_nodes",
             "docker",
@@ -127,6 +128,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
             "packages",
             "placement",
             "process",
+            "recorded",
             "request",
             "server_log",
             "smoke",

@@ -66,6 +66,7 @@ fn diagnosis(finding: &Finding, explains: Vec<String>) -> Diagnosis {
         explains,
         fix: finding.fix.clone(),
         verify: finding.verify.clone(),
+        ruled_out: Vec::new(),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Diagnosed {
     pub chain: Vec<Link>,
     /// What the model needs of GPU memory, what the server holds and what is free; where a model and a GPU are known.
     pub device_budget: Option<String>,
+    /// What was claimed and measured otherwise, one sentence each.
+    pub contradictions: Vec<String>,
 }
 
 /// One cause, or a symptom that nothing explains.
@@ -67,6 +69,18 @@ pub struct Diagnosis {
     pub fix: Vec<Step>,
     /// How to see that the fix worked.
     pub verify: Vec<String>,
+    /// Other causes that could show alike and are ruled out, the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ruled_out: Vec<RuledOut>,
+}
+
+/// A cause that it is not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuledOut {
+    /// The check's id.
+    pub cause: String,
+    /// What rules it out, in words.
+    pub by: String,
 }
 
 /// What one check says.
@@ -93,6 +107,9 @@ pub struct Missing {
     pub detail: String,
     /// Checks that stay undecided without it.
     pub checks: Vec<String>,
+    /// How to get it: a flag, a user to run as; empty if no way is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub get: String,
 }
 
 /// Judges a snapshot. The error is a bug in a check's text.
@@ -114,6 +131,7 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
         verdict,
         diagnoses,
         unknown,
+        contradictions: Vec::new(),
     })
 }
 
@@ -162,7 +180,13 @@ fn missing(findings: &[Finding], snapshot: &Snapshot, worked: bool) -> (Vec<Miss
         let told = findings.iter().any(|finding| finding.because.contains(&probe.detail));
         if !told && !list.iter().any(|missing| missing.detail == probe.detail) {
             let why = probe.outcome.words().to_string();
-            let missing = Missing { path: probe.id.clone(), why, detail: probe.detail.clone(), checks: Vec::new() };
+            let missing = Missing {
+                path: probe.id.clone(),
+                why,
+                detail: probe.detail.clone(),
+                checks: Vec::new(),
+                get: String::new(),
+            };
             // A crash or a hang says more than what this user may not read.
             let place = if probe.outcome == Outcome::Failed { list.len() } else { 0 };
             list.insert(place, missing);
@@ -186,6 +210,7 @@ fn waited_for(findings: &[Finding], severity: Severity, list: &mut Vec<Missing>)
                     why: unknown.why.to_string(),
                     detail: unknown.detail.clone(),
                     checks: vec![check],
+                    get: String::new(),
                 }),
             }
         }

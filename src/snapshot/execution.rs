@@ -117,6 +117,54 @@ pub struct GpuWindow {
     /// What the GPU sent over PCIe in the three phases, bytes a second.
     #[serde(default)]
     pub pcie_sent_bytes_per_second: Fact<Phases>,
+    /// Mean draw by the energy counter, over each phase as a whole; nothing between two readings escapes it.
+    #[serde(default)]
+    pub energy_milliwatts: Fact<EnergyRates>,
+    /// Share of the streaming multiprocessors that were in use (GPM, Hopper and later), percent; also on MIG.
+    #[serde(default)]
+    pub sm_activity_percent: Fact<Phases>,
+    /// Memory clock in the three phases, megahertz.
+    #[serde(default)]
+    pub memory_clock_mhz: Fact<Phases>,
+    /// Performance state in the three phases: 0 is the highest, 15 the lowest.
+    #[serde(default)]
+    pub p_state: Fact<Phases>,
+    /// When the GPU stopped to answer (NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED), milliseconds from the window's
+    /// opening; absent as long as it answers.
+    #[serde(default)]
+    pub lost_at_ms: Fact<f64>,
+    /// What makes these counters doubtful, one sentence each: a counter that ran backwards, a gap between samples.
+    #[serde(default)]
+    pub doubts: Fact<Vec<String>>,
+    /// Processes that NVML listed on it in the window, with the most memory that each held, at most 64.
+    #[serde(default)]
+    pub processes: Fact<Vec<WatchedProcess>>,
+}
+
+/// A process on a GPU in the window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchedProcess {
+    /// Process id, as NVML counts: in the first namespace of the machine.
+    pub pid: u64,
+    /// The most memory that it held, bytes.
+    pub memory_bytes: Fact<u64>,
+    /// Its highest share of the multiprocessors, percent.
+    pub utilization_percent: Fact<u64>,
+    /// Whether it is one of the server's.
+    pub of_server: bool,
+}
+
+/// Mean draw by the energy counter, milliwatts. A phase shorter than two changes of the counter is unknown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnergyRates {
+    /// In the idle baseline.
+    pub before: Fact<f64>,
+    /// While requests ran.
+    pub during: Fact<f64>,
+    /// After the last answer.
+    pub after: Fact<f64>,
 }
 
 /// When a request of the window ran.

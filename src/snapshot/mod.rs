@@ -3,6 +3,7 @@
 //! A snapshot is all that the judgement sees. The same bytes give the same report, on any machine.
 
 mod container;
+mod counters;
 mod cuda;
 mod device_nodes;
 mod docker;
@@ -22,6 +23,7 @@ mod ort;
 mod packages;
 mod placement;
 mod process;
+mod recorded;
 mod request;
 mod server_log;
 mod smoke;
@@ -29,6 +31,7 @@ mod source;
 mod stage;
 
 pub use container::*;
+pub use counters::*;
 pub use cuda::*;
 pub use device_nodes::*;
 pub use docker::*;
@@ -49,6 +52,7 @@ pub use ort::*;
 pub use packages::*;
 pub use placement::*;
 pub use process::*;
+pub use recorded::*;
 pub use request::*;
 pub use server_log::*;
 pub use smoke::*;
@@ -248,12 +252,16 @@ facts! {
     request: RequestFacts,
     /// Counters while requests ran.
     execution: ExecutionFacts,
+    /// The server's own counters while requests ran.
+    counters: CountersFacts,
     /// What the serving software says of itself.
     engine: EngineFacts,
     /// The server's log.
     server_log: ServerLogFacts,
     /// The model as the deployment's own code loads it.
     loaded: LoadedFacts,
+    /// What files say that were given to `triage`.
+    recorded: RecordedFacts,
 }
 
 /// The JSON Schema of a snapshot.

@@ -36,11 +36,11 @@ use verdict::converse;
 
 pub use engine::PROBE as ENGINE;
 
-/// Fills the rooms `request` and `execution`.
+/// Fills the rooms `request`, `execution` and `counters`.
 pub const PROBE: Probe = Probe {
     id: "service",
     stage: Stage::Request,
-    rooms: &["request", "execution"],
+    rooms: &["request", "execution", "counters"],
     needs: &["process", "nvml", "source"],
     this_machine: false,
     budget: Duration::from_secs(30),

@@ -45,6 +45,13 @@ pub fn summarise(samples: &[Sample], opened: f64, closed: f64, ends: &[f64]) -> 
             pcie_sent_bytes_per_second: throughput(&readings, opened, closed, &|gpu| {
                 gpu.pcie_sent_bytes_per_second.as_ref()
             }),
+            energy_milliwatts: Fact::default(),
+            sm_activity_percent: Fact::default(),
+            memory_clock_mhz: Fact::default(),
+            p_state: Fact::default(),
+            lost_at_ms: Fact::default(),
+            doubts: Fact::default(),
+            processes: Fact::default(),
         }
     };
     by_gpu.into_iter().map(window).collect()
