@@ -197,6 +197,10 @@ fn unreachable(context: &Context, facts: &mut Facts, failure: Failure) -> Ran {
         facts.request.reachable = Fact::Known(false);
         facts.request.reach_error = Fact::Known(unknown.detail.clone());
     }
-    facts.execution = ExecutionFacts::all_unknown(&unknown);
+    // That it was not reached says it all: what it does with requests was not asked.
+    facts.execution = match failure.own {
+        true => ExecutionFacts::all_unknown(&unknown),
+        false => ExecutionFacts::all_unknown(&Unknown::new(Why::NotAsked, "the server was not reached")),
+    };
     Ran::from(&unknown)
 }
