@@ -124,10 +124,9 @@ fn read(reply: &Reply) -> Vec<Told> {
         }
     }
     let is_json = reply.content_type.to_ascii_lowercase().contains("json");
-    if is_json && reply.body.len() <= BODY_MAX && !reply.cut {
-        if let Ok(body) = serde_json::from_slice::<Value>(&reply.body) {
-            walk(&body, String::new(), DEPTH_MAX, &mut MEMBERS_MAX.clone(), &mut found);
-        }
+    let body = (is_json && reply.body.len() <= BODY_MAX && !reply.cut).then_some(&reply.body);
+    if let Some(body) = body.and_then(|body| serde_json::from_slice::<Value>(body).ok()) {
+        walk(&body, String::new(), DEPTH_MAX, &mut MEMBERS_MAX.clone(), &mut found);
     }
     found.truncate(KEPT_MAX);
     found
