@@ -3,6 +3,7 @@
 use super::Basis;
 use super::activity::LEAST_SAMPLES;
 use super::sharing::{counted_alike, server_pids};
+use super::trouble::listed;
 use crate::snapshot::{Exchange, Facts, Gpu, GpuWindow, Unknown, Why, room};
 
 room! {
@@ -27,7 +28,7 @@ impl Collective {
 
 fn hang(facts: &Facts) -> Result<String, Unknown> {
     let clear = Ok(String::new());
-    let gpus = facts.nvml.gpus.read()?;
+    let gpus = listed(facts)?;
     if gpus.len() < 2 || !unanswered(facts)? {
         return clear;
     }

@@ -2,6 +2,7 @@
 
 use super::Basis;
 use super::sharing::{counted_alike, server_pids};
+use super::trouble::listed;
 use crate::snapshot::{Facts, Gpu, Unknown, Why, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ fn not_asked(detail: &str) -> Unknown {
 }
 
 fn renumbered(facts: &Facts) -> Result<Vec<Renumbered>, Unknown> {
-    let gpus = facts.nvml.gpus.read()?;
+    let gpus = listed(facts)?;
     let mut names = gpus.iter().map(|gpu| gpu.name.known());
     let first = names.next().flatten();
     if gpus.len() < 2 || names.all(|name| name == first) {
@@ -92,7 +93,7 @@ fn renumbered(facts: &Facts) -> Result<Vec<Renumbered>, Unknown> {
 fn mig_named(facts: &Facts) -> Result<(String, Vec<String>), Unknown> {
     let none = Ok((String::new(), Vec::new()));
     let on = |gpu: &Gpu| gpu.mig_enabled.known() == Some(&true);
-    if !facts.nvml.gpus.read()?.iter().any(on) {
+    if !listed(facts)?.iter().any(on) {
         return none;
     }
     // One program for all who want to know: several processes may each have been given one.

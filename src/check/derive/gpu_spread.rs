@@ -3,6 +3,7 @@
 use super::Basis;
 use super::activity::LEAST_SAMPLES;
 use super::sharing::{counted_alike, server_pids};
+use super::trouble::listed;
 use crate::snapshot::{Facts, Gpu, GpuWindow, KubernetesNode, Unknown, Why, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ impl Seat<'_> {
 
 /// The GPUs with their processes; none where there is but one GPU.
 fn seats(facts: &Facts) -> Result<Vec<Seat<'_>>, Unknown> {
-    let gpus = facts.nvml.gpus.read()?;
+    let gpus = listed(facts)?;
     if gpus.len() < 2 {
         return Ok(Vec::new());
     }

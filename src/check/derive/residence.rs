@@ -3,6 +3,7 @@
 use super::Basis;
 use super::budget::{CONTEXT_LEAST_BYTES, mebibytes};
 use super::memory::held_by_server;
+use super::model_devices;
 use crate::snapshot::{Fact, Facts, ModelFile, Unknown, Why, room};
 
 room! {
@@ -181,10 +182,13 @@ fn seen_on_gpu(facts: &Facts, weights: Option<u64>) -> bool {
 }
 
 /// The figures of a server that has its model on a GPU and computes elsewhere; empty where that was not seen. Such a sight is
-/// no proof of where: code, log and what is mapped tell that.
+/// no proof of where: code, log and what is mapped tell that, and where they do, this says nothing.
 fn computed_beside_gpu(basis: &Basis, weights: Option<u64>) -> String {
     let facts = basis.facts;
     let Ok(("loaded_not_computing", counters)) = &basis.activity else { return String::new() };
+    if model_devices::cpu_seen_chosen(basis) {
+        return String::new();
+    }
     let Some(held) = held_by_server(facts).ok().filter(|_| seen_on_gpu(facts, weights)) else { return String::new() };
     let threads = facts.execution.busiest_threads.known().map(Vec::as_slice).unwrap_or_default();
     let named: Vec<String> = threads
