@@ -4,7 +4,7 @@ use super::Basis;
 use super::activity::LEAST_SAMPLES;
 use super::sharing::{counted_alike, server_pids};
 use super::trouble::listed;
-use crate::snapshot::{Exchange, Facts, Gpu, GpuWindow, Unknown, Why, room};
+use crate::snapshot::{Exchange, Facts, Gpu, GpuWindow, ModelCounters, Unknown, Why, room};
 
 room! {
     /// A collective operation that hangs.
@@ -29,21 +29,21 @@ impl Collective {
 fn hang(facts: &Facts) -> Result<String, Unknown> {
     let clear = Ok(String::new());
     let gpus = listed(facts)?;
-    if gpus.len() < 2 || !unanswered(facts)? {
+    if !unanswered(facts)? {
         return clear;
     }
     let pids = server_pids(facts).filter(|_| counted_alike(facts));
     let mut spinning = Vec::new();
     for gpu in gpus {
         // Another server's GPU is none of this one's.
-        let listed = gpu.processes.known();
-        let of_others = |pids: &Vec<u64>| listed.is_some_and(|all| !all.iter().any(|one| pids.contains(&one.pid)));
-        if pids.as_ref().is_some_and(of_others) {
-            continue;
+        let of_others =
+            |pids: &Vec<u64>| gpu.processes.known().is_some_and(|all| !all.iter().any(|one| pids.contains(&one.pid)));
+        if !pids.as_ref().is_some_and(of_others) {
+            spinning.extend(spins(facts, gpu)?);
         }
-        spinning.extend(spins(facts, gpu)?);
     }
-    if spinning.len() < 2 {
+    // A kernel on a single GPU may merely be slow, unless it ran before there was any request.
+    if spinning.len() < 2 && !(gpus.len() == 1 && spun_before(facts)) {
         return clear;
     }
     Ok(spinning.join(", "))
@@ -51,9 +51,10 @@ fn hang(facts: &Facts) -> Result<String, Unknown> {
 
 /// Whether requests were sent and none came back.
 fn unanswered(facts: &Facts) -> Result<bool, Unknown> {
-    if let (Some(sent), Some(ok)) = (facts.execution.requests_sent.known(), facts.execution.requests_ok.known()) {
-        let silent = facts.execution.answers_by_status.known().is_some_and(|all| all.keys().all(|key| key == "none"));
-        return Ok(*sent > 0 && *ok == 0 && silent);
+    let execution = &facts.execution;
+    if let (Some(sent), Some(ok)) = (execution.requests_sent.known(), execution.requests_ok.known()) {
+        let silent = execution.answers_by_status.known().is_some_and(|all| all.keys().all(|key| key == "none"));
+        return Ok(*sent > 0 && *ok == 0 && (silent || stuck_inside(facts)));
     }
     let request = &facts.request;
     if request.good.known().is_some() || request.reachable.known() == Some(&false) {
@@ -62,9 +63,24 @@ fn unanswered(facts: &Facts) -> Result<bool, Unknown> {
     if let Some(kind) = request.rejection_kind.known() {
         return Ok(kind == "no_answer");
     }
-    let attempts = request.attempts.read()?;
     let silent = |one: &Exchange| one.status.reason().is_some_and(|unknown| unknown.why == Why::TimedOut);
+    let attempts = request.attempts.read()?;
     Ok(!attempts.is_empty() && attempts.iter().all(silent))
+}
+
+/// Whether the server's own counters show requests that it works on and none that it ended.
+fn stuck_inside(facts: &Facts) -> bool {
+    let stuck = |model: &ModelCounters| {
+        model.running_most.known().is_some_and(|running| *running > 0.0) && model.requests_ok.known() == Some(&0.0)
+    };
+    facts.counters.models.known().is_some_and(|models| models.iter().any(stuck))
+}
+
+/// Whether the GPU was as busy before the first request of the window.
+fn spun_before(facts: &Facts) -> bool {
+    let windows = facts.execution.gpus.known().map(Vec::as_slice).unwrap_or_default();
+    let phases = windows.first().and_then(|window| window.utilization_percent.known());
+    phases.is_some_and(|phases| phases.before.samples >= LEAST_SAMPLES && phases.before.min >= FULL_PERCENT)
 }
 
 /// `GPU 0 at 100 % and 71 W of 300 W`, if that is so.

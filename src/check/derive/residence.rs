@@ -4,7 +4,7 @@ use super::Basis;
 use super::budget::{CONTEXT_LEAST_BYTES, mebibytes};
 use super::memory::held_by_server;
 use super::model_devices;
-use crate::snapshot::{Fact, Facts, ModelFile, Unknown, Why, room};
+use crate::snapshot::{Fact, Facts, ModelCounters, ModelFile, Unknown, Why, room};
 
 room! {
     /// Where the server's weights lie.
@@ -59,6 +59,8 @@ const MORE_THAN_CONTEXT: u64 = 1 << 30;
 const CPU_BUSY_CORES: f64 = 0.5;
 /// Share of a core from which on a thread is named, percent.
 const NAMED_FROM_PERCENT: f64 = 10.0;
+/// Rise of the mean draw that is no noise, as a factor. Uncalibrated.
+const DRAW_RISE: f64 = 1.15;
 
 /// The weights that the server works with, and whose they are.
 fn weights(facts: &Facts) -> Result<(u64, String), Unknown> {
@@ -186,7 +188,7 @@ fn seen_on_gpu(facts: &Facts, weights: Option<u64>) -> bool {
 fn computed_beside_gpu(basis: &Basis, weights: Option<u64>) -> String {
     let facts = basis.facts;
     let Ok(("loaded_not_computing", counters)) = &basis.activity else { return String::new() };
-    if model_devices::cpu_seen_chosen(basis) {
+    if model_devices::cpu_seen_chosen(basis) || nothing_computed(facts) || draw_rose(facts) {
         return String::new();
     }
     let Some(held) = held_by_server(facts).ok().filter(|_| seen_on_gpu(facts, weights)) else { return String::new() };
@@ -199,4 +201,19 @@ fn computed_beside_gpu(basis: &Basis, weights: Option<u64>) -> String {
         .collect();
     let named = if named.is_empty() { String::new() } else { format!("; busiest threads: {}", named.join(", ")) };
     format!("the server holds {} MiB of GPU memory, and {counters}{named}", mebibytes(held))
+}
+
+/// Whether the server's own counters say that its model was not run in the window: its answers came from a cache.
+fn nothing_computed(facts: &Facts) -> bool {
+    let models = facts.counters.models.known().map(Vec::as_slice).unwrap_or_default();
+    let idle = |model: &ModelCounters| model.executions.known().or(model.inferences.known()) == Some(&0.0);
+    !models.is_empty() && models.iter().all(idle)
+}
+
+/// Whether a GPU drew more over the window than at rest, whatever its other counters say: they may miss bursts.
+fn draw_rose(facts: &Facts) -> bool {
+    let windows = facts.execution.gpus.known().map(Vec::as_slice).unwrap_or_default();
+    windows.iter().filter_map(|window| window.energy_milliwatts.known()).any(|draw| {
+        matches!((draw.before.known(), draw.during.known()), (Some(before), Some(during)) if *during > DRAW_RISE * before)
+    })
 }
