@@ -120,6 +120,8 @@ pub fn in_words(path: &str) -> &str {
         "derived.gpu_nodes_without_gpus" => "whether the nodes offer GPUs",
         "derived.cpu_throttled_percent" => "whether a CPU limit stops the server",
         "derived.gpu_busy_percent" => "how busy the GPU is",
+        "derived.collective_hang" => "whether GPUs wait for each other",
+        "derived.server_on_one_gpu" => "how the server's processes are spread over the GPUs",
         "derived.single_hot_thread" => "whether one thread sets the pace",
         "ort.cuda_compiled_in" => "whether onnxruntime has CUDA",
         "ort.missing_libraries" => "whether onnxruntime finds its CUDA libraries",

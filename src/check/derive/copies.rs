@@ -1,9 +1,10 @@
 //! Copies between the machine's memory and the GPU's: those that onnxruntime put into the graph, and what PCIe carried.
 
 use super::activity::LEAST_SAMPLES;
-use super::trouble::{answer, tells};
+use super::trouble::{GpuTrouble, Gpus, Said, answer, tells};
 use super::{Basis, memory};
 use crate::snapshot::{Fact, Facts, GpuWindow, Phases, Unknown, Why, room};
+use crate::words::bytes;
 
 room! {
     /// What is copied between the machine and the GPU.
@@ -22,6 +23,8 @@ room! {
         pub pcie_bytes_per_request: f64,
         /// How many times the request's body that is.
         pub pcie_times_body: f64,
+        /// GPUs whose PCIe link was nearly full while requests ran and whose multiprocessors had little to do.
+        pub link_bound_gpus: Vec<GpuTrouble>,
     }
 }
 
@@ -43,6 +46,7 @@ impl Copies {
             gpu_seen_saturated: Fact::Known(
                 memory::busy_percent(facts, &basis.gpu_visible).is_ok_and(|busy| busy >= SATURATED_PERCENT),
             ),
+            link_bound_gpus: link_bound(facts),
             pcie_times_body: each.clone().map(|each| each / body as f64).into(),
             pcie_bytes_per_second: rate.into(),
             pcie_bytes_per_request: each.into(),
@@ -83,6 +87,60 @@ fn nodes(facts: &Facts) -> Result<(u64, String), Unknown> {
     // Neither a log nor a model that was placed: nobody asked.
     let unknown = placed.memcpy_nodes.reason().cloned();
     Err(unknown.unwrap_or_else(|| Unknown::new(Why::NotAsked, "no model was placed and no log tells of copies")))
+}
+
+/// What a lane carries one way, bytes a second, by generation from 1 on (PCI-SIG: 2.5, 5, 8, 16, 32 and 64 GT/s, less the
+/// line code).
+const LANE_BYTES_PER_SECOND: [f64; 6] = [0.25e9, 0.5e9, 0.985e9, 1.969e9, 3.938e9, 7.563e9];
+/// Share of the link from which on it is full: packets have heads, and what arrives is counted without them.
+const LINK_FULL_SHARE: f64 = 0.6;
+/// Multiprocessors that are in use, and else the time with a kernel, up to which the GPU has little to do, percent.
+const LITTLE_SM_PERCENT: f64 = 30.0;
+const LITTLE_BUSY_PERCENT: f64 = 60.0;
+
+/// GPUs that wait for PCIe. The link's state is that under load: an idle one lowers its generation.
+fn link_bound(facts: &Facts) -> Fact<Vec<GpuTrouble>> {
+    Gpus::of(facts).each(|_, window| {
+        let Some(window) = window else { return Err(Unknown::new(Why::NotAsked, "nothing under load was measured")) };
+        let during = |counter: &Fact<Phases>| match tells(counter)? {
+            Some(phases) if phases.during.samples >= LEAST_SAMPLES => Ok(phases.clone()),
+            Some(_) => Err(Unknown::new(Why::NotAsked, "PCIe was read too seldom in the window")),
+            None => Err(answer(counter)),
+        };
+        let ways = [("received", &window.pcie_received_bytes_per_second), ("sent", &window.pcie_sent_bytes_per_second)];
+        let (mut way, mut rate) = ("", 0.0);
+        for (name, counter) in ways {
+            let phases = during(counter)?;
+            let risen = phases.during.mean - if phases.before.samples > 0 { phases.before.mean } else { 0.0 };
+            if risen > rate {
+                (way, rate) = (name, risen);
+            }
+        }
+        let (generation, width) =
+            (during(&window.pcie_link_generation)?.during.max, during(&window.pcie_link_width)?.during.max);
+        let lane = LANE_BYTES_PER_SECOND.get((generation as usize).wrapping_sub(1));
+        let Some(link) = lane.map(|lane| lane * width).filter(|link| *link > 0.0) else { return Ok(None) };
+        if rate < LINK_FULL_SHARE * link {
+            return Ok(None);
+        }
+        let sm = window.sm_activity_percent.known().filter(|sm| sm.during.samples >= LEAST_SAMPLES);
+        let (idle, seen) = match sm {
+            Some(sm) => (sm.during.mean <= LITTLE_SM_PERCENT, format!("{:.0} % of its multiprocessors in use", sm.during.mean)),
+            None => {
+                let busy = during(&window.utilization_percent)?.during.mean;
+                (busy <= LITTLE_BUSY_PERCENT, format!("a kernel running {busy:.0} % of the time"))
+            }
+        };
+        let words = || {
+            format!(
+                "{way} {} a second over PCIe, {:.0} % of what its link of generation {generation:.0} with {width:.0} lanes \
+                 carries, with {seen}",
+                bytes(rate),
+                100.0 * rate / link
+            )
+        };
+        Ok(idle.then(|| Said::mild(words())))
+    })
 }
 
 /// What PCIe carried more while requests ran than before, bytes a second, for the GPU with most.

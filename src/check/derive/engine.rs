@@ -58,7 +58,7 @@ fn of_kind(facts: &Facts, kinds: &[&str]) -> Result<(), Unknown> {
 }
 
 /// The name of the model in the paths that were tried: `/v2/models/NAME/infer`, `/predictions/NAME/1.0`.
-fn tried(facts: &Facts) -> Option<&str> {
+pub fn tried(facts: &Facts) -> Option<&str> {
     let request = &facts.request;
     let paths = [
         request.good.known().map(|exchange| &exchange.path),

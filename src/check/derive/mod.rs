@@ -4,16 +4,19 @@
 
 mod activity;
 mod budget;
+mod collective;
 mod complaint;
 mod container;
 mod content_of_request;
 mod copies;
+mod device_order;
 mod docker_daemon;
 mod driver;
 mod engine;
 mod expectations;
 mod gpu;
 mod gpu_sharing;
+mod gpu_spread;
 mod health;
 mod illness;
 mod image;
@@ -27,6 +30,7 @@ mod pod;
 mod port;
 mod refusal;
 mod request_phases;
+mod request_split;
 mod residence;
 mod server;
 mod shapes;
@@ -105,6 +109,10 @@ subjects! {
     copies: Copies,
     refusal: Refusals,
     request_phases: RequestPhases,
+    request_split: RequestSplit,
+    gpu_spread: GpuSpread,
+    device_order: DeviceOrder,
+    collective: Collective,
     shapes: Shapes,
     activity: Activity,
     engine: Engine,
@@ -135,6 +143,7 @@ impl Derived {
         "prediction",
         "request",
         "execution",
+        "counters",
         "engine",
         "server_log",
         "loaded",

@@ -54,6 +54,20 @@ impl ModelDevices {
     }
 }
 
+/// Whether a model, a part of it or its inputs were seen to be put on the CPU: then it is known why the work is there.
+pub fn cpu_seen_chosen(basis: &Basis) -> bool {
+    let devices = ModelDevices::of(basis);
+    let proofs = [
+        devices.models_on_cpu,
+        devices.pipelines_on_cpu,
+        devices.whisper_on_cpu,
+        devices.device_map_offload,
+        devices.inputs_on_cpu,
+        devices.submodels_on_cpu,
+    ];
+    proofs.iter().filter_map(Fact::known).any(|proofs| !proofs.is_empty())
+}
+
 /// The proofs of all sources. That there are none is known if one source could be asked and none failed.
 fn either<const F: usize, const S: usize>(
     found: [Vec<String>; F],

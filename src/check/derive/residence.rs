@@ -3,7 +3,8 @@
 use super::Basis;
 use super::budget::{CONTEXT_LEAST_BYTES, mebibytes};
 use super::memory::held_by_server;
-use crate::snapshot::{Fact, Facts, ModelFile, Unknown, Why, room};
+use super::model_devices;
+use crate::snapshot::{Fact, Facts, ModelCounters, ModelFile, Unknown, Why, room};
 
 room! {
     /// Where the server's weights lie.
@@ -17,6 +18,8 @@ room! {
         /// Whether the server was seen to hold as much GPU memory as its weights take, or where those are not known, as much
         /// more than a CUDA context.
         pub weights_seen_on_gpu: bool,
+        /// The figures that show that the server computes on the CPU although its model lies on the GPU; empty if they do not.
+        pub computed_beside_gpu: String,
     }
 }
 
@@ -29,6 +32,10 @@ impl Residence {
             weights_bytes: weights.clone().map(|(bytes, _)| bytes).into(),
             weights_of: weights.clone().map(|(_, of)| of).into(),
             model_never_moved: never_moved(facts, &weights, basis.gpu_seen_working).into(),
+            computed_beside_gpu: Fact::Known(computed_beside_gpu(
+                basis,
+                weights.as_ref().ok().map(|(bytes, _)| *bytes),
+            )),
             weights_seen_on_gpu: Fact::Known(seen_on_gpu(facts, weights.ok().map(|(bytes, _)| bytes))),
         }
     }
@@ -50,6 +57,10 @@ const HELD_BY_GPU: f64 = 0.4;
 const MORE_THAN_CONTEXT: u64 = 1 << 30;
 /// Cores that a server keeps busy that computes its model on the CPU.
 const CPU_BUSY_CORES: f64 = 0.5;
+/// Share of a core from which on a thread is named, percent.
+const NAMED_FROM_PERCENT: f64 = 10.0;
+/// Rise of the mean draw that is no noise, as a factor. Uncalibrated.
+const DRAW_RISE: f64 = 1.15;
 
 /// The weights that the server works with, and whose they are.
 fn weights(facts: &Facts) -> Result<(u64, String), Unknown> {
@@ -170,4 +181,39 @@ fn seen_on_gpu(facts: &Facts, weights: Option<u64>) -> bool {
         Some(bytes) => held.saturating_sub(CONTEXT_LEAST_BYTES) as f64 >= HELD_BY_GPU * bytes as f64,
         None => held >= MORE_THAN_CONTEXT,
     }
+}
+
+/// The figures of a server that has its model on a GPU and computes elsewhere; empty where that was not seen. Such a sight is
+/// no proof of where: code, log and what is mapped tell that, and where they do, this says nothing.
+fn computed_beside_gpu(basis: &Basis, weights: Option<u64>) -> String {
+    let facts = basis.facts;
+    let Ok(("loaded_not_computing", counters)) = &basis.activity else { return String::new() };
+    if model_devices::cpu_seen_chosen(basis) || nothing_computed(facts) || draw_rose(facts) {
+        return String::new();
+    }
+    let Some(held) = held_by_server(facts).ok().filter(|_| seen_on_gpu(facts, weights)) else { return String::new() };
+    let threads = facts.execution.busiest_threads.known().map(Vec::as_slice).unwrap_or_default();
+    let named: Vec<String> = threads
+        .iter()
+        .filter(|thread| thread.cpu_percent >= NAMED_FROM_PERCENT)
+        .take(3)
+        .map(|thread| format!("{} (TID {}) {:.0} % of a core", thread.name, thread.tid, thread.cpu_percent))
+        .collect();
+    let named = if named.is_empty() { String::new() } else { format!("; busiest threads: {}", named.join(", ")) };
+    format!("the server holds {} MiB of GPU memory, and {counters}{named}", mebibytes(held))
+}
+
+/// Whether the server's own counters say that its model was not run in the window: its answers came from a cache.
+fn nothing_computed(facts: &Facts) -> bool {
+    let models = facts.counters.models.known().map(Vec::as_slice).unwrap_or_default();
+    let idle = |model: &ModelCounters| model.executions.known().or(model.inferences.known()) == Some(&0.0);
+    !models.is_empty() && models.iter().all(idle)
+}
+
+/// Whether a GPU drew more over the window than at rest, whatever its other counters say: they may miss bursts.
+fn draw_rose(facts: &Facts) -> bool {
+    let windows = facts.execution.gpus.known().map(Vec::as_slice).unwrap_or_default();
+    windows.iter().filter_map(|window| window.energy_milliwatts.known()).any(|draw| {
+        matches!((draw.before.known(), draw.during.known()), (Some(before), Some(during)) if *during > DRAW_RISE * before)
+    })
 }

@@ -112,7 +112,7 @@ pub fn other_gpu_runtime_seen(facts: &Facts) -> bool {
 
 /// Whether the server's processes were read and show no onnxruntime: it is installed beside the server, and what it
 /// lacks is no proven reason. A server that loads it with its first request is seen after the window.
-fn seen_without_onnxruntime(facts: &Facts) -> bool {
+pub fn seen_without_onnxruntime(facts: &Facts) -> bool {
     let mapped = gpu_libraries(facts);
     mapped.known().is_some_and(|libraries| !libraries.keys().any(|kind| kind.starts_with("onnxruntime")))
 }

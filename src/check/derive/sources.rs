@@ -3,7 +3,7 @@
 //! What was not seen is never taken for absent: these facts are for proving and quoting, not for ruling out.
 
 use super::Basis;
-use super::server::other_gpu_runtime_seen;
+use super::server::{other_gpu_runtime_seen, seen_without_onnxruntime};
 use super::sources_text::{layers_kept, mended, refused, typos};
 use crate::snapshot::{Fact, Facts, Saying, SourceCall, Why, room};
 use schemars::JsonSchema;
@@ -24,7 +24,8 @@ room! {
         pub onnx_wrappers_seen: Vec<String>,
         /// What claims that such a package uses the GPU: a line of the log, or a call; empty if nothing was seen to.
         pub wrapper_claims_gpu: String,
-        /// What shows that the model's own code or the server's makes onnxruntime sessions; empty if nothing was seen to.
+        /// What shows that the model's own code or the server's makes onnxruntime sessions; empty if nothing was seen to, or if
+        /// the server was seen not to have it loaded: what stands in a branch of the code need not run.
         pub onnxruntime_in_code: String,
         /// Whether all that was seen to use onnxruntime keeps it on the CPU on purpose, beside the runtime that has the
         /// model: faster-whisper's voice detector.
@@ -225,6 +226,9 @@ fn wrapper_claims_gpu(facts: &Facts, models: &[SourceCall]) -> String {
 }
 
 fn onnxruntime_in_code(facts: &Facts, sessions: &[SourceCall]) -> String {
+    if seen_without_onnxruntime(facts) {
+        return String::new();
+    }
     // A session that asks for a GPU is meant for one; whether it gets it is another matter.
     let call = |origin: &str| sessions.iter().find(|call| call.origin == origin && call.device != "gpu");
     if let Some(call) = call("remote_code").or_else(|| call("server")) {

@@ -48,20 +48,7 @@ pub struct Gpus<'a> {
 impl<'a> Gpus<'a> {
     /// Those of the facts. Where NVML itself is not usable nothing is asked of a GPU: other checks tell about that.
     pub fn of(facts: &'a Facts) -> Self {
-        let listed = match facts.nvml.status.read() {
-            Ok(status) if status == "ok" => facts.nvml.gpus.read().map(Vec::as_slice),
-            Ok(status) => {
-                let status = status.replace('_', " ");
-                Err(Unknown::new(Why::NotAsked, format!("NVML is not usable ({status}), so no GPU could be asked")))
-            }
-            // That NVML hangs or crashes as soon as it is loaded is told once, of its probe, not once a check.
-            Err(unknown) => Err(Unknown::new(Why::NotAsked, format!("NVML could not be asked: {}", unknown.detail))),
-        };
-        let listed = match listed {
-            Ok([]) => Err(Unknown::new(Why::NotAsked, "NVML lists no GPU")),
-            other => other,
-        };
-        Self { facts, listed }
+        Self { facts, listed: listed(facts) }
     }
 
     /// Looks at every GPU that answers. One that is lost is another check's matter.
@@ -111,6 +98,23 @@ impl<'a> Gpus<'a> {
             (true, None, Some(silent)) if sound == 0 => Fact::unknown(Why::NotAsked, silent.detail),
             (true, None, _) => Fact::Known(Vec::new()),
         }
+    }
+}
+
+/// The GPUs that NVML lists, at least one. Where NVML itself is not usable nothing was asked of a GPU.
+pub fn listed(facts: &Facts) -> Result<&[Gpu], Unknown> {
+    let listed = match facts.nvml.status.read() {
+        Ok(status) if status == "ok" => facts.nvml.gpus.read().map(Vec::as_slice),
+        Ok(status) => {
+            let status = status.replace('_', " ");
+            Err(Unknown::new(Why::NotAsked, format!("NVML is not usable ({status}), so no GPU could be asked")))
+        }
+        // That NVML hangs or crashes as soon as it is loaded is told once, of its probe, not once a check.
+        Err(unknown) => Err(Unknown::new(Why::NotAsked, format!("NVML could not be asked: {}", unknown.detail))),
+    };
+    match listed {
+        Ok([]) => Err(Unknown::new(Why::NotAsked, "NVML lists no GPU")),
+        other => other,
     }
 }
 

@@ -5,6 +5,7 @@ mod lengths;
 mod outbound;
 mod phases;
 mod pulse;
+mod reported;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -19,6 +20,7 @@ use crate::snapshot::{ExecutionFacts, Fact, Facts, RequestTime, Room, Unknown, W
 use outbound::Outbound;
 use phases::summarise;
 use pulse::Pulse;
+use reported::Reported;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -89,6 +91,7 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     });
     let (during, left) = light.during_and_left_ms();
     let request_times = sent.times(opened);
+    let reported = std::mem::take(&mut sent.reported).finish();
     let median_ms = median(&mut sent.durations_ms);
     // After the samples, which must not see these requests.
     let other_lengths = lengths::measure(talk, good, median_ms, asked, &usage, facts);
@@ -107,6 +110,9 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
         light_request_idle_ms: light.idle_ms(),
         light_request_during_ms: during,
         light_request_left_ms: left,
+        server_reported_ms: reported.ms,
+        server_reported_in: reported.place,
+        server_reported_of: reported.of,
         request_body_bytes: Fact::Known(outgoing.payload.bytes()),
         gpus: gpus.into(),
         ..usage
@@ -137,6 +143,8 @@ struct Sent {
     ends: Vec<f64>,
     /// Whether each was accepted.
     accepted: Vec<bool>,
+    /// How long the server says that its work took.
+    reported: Reported,
 }
 
 impl Sent {
@@ -174,6 +182,9 @@ fn repeat(talk: &Conversation, plan: &Plan, mut expected: Duration, light: &mut 
         sent.count += 1;
         let accepted = result.as_ref().is_ok_and(accepts);
         sent.accepted.push(accepted);
+        if let (true, Ok(reply)) = (accepted, &result) {
+            sent.reported.note(reply, expected.as_secs_f64() * 1e3);
+        }
         sent.ok += u64::from(accepted);
         let status =
             result.map_or_else(|failure| failure.partial.map(|reply| reply.status), |reply| Some(reply.status));
