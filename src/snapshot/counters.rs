@@ -51,7 +51,8 @@ pub struct ModelCounters {
     pub compute_ms: Fact<f64>,
     /// Mean time of a request from its arrival to its answer, milliseconds.
     pub request_ms: Fact<f64>,
-    /// Share of the interval in which the model computed, percent; above 100 with several instances.
+    /// Share of the interval in which the model computed, percent; above 100 with several instances. Software that tells
+    /// times by request only counts requests that ran side by side several times.
     pub busy_percent: Fact<f64>,
     /// Requests that were being worked on, the highest reading.
     pub running_most: Fact<f64>,
@@ -59,6 +60,31 @@ pub struct ModelCounters {
     pub waiting_most: Fact<f64>,
     /// Share of the key-value cache in use, percent, the highest reading.
     pub kv_cache_percent: Fact<f64>,
+    /// Requests that were put back because the key-value cache was full.
+    pub preemptions: Fact<f64>,
+    /// What the counters had counted at the first reading, since the server started.
+    #[serde(default)]
+    pub totals: Fact<CounterTotals>,
+}
+
+/// What a model's counters had counted by the first reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CounterTotals {
+    /// Requests that succeeded by the software's own count.
+    pub requests_ok: Fact<f64>,
+    /// Requests that it refused because a limit was reached.
+    pub requests_refused: Fact<f64>,
+    /// Inferences: samples of a batch count one by one.
+    pub inferences: Fact<f64>,
+    /// Executions of the model: a batch counts once.
+    pub executions: Fact<f64>,
+    /// Answers that came from a cache.
+    pub cache_hits: Fact<f64>,
+    /// Mean time of a request in the queue, milliseconds.
+    pub queue_ms: Fact<f64>,
+    /// Mean time of a request in the model, milliseconds.
+    pub compute_ms: Fact<f64>,
     /// Requests that were put back because the key-value cache was full.
     pub preemptions: Fact<f64>,
 }

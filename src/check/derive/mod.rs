@@ -28,6 +28,7 @@ mod port;
 mod refusal;
 mod request_phases;
 mod residence;
+mod served;
 mod server;
 mod shapes;
 mod sharing;
@@ -107,6 +108,7 @@ subjects! {
     request_phases: RequestPhases,
     shapes: Shapes,
     activity: Activity,
+    served: Served,
     engine: Engine,
     loaded: Loaded,
     model_devices: ModelDevices,
@@ -135,6 +137,7 @@ impl Derived {
         "prediction",
         "request",
         "execution",
+        "counters",
         "engine",
         "server_log",
         "loaded",
