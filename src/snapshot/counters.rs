@@ -32,6 +32,9 @@ pub struct ModelCounters {
     pub model: String,
     /// The page that tells.
     pub page: String,
+    /// Requests that it took on, whatever became of them.
+    #[serde(default)]
+    pub requests_taken: Fact<f64>,
     /// Requests that succeeded by the software's own count. Triton's failure counter is not to be trusted: an error of
     /// the backend counts as a success there.
     pub requests_ok: Fact<f64>,
