@@ -51,6 +51,14 @@ impl Recorder {
         self.secrets.masked(text).chars().take(cap).map(|c| if unprintable(c) { ' ' } else { c }).collect()
     }
 
+    /// The same as a function of its own, for texts that come later.
+    pub fn cleaner(&self, cap: usize) -> Box<dyn Fn(&str) -> String> {
+        let secrets = self.secrets.clone();
+        Box::new(move |text| {
+            secrets.masked(text).chars().take(cap).map(|c| if unprintable(c) { ' ' } else { c }).collect()
+        })
+    }
+
     /// The start of an answer's body.
     pub fn answer(&self, reply: &Reply) -> String {
         if reply.body.is_empty() {
