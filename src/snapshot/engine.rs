@@ -80,7 +80,7 @@ model! {
         pub instance_groups: Vec<InstanceGroup>,
         /// Triton's `max_batch_size`; 0 where the model takes no batches.
         pub max_batch_size: u64,
-        /// Whether Triton joins requests to batches (`dynamic_batching`).
+        /// Whether Triton joins requests to batches (`dynamic_batching`, `sequence_batching`).
         pub dynamic_batching: bool,
         /// How long Triton keeps a request waiting for others (`max_queue_delay_microseconds`), milliseconds; 0 is its
         /// default.

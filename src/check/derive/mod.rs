@@ -18,6 +18,7 @@ mod health;
 mod illness;
 mod image;
 mod image_requirement;
+mod limits;
 mod linker;
 mod loaded;
 mod memory;
@@ -37,10 +38,13 @@ mod sources_text;
 mod start_failure;
 mod state;
 mod target_of_request;
+mod traffic;
 mod trouble;
 
 pub use budget::{CONTEXT_BYTES, mebibytes};
 pub use loaded::loaded_in_words;
+
+use engine::EngineSaying;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown};
 use schemars::JsonSchema;
@@ -109,6 +113,8 @@ subjects! {
     shapes: Shapes,
     activity: Activity,
     served: Served,
+    traffic: Traffic,
+    limits: Limits,
     engine: Engine,
     loaded: Loaded,
     model_devices: ModelDevices,
@@ -141,6 +147,7 @@ impl Derived {
         "engine",
         "server_log",
         "loaded",
+        "recorded",
     ];
 
     /// Derives everything from the facts.

@@ -19,8 +19,17 @@ const ANSWER_CAP: usize = 600;
 const VALUE_CAP: usize = 120;
 
 /// Headers of an answer that tell something of the server.
-const TELLING_HEADERS: &[&str] =
-    &["server", "allow", "www-authenticate", "retry-after", "location", "content-type", "via"];
+const TELLING_HEADERS: &[&str] = &[
+    "server",
+    "allow",
+    "www-authenticate",
+    "retry-after",
+    "location",
+    "content-type",
+    "via",
+    "x-cache",
+    "cf-cache-status",
+];
 
 fn known<T>(value: Option<T>, lack: &str) -> Fact<T> {
     value.map_or_else(|| Fact::unknown(Why::NotAsked, lack), Fact::Known)

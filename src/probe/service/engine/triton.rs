@@ -77,7 +77,9 @@ pub fn configured(asker: &Asker, model: &mut EngineModel, config: &Value) {
     model.proxied = Fact::Known(PYTRITON.iter().any(has));
     model.max_batch_size = number(config, "max_batch_size").into();
     let batching = config.get("dynamic_batching").filter(|batching| batching.is_object());
-    model.dynamic_batching = Fact::Known(batching.is_some());
+    // Requests of a sequence are batched in their own way.
+    let sequences = config.get("sequence_batching").is_some_and(Value::is_object);
+    model.dynamic_batching = Fact::Known(batching.is_some() || sequences);
     model.batch_delay_ms = match batching {
         Some(batching) => number(batching, "max_queue_delay_microseconds").map(|delay| delay as f64 / 1e3).into(),
         None => Fact::unknown(Why::NotAsked, "Triton does not join requests of this model"),
