@@ -1,7 +1,8 @@
-//! The fuzz targets (`fuzz/`) on mutations of real models and schemas, with a fixed seed: seconds instead of hours, on stable Rust.
+//! The fuzz targets (`fuzz/`) on mutations of real models, schemas and metrics, with a fixed seed: seconds instead of hours, on stable Rust.
 
 mod setup;
 
+use gpu_doctor::probe::metrics;
 use gpu_doctor::probe::model::fuzzing;
 use gpu_doctor::probe::service::requests;
 use std::panic::catch_unwind;
@@ -150,4 +151,13 @@ fn schema() {
         documents.push(mixed.into_bytes());
     }
     fuzz(requests::of_bytes, &documents, 6000);
+}
+
+/// Pages of real software, short ones, for most mutations of a long one change nothing that is read.
+#[test]
+fn metrics_pages() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/metrics");
+    let page = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let names = ["triton/gpu.prom", "triton/after.prom", "tgi/once.prom", "torchserve/once.prom", "sglang/once.prom"];
+    fuzz(metrics::of_bytes, &names.map(page), 6000);
 }

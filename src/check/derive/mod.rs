@@ -21,6 +21,7 @@ mod health;
 mod illness;
 mod image;
 mod image_requirement;
+mod limits;
 mod linker;
 mod loaded;
 mod memory;
@@ -32,6 +33,7 @@ mod refusal;
 mod request_phases;
 mod request_split;
 mod residence;
+mod served;
 mod server;
 mod shapes;
 mod sharing;
@@ -40,10 +42,13 @@ mod sources_text;
 mod start_failure;
 mod state;
 mod target_of_request;
+mod traffic;
 mod trouble;
 
 pub use budget::{CONTEXT_BYTES, mebibytes};
 pub use loaded::loaded_in_words;
+
+use engine::EngineSaying;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown};
 use schemars::JsonSchema;
@@ -115,6 +120,9 @@ subjects! {
     collective: Collective,
     shapes: Shapes,
     activity: Activity,
+    served: Served,
+    traffic: Traffic,
+    limits: Limits,
     engine: Engine,
     loaded: Loaded,
     model_devices: ModelDevices,
@@ -147,6 +155,7 @@ impl Derived {
         "engine",
         "server_log",
         "loaded",
+        "recorded",
     ];
 
     /// Derives everything from the facts.
