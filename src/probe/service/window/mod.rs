@@ -1,12 +1,16 @@
 //! The measuring window: known-good requests, one after the other, with the GPUs' counters in step.
 
 mod counters;
+mod doubts;
+mod energy;
 mod lengths;
+mod listed;
 mod outbound;
-mod phases;
+pub mod phases;
 mod pulse;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod trace;
 mod usage;
 
@@ -29,6 +33,8 @@ use usage::Usage;
 const QUIET: Duration = Duration::from_millis(1100);
 /// Idle time before the window and after it, when the GPUs are sampled.
 const BASELINE: Duration = Duration::from_millis(1200);
+/// Samples of the baseline, at least.
+const BASELINE_SAMPLES: u32 = 4;
 const AFTER: Duration = Duration::from_millis(500);
 /// Shortest distance of the requests' starts where GPUs are sampled: a server that answers at once would use up the
 /// requests before the counters, which change a few times a second, could be read often enough.
@@ -55,7 +61,7 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     let pids = pids(local, facts);
     let sampler = usable_nvml(local, facts).and_then(|()| {
         std::thread::sleep(QUIET.min(http.time_left() / 4));
-        sampler::start(pids.as_deref().unwrap_or_default())
+        sampler::start(pids.as_deref().unwrap_or_default(), context.ask.sample_rate_hz)
     });
     let sampled = sampler.is_ok();
     let mut light = Light::new(light.clone(), talk.everywhere);
@@ -63,7 +69,9 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     light.measure_idle(http, expected);
     let started = sampler::monotonic_ms();
     if sampled {
-        std::thread::sleep(BASELINE.min(http.time_left() / 4));
+        // Slow sampling needs longer for as many readings.
+        let baseline = BASELINE.max(BASELINE_SAMPLES * (Duration::from_secs(1) / context.ask.sample_rate_hz.max(1)));
+        std::thread::sleep(baseline.min(http.time_left() / 4));
     }
     let asked = context.ask.requests.max(1);
     let plan = Plan {
