@@ -25,7 +25,8 @@ room! {
         pub request_times: Vec<RequestTime>,
         /// Requests whose input had another length than the window's, each sent twice: what a new shape costs.
         pub other_lengths: Vec<OtherLength>,
-        /// CPU time of the server's processes in the window, milliseconds.
+        /// CPU time of the server's processes in the window, and of programs that they started and waited for meanwhile,
+        /// milliseconds.
         pub server_cpu_ms: f64,
         /// How many cores the server's processes kept busy through the window, in readings of about 50 ms, at most 256.
         pub server_cpu_trace: Vec<CpuReading>,

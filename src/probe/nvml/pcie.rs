@@ -66,6 +66,7 @@ mod tests {
     fn both_directions_of_the_servers_gpus_take_turns() {
         let mut turns = Turns::new(50.0);
         let mut at_ms = 0.0;
+        assert_eq!(turns.turn(at_ms, std::iter::empty()), None, "the first sample is not slowed down");
         let mut four = |of: &[(bool, [bool; 2])]| -> Vec<_> {
             let candidates = || {
                 of.iter().enumerate().map(|(position, (held, asked))| Candidate {
@@ -76,7 +77,7 @@ mod tests {
             };
             let turn = |_| {
                 at_ms += 100.0;
-                assert_eq!(turns.turn(at_ms - 90.0, candidates()), None, "not yet");
+                assert_eq!(turns.turn(at_ms - 60.0, candidates()), None, "not yet");
                 turns.turn(at_ms, candidates())
             };
             (0..4).map(turn).collect()

@@ -33,9 +33,9 @@ use usage::Usage;
 const QUIET: Duration = Duration::from_millis(1100);
 /// Idle time before the window and after it, when the GPUs are sampled.
 const BASELINE: Duration = Duration::from_millis(1200);
+const AFTER: Duration = Duration::from_millis(500);
 /// Samples of the baseline, at least.
 const BASELINE_SAMPLES: u32 = 4;
-const AFTER: Duration = Duration::from_millis(500);
 /// Shortest distance of the requests' starts where GPUs are sampled: a server that answers at once would use up the
 /// requests before the counters, which change a few times a second, could be read often enough.
 const DISTANCE: Duration = Duration::from_millis(5);
