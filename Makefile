@@ -40,6 +40,7 @@ lint:
 bench: venvs drivers
 	cargo build --release
 	benches/machine.py
+	benches/sampler.py
 	@[ -x target/venv-bench/bin/python ] || $(PYTHON) -m venv target/venv-bench
 	@target/venv-bench/bin/pip install --quiet --disable-pip-version-check onnx==1.23.2
 	target/venv-bench/bin/python benches/model.py

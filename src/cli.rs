@@ -284,6 +284,9 @@ pub struct TargetOptions {
     /// Requests of the measuring window, one after the other within 3 s, at most [default: 200].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub requests: Option<u32>,
+    /// Samples of every GPU's counters a second while the window's requests run, 1 to 100 [default: 20].
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub sample_rate: Option<u32>,
     /// Path of the operation to try, for instance /asr, where the server has several.
     #[arg(long, value_name = "PATH")]
     pub operation: Option<String>,

@@ -49,6 +49,8 @@ pub struct Config {
     pub expect: Expectations,
     /// Root of the examined tree.
     pub root: Option<PathBuf>,
+    /// Samples of the GPUs' counters a second while requests run, 1 to 100.
+    pub sample_rate: Option<u32>,
     /// Longest time of the run: `60s`.
     pub timeout: Option<String>,
     /// What the doctor's own request should hold.

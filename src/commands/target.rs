@@ -57,6 +57,10 @@ pub fn resolve(
     }
     authorize(&mut headers, &target.connection, &config.auth).map_err(Failure::Usage)?;
     let connection = connection(target.connection, config.connection).map_err(Failure::Usage)?;
+    let sample_rate_hz = target.sample_rate.or(config.sample_rate).unwrap_or(standard.sample_rate_hz);
+    if !(1..=100).contains(&sample_rate_hz) {
+        return Err(Failure::Usage(anyhow!("sample_rate: {sample_rate_hz} is not in 1..=100 samples a second")));
+    }
     let ask = Ask {
         root: target.root.or(config.root).unwrap_or(standard.root),
         server,
@@ -85,6 +89,7 @@ pub fn resolve(
         headers,
         requests: target.requests.or(config.request.count).unwrap_or(standard.requests),
         window: standard.window,
+        sample_rate_hz,
         timeout: timeout.unwrap_or(usual_timeout),
     };
     if !ask.root.is_dir() {

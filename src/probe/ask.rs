@@ -67,6 +67,8 @@ pub struct Ask {
     pub requests: u32,
     /// Length of the measuring window, at most.
     pub window: Duration,
+    /// Samples of the GPUs' counters a second, 1 to 100.
+    pub sample_rate_hz: u32,
     /// Longest time the whole run may take.
     pub timeout: Duration,
 }
@@ -131,6 +133,7 @@ impl Default for Ask {
             headers: Vec::new(),
             requests: 200,
             window: Duration::from_secs(3),
+            sample_rate_hz: 20,
             timeout: Duration::from_secs(60),
         }
     }

@@ -31,7 +31,8 @@ room! {
         pub request_times: Vec<RequestTime>,
         /// Requests whose input had another length than the window's, each sent twice: what a new shape costs.
         pub other_lengths: Vec<OtherLength>,
-        /// CPU time of the server's processes in the window, milliseconds.
+        /// CPU time of the server's processes in the window, and of programs that they started and waited for meanwhile,
+        /// milliseconds.
         pub server_cpu_ms: f64,
         /// How many cores the server's processes kept busy through the window, in readings of about 50 ms, at most 256.
         pub server_cpu_trace: Vec<CpuReading>,
@@ -91,7 +92,8 @@ pub struct GpuWindow {
     pub sm_clock_mhz: Fact<Phases>,
     /// Memory in use in the three phases, bytes.
     pub memory_used_bytes: Fact<Phases>,
-    /// Memory held by the server's processes at the end of the window, bytes; 0 if NVML lists other processes only.
+    /// Memory held by the server's processes at the end of the window, bytes; unknown where NVML lists none
+    /// of them, since a container sees the host's process ids.
     pub server_memory_bytes: Fact<u64>,
     /// Core temperature in the three phases, degrees Celsius.
     #[serde(default)]
@@ -123,6 +125,9 @@ pub struct GpuWindow {
     /// What the GPU sent over PCIe in the three phases, bytes a second.
     #[serde(default)]
     pub pcie_sent_bytes_per_second: Fact<Phases>,
+    /// The GPU from the idle baseline to the cool-down, for drawing it beside the requests.
+    #[serde(default)]
+    pub timeline: Fact<GpuTimeline>,
     /// Mean draw by the energy counter, over each phase as a whole; nothing between two readings escapes it.
     #[serde(default)]
     pub energy_milliwatts: Fact<EnergyRates>,
@@ -132,19 +137,38 @@ pub struct GpuWindow {
     /// Memory clock in the three phases, megahertz.
     #[serde(default)]
     pub memory_clock_mhz: Fact<Phases>,
-    /// Performance state in the three phases: 0 is the highest, 15 the lowest.
+    /// Performance state in the three phases, read a few times a second: 0 is the highest, 15 the lowest.
     #[serde(default)]
     pub p_state: Fact<Phases>,
     /// When the GPU stopped to answer (NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED), milliseconds from the window's
-    /// opening; absent as long as it answers.
+    /// opening; not asked as long as it answers.
     #[serde(default)]
     pub lost_at_ms: Fact<f64>,
-    /// What makes these counters doubtful, one sentence each: a counter that ran backwards, a gap between samples.
+    /// What makes these counters doubtful, one sentence each, at most 12: a counter that ran backwards or was refused from
+    /// some moment on, a gap between samples, a clock that was set, a sampler that died.
     #[serde(default)]
     pub doubts: Fact<Vec<String>>,
     /// Processes that NVML listed on it in the window, with the most memory that each held, at most 64.
     #[serde(default)]
     pub processes: Fact<Vec<WatchedProcess>>,
+}
+
+/// One GPU's readings for a drawing, at most 256 points, fewer where there are many GPUs. Each series is a text of numbers
+/// with spaces between them, a number for each point, `-` where it was not read: as lists they would make up most of a
+/// snapshot. Where one point stands for several readings, the highest counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GpuTimeline {
+    /// When each point begins, milliseconds from the window's opening; negative before it.
+    pub at_ms: String,
+    /// Share of the time with a kernel running, percent.
+    pub utilization_percent: String,
+    /// Power, milliwatts.
+    pub power_milliwatts: String,
+    /// Streaming multiprocessor clock, megahertz.
+    pub sm_clock_mhz: String,
+    /// Memory in use by everybody, MiB.
+    pub memory_used_mib: String,
 }
 
 /// A process on a GPU in the window.
@@ -157,11 +181,13 @@ pub struct WatchedProcess {
     pub memory_bytes: Fact<u64>,
     /// Its highest share of the multiprocessors, percent.
     pub utilization_percent: Fact<u64>,
-    /// Whether it is one of the server's.
+    /// Whether it is one of the server's; `false` says nothing where the doctor counts processes otherwise
+    /// (`nvml.host_pid_namespace`).
     pub of_server: bool,
 }
 
-/// Mean draw by the energy counter, milliwatts. A phase shorter than two changes of the counter is unknown.
+/// Mean draw by the energy counter, milliwatts, between the first and the last change of the counter that was seen in the
+/// phase. A phase with fewer than two changes is unknown, and one in which the counter ran backwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnergyRates {

@@ -99,3 +99,18 @@ fn a_request_that_no_schema_tells_is_described_here() {
     assert_eq!(causes(&report), ["request-not-known"], "{}", report["headline"]);
     assert!(report.to_string().contains("path: /predict"), "an example of what to write");
 }
+
+#[test]
+fn samples_are_taken_one_to_a_hundred_times_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    for rate in ["0", "101", "fast"] {
+        let said = gpu_doctor(&["collect", "--only", "hardware", "--sample-rate", rate], &[]);
+        assert_eq!(said.code, 64, "{}", said.err);
+    }
+    let config = |rate: u32| write(folder.path(), "rate.yaml", &format!("sample_rate: {rate}\nonly: [hardware]\n"));
+    let said = gpu_doctor(&["collect", "--config", &config(500)], &[]);
+    assert_eq!(said.code, 64);
+    assert!(said.err.contains("sample_rate: 500 is not in 1..=100"), "{}", said.err);
+    let said = gpu_doctor(&["collect", "--config", &config(100)], &[]);
+    assert_eq!(said.code, 0, "{}", said.err);
+}

@@ -115,10 +115,24 @@ fn a_gpu_that_works_while_the_server_serves_is_not_idle() {
     let Some(server) = asr::start("cpu", &variables) else { return };
     std::fs::write(&pid, server.pid().to_string()).unwrap();
     let request = server.client_request("/asr", WITH_LANG);
-    let arguments =
-        ["run", "--format", "json", "--server", &server.url(), "--client-request", request.to_str().unwrap()];
-    let report = gpu_doctor(&arguments, &variables).report();
+    let snapshot = folder.path().join("snapshot.json");
+    let (url, save) = (server.url(), snapshot.to_str().unwrap());
+    let arguments = ["run", "--format", "json", "--server", &url, "--client-request", request.to_str().unwrap()];
+    let watched = ["--sample-rate", "50", "--save", save];
+    let report = gpu_doctor(&[&arguments[..], &watched].concat(), &variables).report();
     assert_eq!(verdict(&report, "gpu-idle-while-serving"), "clear", "{}", seen(&report, "execution"));
+    let snapshot: serde_json::Value = serde_json::from_slice(&std::fs::read(snapshot).unwrap()).unwrap();
+    let gpu = &snapshot["facts"]["execution"]["gpus"]["known"][0];
+    let rate = |phase: &str| gpu["energy_milliwatts"]["known"][phase]["known"].as_f64().unwrap_or(f64::NAN);
+    assert!((rate("before") - 68e3).abs() < 2e3, "{}", gpu["energy_milliwatts"]);
+    assert!(rate("during") > 2.0 * rate("before"), "{}", gpu["energy_milliwatts"]);
+    let activity = &gpu["sm_activity_percent"]["known"];
+    assert_eq!((&activity["before"]["max"], &activity["during"]["max"]), (&0.0.into(), &62.0.into()));
+    let process = &gpu["processes"]["known"][0];
+    assert_eq!((&process["pid"], &process["of_server"]), (&server.pid().into(), &true.into()));
+    assert_eq!(gpu["lost_at_ms"]["unknown"]["why"], "not_asked");
+    let samples = gpu["power_milliwatts"]["known"]["before"]["samples"].as_u64().unwrap();
+    assert!((25..=75).contains(&samples), "{samples} samples of a baseline of 1.2 s at 50 Hz");
 }
 
 #[test]

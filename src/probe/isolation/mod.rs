@@ -7,6 +7,7 @@ mod child;
 mod facts;
 pub mod library;
 mod parent;
+pub mod place;
 
 pub use child::{Reporter, enter};
 pub use facts::{account, lay_over};

@@ -1,17 +1,24 @@
 //! The driver's management library, asked in a child.
 
 pub(super) mod child;
+pub mod counter;
 mod error;
+mod gpm;
 mod gpu;
 mod health;
 mod namespace;
 mod pcie;
 mod read;
+pub mod recording;
+mod round;
+mod running;
 pub mod sampler;
 pub(super) mod sampling;
+mod shares;
 mod smi;
 mod throttle;
 mod utilization;
+mod watched;
 
 pub use throttle::names as throttle_reason_names;
 

@@ -1,97 +1,100 @@
 //! What goes over PCIe: NVML counts for 20 ms at each call, so the GPUs and the directions take turns.
 
-use super::error;
-use super::sampler::GpuSample;
-use crate::probe::isolation::Reporter;
-use crate::snapshot::Why;
-use nvml_wrapper::Device;
-use nvml_wrapper::enum_wrappers::device::PcieUtilCounter;
+use super::counter::Counter;
 
-/// Only every so many samples are slowed down: at 20 Hz, ten calls a second, a fifth of the time.
-const EVERY: usize = 2;
-/// NVML answers in KB/s (nvml.h, nvmlDeviceGetPcieThroughput).
-const KILOBYTE: u64 = 1000;
+/// Time between two calls, milliseconds: a fifth of the time at 20 Hz, less where more samples are wanted.
+const SPACING_MS: f64 = 95.0;
+const WIDER_MS: f64 = 400.0;
+/// From this period on the wider spacing holds, milliseconds.
+const SHORT_PERIOD_MS: f64 = 40.0;
 
 /// Whose turn it is.
-#[derive(Default)]
 pub struct Turns {
-    samples: usize,
+    spacing_ms: f64,
+    due_ms: f64,
     next: usize,
-    /// GPUs, and whether it is what they receive, without such a counter (vGPU, MIG, before Maxwell).
-    silent: Vec<(u64, bool)>,
+}
+
+/// A GPU as far as its turn depends on it.
+pub struct Candidate {
+    /// Its position among the GPUs.
+    pub position: usize,
+    /// Whether the server holds memory on it.
+    pub held: bool,
+    /// Whether it can be asked what it received, and what it sent; vGPUs, MIG and cards before Maxwell cannot.
+    pub asked: [bool; 2],
 }
 
 impl Turns {
-    /// Reads one direction of one GPU into its sample, if it is time to.
-    pub fn read<'d, 'n: 'd>(
-        &mut self,
-        samples: &mut [GpuSample],
-        device: impl Fn(usize) -> Option<&'d Device<'n>>,
-        reporter: &mut Reporter,
-    ) {
-        self.samples += 1;
-        if !self.samples.is_multiple_of(EVERY) {
-            return;
-        }
-        let Some((position, received)) = self.turn(samples) else { return };
-        let (Some(sample), Some(device)) = (samples.get_mut(position), device(position)) else { return };
-        let place = format!("nvmlDeviceGetPcieThroughput of GPU {}", sample.index);
-        reporter.stage(&place);
-        let counter = if received { PcieUtilCounter::Receive } else { PcieUtilCounter::Send };
-        let read = device.pcie_throughput(counter).map_err(|error| error::unknown(error, &place));
-        if let Err(unknown) = &read
-            && unknown.why == Why::Unsupported
-        {
-            self.silent.push((sample.index, received));
-        }
-        let read = Some(read.map(|kilobytes| u64::from(kilobytes).saturating_mul(KILOBYTE)).into());
-        match received {
-            true => sample.pcie_received_bytes_per_second = read,
-            false => sample.pcie_sent_bytes_per_second = read,
-        }
+    /// For samples that follow one another so fast.
+    pub fn new(period_ms: f64) -> Self {
+        let spacing_ms = if period_ms < SHORT_PERIOD_MS { WIDER_MS } else { SPACING_MS };
+        Self { spacing_ms, due_ms: f64::NEG_INFINITY, next: 0 }
     }
 
-    /// Position of the GPU and whether it is asked what it received. GPUs on which the server holds memory are watched
-    /// alone, if there are any.
-    fn turn(&mut self, samples: &[GpuSample]) -> Option<(usize, bool)> {
-        let held = |sample: &GpuSample| sample.server_memory_bytes.known() > Some(&0);
-        let some_held = samples.iter().any(held);
-        let watched = samples.iter().enumerate().filter(|(_, sample)| held(sample) || !some_held);
-        let both =
-            watched.flat_map(|(position, sample)| [true, false].map(|received| (position, sample.index, received)));
-        let asked = |index: u64, received: bool| !self.silent.contains(&(index, received));
-        let asked: Vec<_> = both.filter(|(_, index, received)| asked(*index, *received)).collect();
-        let next = self.next.checked_rem(asked.len())?;
+    /// Position of the GPU to be asked now and what it is asked, if it is time to. GPUs on which the server holds memory
+    /// are watched alone, if there are any.
+    pub fn turn(&mut self, at_ms: f64, candidates: impl Iterator<Item = Candidate>) -> Option<(usize, Counter)> {
+        if self.due_ms == f64::NEG_INFINITY {
+            // Not with the first sample, for which a starting probe waits.
+            self.due_ms = at_ms + self.spacing_ms;
+        }
+        if at_ms < self.due_ms {
+            return None;
+        }
+        self.due_ms = at_ms + self.spacing_ms;
+        let candidates: Vec<Candidate> = candidates.collect();
+        let some_held = candidates.iter().any(|candidate| candidate.held);
+        let watched = candidates.iter().filter(|candidate| candidate.held || !some_held);
+        let both = watched.flat_map(|candidate| {
+            let pairs = [Counter::PcieReceived, Counter::PcieSent].into_iter().zip(candidate.asked);
+            pairs.filter(|(_, asked)| *asked).map(|(counter, _)| (candidate.position, counter))
+        });
+        let both: Vec<(usize, Counter)> = both.collect();
+        let next = self.next.checked_rem(both.len())?;
         self.next = next + 1;
-        asked.get(next).map(|(position, _, received)| (*position, *received))
+        both.get(next).copied()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Fact, Unknown};
-
-    fn sample(index: u64, server_bytes: Option<u64>) -> GpuSample {
-        let unknown = Unknown::new(Why::Absent, "test");
-        GpuSample {
-            server_memory_bytes: server_bytes.map_or(Fact::Unknown(unknown.clone()), Fact::Known),
-            ..GpuSample::all_unknown(index, &unknown)
-        }
-    }
+    use Counter::{PcieReceived as Received, PcieSent as Sent};
 
     #[test]
     fn both_directions_of_the_servers_gpus_take_turns() {
-        let mut turns = Turns::default();
-        let of = |turns: &mut Turns, samples: &[GpuSample]| -> Vec<_> { (0..4).map(|_| turns.turn(samples)).collect() };
-        let both = [sample(0, None), sample(1, None)];
-        assert_eq!(of(&mut turns, &both), [Some((0, true)), Some((0, false)), Some((1, true)), Some((1, false))]);
-        let second = [sample(0, Some(0)), sample(1, Some(7))];
-        assert!(of(&mut turns, &second).iter().all(|turn| turn.is_some_and(|(position, _)| position == 1)));
-        turns.silent.push((1, false));
-        assert_eq!(of(&mut turns, &second), [Some((1, true)); 4]);
-        turns.silent.push((1, true));
-        assert_eq!(of(&mut turns, &second), [None; 4], "nobody else's traffic stands in");
-        assert_eq!(of(&mut turns, &[]), [None; 4]);
+        let mut turns = Turns::new(50.0);
+        let mut at_ms = 0.0;
+        assert_eq!(turns.turn(at_ms, std::iter::empty()), None, "the first sample is not slowed down");
+        let mut four = |of: &[(bool, [bool; 2])]| -> Vec<_> {
+            let candidates = || {
+                of.iter().enumerate().map(|(position, (held, asked))| Candidate {
+                    position,
+                    held: *held,
+                    asked: *asked,
+                })
+            };
+            let turn = |_| {
+                at_ms += 100.0;
+                assert_eq!(turns.turn(at_ms - 60.0, candidates()), None, "not yet");
+                turns.turn(at_ms, candidates())
+            };
+            (0..4).map(turn).collect()
+        };
+        let both = [true, true];
+        let two = [(false, both), (false, both)];
+        assert_eq!(four(&two), [Some((0, Received)), Some((0, Sent)), Some((1, Received)), Some((1, Sent))]);
+        let second = |asked| [(false, both), (true, asked)];
+        assert!(four(&second(both)).iter().all(|turn| turn.is_some_and(|(position, _)| position == 1)));
+        assert_eq!(four(&second([true, false])), [Some((1, Received)); 4]);
+        assert_eq!(four(&second([false, false])), [None; 4], "nobody else's traffic stands in");
+        assert_eq!(four(&[]), [None; 4]);
+        let mut fast = Turns::new(10.0);
+        let asked = |turns: &mut Turns, at_ms| {
+            turns.turn(at_ms, std::iter::once(Candidate { position: 0, held: false, asked: both })).is_some()
+        };
+        let calls = (0..200).filter(|turn| asked(&mut fast, f64::from(*turn) * 10.0)).count();
+        assert!((3..=5).contains(&calls), "{calls} calls of 20 ms in two seconds at 100 Hz");
     }
 }

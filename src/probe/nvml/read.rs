@@ -91,7 +91,7 @@ pub fn processes(nvml: &Nvml, device: &Device<'_>) -> Result<Vec<GpuProcess>, Nv
 }
 
 /// Whether this driver writes entries of 32 bytes where nvml.h has 24, in its newer process list: 535.43 to 535.97.
-fn has_longer_entries(driver_version: &str) -> bool {
+pub fn has_longer_entries(driver_version: &str) -> bool {
     let mut numbers = driver_version.split('.').map(str::parse::<u32>);
     matches!((numbers.next(), numbers.next()), (Some(Ok(535)), Some(Ok(43..98))))
 }

@@ -1,22 +1,31 @@
 //! Job "nvml-samples": the child that reads the counters again and again.
 
-use super::pcie;
-use super::sampler::{GpuSample, Sample, monotonic_ms};
-use super::utilization::{ProcessRing, Ring};
-use super::{LIBRARY, MOST_GPUS, error, health, read};
-use crate::probe::isolation::{self, Reporter, library};
-use crate::snapshot::{Fact, GpuProcess, Unknown, Why};
-use nvml_wrapper::enum_wrappers::device::Clock;
-use nvml_wrapper::error::NvmlError;
-use nvml_wrapper::{Device, Nvml};
-use serde_json::Value;
+use super::pcie::Turns;
+use super::round::Round;
+use super::sampler::{HIGHEST_RATE_HZ, monotonic_ms, wall_ms};
+use super::watched::Watched;
+use super::{LIBRARY, MOST_GPUS, error, read};
+use crate::probe::isolation::{self, Reporter, library, place::Mark};
+use crate::snapshot::{Fact, Unknown, Why};
+use nvml_wrapper::Nvml;
+use serde_json::{Value, json};
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 /// The child ends after this long even if nobody stops it.
 const LONGEST: Duration = Duration::from_secs(120);
+/// Or when it has reported this much, bytes: the parent keeps 16 MB.
+const MOST_BYTES: usize = 12 << 20;
+/// A wall clock that moves so far against the monotonic one was set, or the machine slept, milliseconds.
+const CLOCK_MOVE_MS: f64 = 200.0;
 
-/// Reports a [`Sample`] every `period_ms` until standard input closes.
+/// Reports every `period_ms` until standard input closes. Parts, but for the samples themselves only when there is news:
+///
+/// - `{"gpu":0,"uuid":{"known":".."}}`, and `"unreachable"` with the reason where a GPU cannot be asked at all
+/// - `{"at_ms":..,"gpus":[{"index":0,"power_milliwatts":68000}]}`: a sample; what is missing was not read this time
+/// - `{"gpu":0,"at_ms":..,"unread":"sm_activity_percent","unknown":{..}}`: from now on unknown, and why
+/// - `{"gpu":0,"at_ms":..,"processes":[[pid,bytes,percent]]}`, `{"gpu":0,"at_ms":..,"lost":{..}}`,
+///   `{"gpu":0,"at_ms":..,"read":{..}}` (PCIe, which takes 20 ms), `{"at_ms":..,"clock_moved_ms":..}`
 pub fn job(argument: &Value, reporter: &mut Reporter) -> Value {
     let unreported = sample_until_stopped(argument, reporter).err();
     isolation::account(unreported.as_ref())
@@ -24,32 +33,110 @@ pub fn job(argument: &Value, reporter: &mut Reporter) -> Value {
 
 fn sample_until_stopped(argument: &Value, reporter: &mut Reporter) -> Result<(), Unknown> {
     let server_pids: Vec<u64> = serde_json::from_value(argument["server_pids"].clone()).unwrap_or_default();
-    let period = Duration::from_millis(argument["period_ms"].as_u64().unwrap_or(50).clamp(10, 1000));
+    let shortest_ms = 1e3 / f64::from(HIGHEST_RATE_HZ);
+    let period_ms = argument["period_ms"].as_f64().unwrap_or(50.0).clamp(shortest_ms, 1000.0);
+    let mark = Mark::at(argument["place"].as_i64().and_then(|number| i32::try_from(number).ok()));
     let nvml = open(reporter)?;
+    reporter.stage("nvmlSystemGetDriverVersion");
+    let longer_entries = nvml.sys_driver_version().is_ok_and(|version| read::has_longer_entries(&version));
     reporter.stage("nvmlDeviceGetCount_v2");
     let count = nvml.device_count().map_err(|error| error::unknown(error, "nvmlDeviceGetCount_v2"))?;
     if count == 0 {
         return Err(Unknown::new(Why::Absent, "NVML lists no GPU"));
     }
-    let mut gpus: Vec<Watched> =
-        (0..u64::from(count).min(MOST_GPUS)).map(|index| Watched::new(&nvml, index, reporter)).collect();
-    let end = Instant::now() + LONGEST;
-    let mut next = Instant::now();
-    let mut turns = pcie::Turns::default();
-    while next < end {
-        let at_ms = monotonic_ms();
-        let mut samples: Vec<GpuSample> =
-            gpus.iter_mut().map(|gpu| gpu.sample(&nvml, &server_pids, reporter)).collect();
-        // Last, for it takes 20 ms.
-        turns.read(&mut samples, |index| gpus.get(index).and_then(Watched::device), reporter);
-        let gpus = samples;
-        reporter.part(serde_json::to_value(Sample { at_ms, gpus }).unwrap_or_default());
-        next = (next + period).max(Instant::now());
-        if input_closes_before(next) {
-            break;
+    let mut round = Round::new(server_pids, mark);
+    round.at_ms = monotonic_ms();
+    let gpus = (0..u64::from(count).min(MOST_GPUS)).filter_map(|index| {
+        let device = handle(&nvml, index, reporter)?;
+        Some(Watched::new(&nvml, index, device, longer_entries, &mut round))
+    });
+    let gpus: Vec<Watched> = gpus.collect();
+    watch(gpus, &mut round, period_ms, reporter)
+}
+
+/// Asks for a GPU's handle, and reports who it is or why it cannot be asked.
+fn handle<'n>(nvml: &'n Nvml, index: u64, reporter: &mut Reporter) -> Option<nvml_wrapper::Device<'n>> {
+    let place = format!("nvmlDeviceGetHandleByIndex_v2 of GPU {index}");
+    reporter.stage(&place);
+    match nvml.device_by_index(index as u32) {
+        Ok(device) => {
+            let place = format!("nvmlDeviceGetUUID of GPU {index}");
+            reporter.stage(&place);
+            let uuid: Fact<String> = device.uuid().map_err(|error| error::unknown(error, &place)).into();
+            reporter.part(json!({ "gpu": index, "uuid": uuid }));
+            Some(device)
+        }
+        Err(error) => {
+            let unknown = error::unknown(error, &place);
+            let uuid = Fact::<String>::Unknown(unknown.clone());
+            reporter.part(json!({ "gpu": index, "uuid": uuid, "unreachable": unknown }));
+            None
         }
     }
-    Ok(())
+}
+
+/// Takes samples until standard input closes.
+fn watch(mut gpus: Vec<Watched>, round: &mut Round, period_ms: f64, reporter: &mut Reporter) -> Result<(), Unknown> {
+    let (mut turns, mut clocks) = (Turns::new(period_ms), Clocks::default());
+    let period = Duration::from_secs_f64(period_ms / 1e3);
+    let end = Instant::now() + LONGEST;
+    let (mut next, mut written) = (Instant::now(), 0);
+    while next < end && written < MOST_BYTES {
+        round.begin(monotonic_ms());
+        if let Some(by) = clocks.moved(round.at_ms, wall_ms()) {
+            round.notes.push(json!({ "at_ms": round.at_ms, "clock_moved_ms": by.round() }));
+            gpus.iter_mut().for_each(|gpu| gpu.pass_over(round));
+        }
+        gpus.iter_mut().for_each(|gpu| gpu.sample(round));
+        written += report(round, reporter);
+        // After the sample, for it takes 20 ms.
+        let candidates = gpus.iter().enumerate().map(|(position, gpu)| gpu.candidate(position));
+        if let Some((position, counter)) = turns.turn(round.at_ms, candidates)
+            && let Some(gpu) = gpus.get_mut(position)
+        {
+            gpu.throughput(counter, round.at_ms, round);
+        }
+        next = (next + period).max(Instant::now());
+        if input_closes_before(next) {
+            report_notes(round, reporter);
+            return Ok(());
+        }
+    }
+    let detail = format!("sampling ended by itself after {} s or {MOST_BYTES} bytes of samples", LONGEST.as_secs());
+    Err(Unknown::new(Why::TimedOut, detail))
+}
+
+/// Reports the turn's news and its line; tells how many bytes that were.
+fn report(round: &mut Round, reporter: &mut Reporter) -> usize {
+    let notes = report_notes(round, reporter);
+    let line = round.end();
+    reporter.part_text(line);
+    notes + line.len()
+}
+
+fn report_notes(round: &mut Round, reporter: &mut Reporter) -> usize {
+    let mut bytes = 0;
+    for note in round.notes.drain(..) {
+        let text = note.to_string();
+        reporter.part_text(&text);
+        bytes += text.len();
+    }
+    bytes
+}
+
+/// The wall clock against the monotonic one.
+#[derive(Default)]
+struct Clocks {
+    apart_ms: Option<f64>,
+}
+
+impl Clocks {
+    /// By how many milliseconds the wall clock has moved since the last turn, if that is no drift.
+    fn moved(&mut self, monotonic_ms: f64, wall_ms: f64) -> Option<f64> {
+        let apart_ms = wall_ms - monotonic_ms;
+        let by = apart_ms - self.apart_ms.replace(apart_ms)?;
+        (by.abs() > CLOCK_MOVE_MS).then_some(by)
+    }
 }
 
 /// Loads and initializes NVML. Never dropped: `nvmlShutdown` can hang, and the process ends anyway.
@@ -69,132 +156,17 @@ fn input_closes_before(moment: Instant) -> bool {
     unsafe { libc::poll(&mut input, 1, wait_ms) == 1 }
 }
 
-/// A GPU, and what its rings told last.
-struct Watched<'a> {
-    index: u64,
-    uuid: Fact<String>,
-    /// What is asked, or why the GPU cannot be asked at all.
-    counters: Result<(Device<'a>, Ring, ProcessRing), Unknown>,
-}
-
-impl<'a> Watched<'a> {
-    fn new(nvml: &'a Nvml, index: u64, reporter: &mut Reporter) -> Self {
-        let mut stage = |call: &str| {
-            let place = format!("{call} of GPU {index}");
-            reporter.stage(&place);
-            place
-        };
-        let place = stage("nvmlDeviceGetHandleByIndex_v2");
-        let device = match nvml.device_by_index(index as u32) {
-            Ok(device) => device,
-            Err(error) => {
-                let unknown = error::unknown(error, &place);
-                return Self { index, uuid: Fact::Unknown(unknown.clone()), counters: Err(unknown) };
-            }
-        };
-        let place = stage("nvmlDeviceGetUUID");
-        let uuid = device.uuid().map_err(|error| error::unknown(error, &place)).into();
-        stage("nvmlDeviceGetSamples");
-        let ring = Ring::begin(&device);
-        stage("nvmlDeviceGetProcessUtilization");
-        let processes = ProcessRing::begin(&device);
-        Self { index, uuid, counters: Ok((device, ring, processes)) }
-    }
-
-    /// The GPU's handle, if it can be asked.
-    fn device(&self) -> Option<&Device<'a>> {
-        self.counters.as_ref().ok().map(|(device, ..)| device)
-    }
-
-    fn sample(&mut self, nvml: &Nvml, server_pids: &[u64], reporter: &mut Reporter) -> GpuSample {
-        let index = self.index;
-        // One stage a GPU, not one a call: at 20 Hz the report would be mostly stages.
-        reporter.stage(&format!("a sample of GPU {index}"));
-        let (device, ring, processes) = match &mut self.counters {
-            Ok(counters) => counters,
-            Err(unknown) => return GpuSample::all_unknown(index, unknown),
-        };
-        fn fact<T>(index: u64, call: &str, answer: Result<T, NvmlError>) -> Result<T, Unknown> {
-            answer.map_err(|error| error::unknown(error, &format!("{call} of GPU {index}")))
-        }
-        let listed = fact(index, "nvmlDeviceGetComputeRunningProcesses", read::processes(nvml, device))
-            .and_then(|list| of_servers(list, server_pids, index));
-        let memory = fact(index, "nvmlDeviceGetMemoryInfo", read::memory(nvml, device));
-        let power = fact(index, "nvmlDeviceGetPowerUsage", device.power_usage());
-        let clock = fact(index, "nvmlDeviceGetClockInfo", device.clock_info(Clock::SM));
-        let temperature = fact(index, "nvmlDeviceGetTemperature", read::temperature(device));
-        let reasons = "nvmlDeviceGetCurrentClocksThrottleReasons";
-        let generation = fact(index, "nvmlDeviceGetCurrPcieLinkGeneration", device.current_pcie_link_gen());
-        let width = fact(index, "nvmlDeviceGetCurrPcieLinkWidth", device.current_pcie_link_width());
-        let replays = fact(index, "nvmlDeviceGetPcieReplayCounter", device.pcie_replay_counter());
-        GpuSample {
-            index,
-            uuid: self.uuid.clone(),
-            utilization_percent: fact(index, "nvmlDeviceGetUtilizationRates", ring.read(device)).into(),
-            process_utilization_percent: match server_pids {
-                [] => Fact::Unknown(no_server()),
-                pids => processes.read(device, index, pids, listed.is_ok()).into(),
-            },
-            power_milliwatts: power.map(u64::from).into(),
-            energy_millijoules: fact(index, "nvmlDeviceGetTotalEnergyConsumption", device.total_energy_consumption())
-                .into(),
-            sm_clock_mhz: clock.map(u64::from).into(),
-            memory_used_bytes: memory.map(|memory| memory.used_bytes).into(),
-            server_memory_bytes: listed.and_then(|list| sum_of_memory(&list)).into(),
-            temperature_celsius: temperature.map(u64::from).into(),
-            throttle_reasons_bits: fact(index, reasons, health::throttle_reasons(nvml, device)).into(),
-            pcie_link_generation: generation.map(u64::from).into(),
-            pcie_link_width: width.map(u64::from).into(),
-            pcie_replays: replays.map(u64::from).into(),
-            pcie_received_bytes_per_second: None,
-            pcie_sent_bytes_per_second: None,
-        }
-    }
-}
-
-fn no_server() -> Unknown {
-    Unknown::new(Why::NotAsked, "no process of the server is known")
-}
-
-/// The entries of server processes; none at all is no proof of absence, since a container sees the host's ids.
-fn of_servers(list: Vec<GpuProcess>, server_pids: &[u64], index: u64) -> Result<Vec<GpuProcess>, Unknown> {
-    if server_pids.is_empty() {
-        return Err(no_server());
-    }
-    let servers: Vec<GpuProcess> = list.into_iter().filter(|process| server_pids.contains(&process.pid)).collect();
-    match servers.is_empty() {
-        false => Ok(servers),
-        true => Err(Unknown::new(
-            Why::Absent,
-            format!("NVML lists no process of the server on GPU {index} (in a container it lists the host's ids)"),
-        )),
-    }
-}
-
-fn sum_of_memory(servers: &[GpuProcess]) -> Result<u64, Unknown> {
-    servers.iter().try_fold(0u64, |sum, process| Ok(sum.saturating_add(*process.used_bytes.read()?)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn process(pid: u64, used_bytes: Fact<u64>) -> GpuProcess {
-        GpuProcess { pid, name: Fact::Known("python3".into()), used_bytes }
-    }
-
     #[test]
-    fn memory_is_summed_over_the_servers_processes_only() {
-        let list = vec![process(1, Fact::Known(5)), process(2, Fact::Known(7)), process(3, Fact::Known(100))];
-        assert_eq!(of_servers(list, &[1, 2], 0).and_then(|list| sum_of_memory(&list)), Ok(12));
-    }
-
-    #[test]
-    fn an_unlisted_server_is_unknown_rather_than_zero() {
-        let list = || vec![process(1, Fact::Known(5))];
-        assert_eq!(of_servers(list(), &[9], 0).unwrap_err().why, Why::Absent);
-        assert_eq!(of_servers(list(), &[], 0).unwrap_err().why, Why::NotAsked);
-        let silent = [process(1, Fact::unknown(Why::Unsupported, "not told"))];
-        assert_eq!(sum_of_memory(&silent).unwrap_err().why, Why::Unsupported);
+    fn a_clock_that_is_set_is_noticed_and_one_that_drifts_is_not() {
+        let mut clocks = Clocks::default();
+        assert_eq!(clocks.moved(1000.0, 5_001_000.0), None, "the first reading");
+        assert_eq!(clocks.moved(1050.0, 5_001_051.0), None);
+        assert_eq!(clocks.moved(1100.0, 1_401_101.0), Some(-3_600_000.0));
+        assert_eq!(clocks.moved(1150.0, 1_401_151.0), None, "told once");
+        assert_eq!(clocks.moved(1200.0, 1_409_201.0), Some(8_000.0), "the machine slept");
     }
 }

@@ -11,11 +11,20 @@ const THREADS_MAX: usize = 4096;
 /// CPU time so far of every thread, clock ticks, by process and thread id, with its name.
 pub type Threads = BTreeMap<(u64, u64), (u64, String)>;
 
-/// CPU time so far of every thread of the processes (utime + stime, proc_pid_stat(5)).
+/// CPU time so far of every thread of the processes (utime + stime, proc_pid_stat(5)). A process that has ended since it
+/// was found has no threads, unless all of them have ended.
 pub fn cpu_time(pids: &[u64]) -> Result<Threads, Unknown> {
     let mut threads = Threads::new();
+    let mut gone = None;
     for pid in pids {
-        let tasks = process(*pid)?.tasks().map_err(|error| refusal(&error, *pid, "task"))?;
+        let tasks = process(*pid).and_then(|process| process.tasks().map_err(|error| refusal(&error, *pid, "task")));
+        let tasks = match tasks {
+            Err(unknown) if unknown.why == Why::Absent => {
+                gone = Some(unknown);
+                continue;
+            }
+            other => other?,
+        };
         // A thread may end while it is read.
         for stat in tasks.flatten().filter_map(|task| task.stat().ok()) {
             if threads.len() < THREADS_MAX {
@@ -24,7 +33,10 @@ pub fn cpu_time(pids: &[u64]) -> Result<Threads, Unknown> {
             }
         }
     }
-    Ok(threads)
+    match gone {
+        Some(unknown) if threads.is_empty() => Err(unknown),
+        _ => Ok(threads),
+    }
 }
 
 /// Resident memory of the largest of the processes, bytes (rss, proc_pid_stat(5)). Not their sum: what workers share would
@@ -86,7 +98,7 @@ mod tests {
         // A process of its own: in this one, other tests start and end threads.
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = u64::from(child.id());
-        let told = (number(&[pid]), cpu_time(&[pid]));
+        let told = (number(&[pid]), cpu_time(&[pid, i32::MAX.unsigned_abs().into()]));
         // No process has the highest id of all.
         let with_an_ended_one = number(&[pid, i32::MAX.unsigned_abs().into()]);
         child.kill().unwrap();

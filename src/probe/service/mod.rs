@@ -18,7 +18,7 @@ mod tensor_bytes;
 mod transport;
 mod verdict;
 mod websocket;
-mod window;
+pub mod window;
 
 use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};

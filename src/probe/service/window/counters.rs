@@ -2,6 +2,7 @@
 
 use crate::probe::process::threads::{Threads, process, refusal};
 use crate::snapshot::{BusyThread, Unknown, Why};
+use std::collections::BTreeMap;
 
 /// A window shorter than this is not judged by thread, milliseconds: CPU time is counted in ticks of 10 ms.
 const SHORTEST_MS: f64 = 500.0;
@@ -9,19 +10,78 @@ const SHORTEST_MS: f64 = 500.0;
 const TOLD: usize = 5;
 /// Processes whose reading is counted, at most.
 const READERS_MAX: usize = 64;
+/// The two readings are not of one moment, and ticks are of 10 ms.
+const SLACK_MS: f64 = 200.0;
 
-/// CPU time of the processes so far, milliseconds (utime + stime, proc_pid_stat(5)); those of threads that have ended
-/// are in it.
-pub fn cpu_ms(pids: &[u64]) -> Result<f64, Unknown> {
-    if pids.is_empty() {
-        return Err(Unknown::new(Why::Absent, "no process of the server is known"));
-    }
-    let mut ticks = 0;
+/// CPU time of one process so far, clock ticks (proc_pid_stat(5)).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct CpuTime {
+    /// Of its own threads, also those that have ended.
+    own: u64,
+    /// Of children that have ended and that it has waited for, and of theirs.
+    children: u64,
+    /// Its parent.
+    parent: u64,
+}
+
+/// CPU time of the processes, by id.
+pub type CpuTimes = BTreeMap<u64, CpuTime>;
+
+/// Reads the CPU time of those of the processes that are there.
+pub fn cpu_times(pids: &[u64]) -> Result<CpuTimes, Unknown> {
+    let mut times = CpuTimes::new();
+    let mut gone = Unknown::new(Why::Absent, "no process of the server is known");
     for pid in pids {
-        let stat = process(*pid)?.stat().map_err(|error| refusal(&error, *pid, "stat"))?;
-        ticks += stat.utime + stat.stime;
+        match process(*pid).and_then(|process| process.stat().map_err(|error| refusal(&error, *pid, "stat"))) {
+            Ok(stat) => {
+                let own = stat.utime.saturating_add(stat.stime);
+                let children = stat.cutime.saturating_add(stat.cstime).max(0).unsigned_abs();
+                times.insert(*pid, CpuTime { own, children, parent: stat.ppid.unsigned_abs().into() });
+            }
+            Err(unknown) if unknown.why == Why::Absent => gone = unknown,
+            Err(unknown) => return Err(unknown),
+        }
     }
-    Ok(ticks as f64 * 1e3 / procfs::ticks_per_second() as f64)
+    if times.is_empty() { Err(gone) } else { Ok(times) }
+}
+
+/// CPU time that the processes used between two readings, milliseconds, that of programs included which they started and
+/// waited for meanwhile: a server that calls ffmpeg for each request works too.
+///
+/// # Errors
+/// More time than this machine's cores have: a child that had run before was waited for, or a counter is wrong.
+pub fn cpu_between_ms(before: &CpuTimes, after: &CpuTimes, passed_ms: f64) -> Result<f64, Unknown> {
+    let mut ticks = 0_u64;
+    // What each process's waited-for children add, less what those of them that are known had used before.
+    let mut waited: BTreeMap<u64, u64> = BTreeMap::new();
+    for (pid, now) in after {
+        let Some(then) = before.get(pid) else { continue };
+        ticks = ticks.saturating_add(now.own.saturating_sub(then.own));
+        waited.insert(*pid, now.children.saturating_sub(then.children));
+    }
+    for (_, then) in before.iter().filter(|(pid, _)| !after.contains_key(pid)) {
+        let earlier = then.own.saturating_add(then.children);
+        // A parent that ignores its children's end does not get their time.
+        if let Some(added) = waited.get_mut(&then.parent).filter(|added| **added >= earlier) {
+            *added -= earlier;
+        }
+    }
+    ticks = waited.values().fold(ticks, |sum, added| sum.saturating_add(*added));
+    let used_ms = ticks as f64 * 1e3 / procfs::ticks_per_second() as f64;
+    // SAFETY: asks for a number.
+    let cores = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }.max(1) as f64;
+    if used_ms > cores * (passed_ms + SLACK_MS) {
+        let detail = format!("{used_ms:.0} ms of CPU time in {passed_ms:.0} ms are more than {cores} cores have");
+        return Err(Unknown::new(Why::Malformed, detail));
+    }
+    Ok(used_ms)
+}
+
+/// CPU time of a process so far, milliseconds (utime + stime, proc_pid_stat(5)); that of threads that have ended is in it,
+/// that of other processes is not.
+pub fn cpu_ms(pid: u64) -> Result<f64, Unknown> {
+    let stat = process(pid)?.stat().map_err(|error| refusal(&error, pid, "stat"))?;
+    Ok(stat.utime.saturating_add(stat.stime) as f64 * 1e3 / procfs::ticks_per_second() as f64)
 }
 
 /// The threads that used most CPU time between two readings.
@@ -45,7 +105,8 @@ pub fn busiest(before: &Threads, after: &Threads, window_ms: f64) -> Result<Vec<
     Ok(busy)
 }
 
-/// Bytes that the processes have read so far by `read` and the like. Those that ended count no more.
+/// Bytes that the processes have read so far by `read` and the like. One that has ended is an error: without it the sum
+/// would fall, as if nothing had been read.
 pub fn read_bytes(pids: &[u64]) -> Result<u64, Unknown> {
     if pids.len() > READERS_MAX {
         let detail =
@@ -111,6 +172,31 @@ mod tests {
         std::fs::read("/proc/self/exe").unwrap();
         assert!(read_bytes(&own).unwrap() - before > 1 << 20);
         assert_eq!(read_bytes(&[u64::from(u32::MAX)]).unwrap_err().why, Why::Malformed);
-        assert_eq!(cpu_ms(&[]).unwrap_err().why, Why::Absent);
+        assert_eq!(cpu_times(&[]).unwrap_err().why, Why::Absent);
+    }
+
+    #[test]
+    fn a_program_that_was_started_and_waited_for_counts() {
+        let own = [u64::from(std::process::id()), i32::MAX.unsigned_abs().into()];
+        let (before, begun) = (cpu_times(&own).unwrap(), Instant::now());
+        let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        assert!(std::process::Command::new("sh").args(["-c", burn]).status().unwrap().success());
+        let after = cpu_times(&own).unwrap();
+        let used = cpu_between_ms(&before, &after, begun.elapsed().as_secs_f64() * 1e3).unwrap();
+        assert!(used >= 50.0, "{used} ms");
+    }
+
+    #[test]
+    fn what_an_ended_worker_had_used_before_is_not_the_windows() {
+        let time = |own, children, parent| CpuTime { own, children, parent };
+        let ms = |ticks: u64| ticks as f64 * 1e3 / procfs::ticks_per_second() as f64;
+        let before = CpuTimes::from([(1, time(10, 0, 0)), (2, time(900, 5, 1)), (3, time(40, 0, 1))]);
+        // 2 used 20 more, ended and was waited for; 3 ended and its time went nowhere.
+        let after = CpuTimes::from([(1, time(15, 925, 0))]);
+        assert_eq!(cpu_between_ms(&before, &after, 5000.0), Ok(ms(5 + 20)));
+        let unwaited = CpuTimes::from([(1, time(15, 0, 0))]);
+        assert_eq!(cpu_between_ms(&before, &unwaited, 5000.0), Ok(ms(5)));
+        let absurd = CpuTimes::from([(1, time(9_000_000, 0, 0))]);
+        assert_eq!(cpu_between_ms(&before, &absurd, 1000.0).unwrap_err().why, Why::Malformed);
     }
 }

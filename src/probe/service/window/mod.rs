@@ -1,14 +1,18 @@
 //! The measuring window: known-good requests, one after the other, with the GPUs' counters in step.
 
 mod counters;
+mod doubts;
+mod energy;
 mod lengths;
+mod listed;
 mod metrics_pages;
 mod outbound;
-mod phases;
+pub mod phases;
 mod pulse;
 mod reported;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod trace;
 mod usage;
 mod watch;
@@ -35,6 +39,8 @@ const QUIET: Duration = Duration::from_millis(1100);
 /// Idle time before the window and after it, when the GPUs are sampled.
 const BASELINE: Duration = Duration::from_millis(1200);
 const AFTER: Duration = Duration::from_millis(500);
+/// Samples of the baseline, at least.
+const BASELINE_SAMPLES: u32 = 4;
 /// Shortest distance of the requests' starts where GPUs are sampled: a server that answers at once would use up the
 /// requests before the counters, which change a few times a second, could be read often enough.
 const DISTANCE: Duration = Duration::from_millis(5);
@@ -67,7 +73,7 @@ pub fn measure(
     let pids = pids(local, facts);
     let sampler = usable_nvml(local, facts).and_then(|()| {
         std::thread::sleep(QUIET.min(http.time_left() / 4));
-        sampler::start(pids.as_deref().unwrap_or_default())
+        sampler::start(pids.as_deref().unwrap_or_default(), context.ask.sample_rate_hz)
     });
     let sampled = sampler.is_ok();
     let mut light = Light::new(light.clone(), talk.everywhere);
@@ -75,7 +81,9 @@ pub fn measure(
     light.measure_idle(http, expected);
     let started = sampler::monotonic_ms();
     if sampled {
-        std::thread::sleep(BASELINE.min(http.time_left() / 4));
+        // Slow sampling needs longer for as many readings.
+        let baseline = BASELINE.max(BASELINE_SAMPLES * (Duration::from_secs(1) / context.ask.sample_rate_hz.max(1)));
+        std::thread::sleep(baseline.min(http.time_left() / 4));
     }
     let asked = context.ask.requests.max(1);
     let plan = Plan {

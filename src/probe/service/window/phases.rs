@@ -1,125 +1,116 @@
 //! The GPUs' samples, summed up: before, during and after the window.
 
-use super::round;
-use super::trace;
-use crate::probe::nvml::sampler::{GpuSample, Sample};
+use super::{doubts, energy, listed, round, timeline, trace};
+use crate::probe::nvml::counter::Counter;
+use crate::probe::nvml::recording::{GpuRecording, Recording};
 use crate::probe::nvml::throttle_reason_names;
 use crate::snapshot::{Fact, GpuWindow, Phases, Series, Unknown, Why};
 use std::collections::BTreeMap;
 
-/// Sorts the samples into phases and sums each counter up.
-pub fn summarise(samples: &[Sample], opened: f64, closed: f64, ends: &[f64]) -> Vec<GpuWindow> {
-    let mut by_gpu: BTreeMap<u64, Vec<(f64, &GpuSample)>> = BTreeMap::new();
-    for sample in samples {
-        for gpu in &sample.gpus {
-            by_gpu.entry(gpu.index).or_default().push((sample.at_ms, gpu));
-        }
-    }
-    let window = |(index, readings): (u64, Vec<(f64, &GpuSample)>)| {
-        let phases = |read: &dyn Fn(&GpuSample) -> Fact<f64>| phases(&readings, opened, closed, read);
-        let whole = |fact: &Fact<u64>| fact.clone().map(|value| value as f64);
-        let last = readings.iter().rev().find(|(at, _)| *at <= closed).or(readings.last());
-        let nothing = || Fact::unknown(Why::Absent, "no sample was taken");
+/// Readings told in a trace of one GPU, and of all together.
+const READINGS_MAX: usize = 256;
+const READINGS_OF_ALL: usize = 512;
+
+/// A part of the recording.
+#[derive(Debug, Clone, Copy)]
+pub enum Phase {
+    /// Before the window opened.
+    Before,
+    /// From its opening to its closing, both included.
+    During,
+    /// After it closed.
+    After,
+}
+
+/// Sorts the readings into phases and sums each counter up. `opened` and `closed` lie on the sampler's clock, and `ends`
+/// is when each request had ended.
+pub fn summarise(recording: &Recording, opened: f64, closed: f64, ends: &[f64]) -> Vec<GpuWindow> {
+    let most = READINGS_MAX.min(READINGS_OF_ALL / recording.gpus.len().max(1)).max(16);
+    let window = |gpu: &GpuRecording| {
+        let phases = |counter: Counter| phases(gpu, counter, opened, closed);
+        let lost_at_ms = match &gpu.lost {
+            Some((at_ms, _)) => Fact::Known(round(at_ms - opened)),
+            None => Fact::unknown(Why::NotAsked, format!("GPU {} answered to the end", gpu.index)),
+        };
         GpuWindow {
-            index,
-            uuid: readings.first().map_or_else(nothing, |(_, gpu)| gpu.uuid.clone()),
-            utilization_percent: phases(&|gpu| whole(&gpu.utilization_percent)),
-            process_utilization_percent: phases(&|gpu| whole(&gpu.process_utilization_percent)),
-            power_milliwatts: phases(&|gpu| whole(&gpu.power_milliwatts)),
-            sm_clock_mhz: phases(&|gpu| whole(&gpu.sm_clock_mhz)),
-            memory_used_bytes: phases(&|gpu| whole(&gpu.memory_used_bytes)),
-            server_memory_bytes: last.map_or_else(
-                || Fact::unknown(Why::Absent, "no sample was taken"),
-                |(_, gpu)| gpu.server_memory_bytes.clone(),
-            ),
-            temperature_celsius: phases(&|gpu| whole(&gpu.temperature_celsius)),
-            throttle_reasons_percent: throttled(&readings, opened, closed),
-            pcie_link_generation: phases(&|gpu| whole(&gpu.pcie_link_generation)),
-            pcie_link_width: phases(&|gpu| whole(&gpu.pcie_link_width)),
-            pcie_replays: phases(&|gpu| whole(&gpu.pcie_replays)),
-            memory_trace: trace::memory(&readings, opened, closed, ends),
-            utilization_trace: trace::utilization(&readings, opened, closed),
-            pcie_received_bytes_per_second: throughput(&readings, opened, closed, &|gpu| {
-                gpu.pcie_received_bytes_per_second.as_ref()
-            }),
-            pcie_sent_bytes_per_second: throughput(&readings, opened, closed, &|gpu| {
-                gpu.pcie_sent_bytes_per_second.as_ref()
-            }),
-            energy_milliwatts: Fact::default(),
-            sm_activity_percent: Fact::default(),
-            memory_clock_mhz: Fact::default(),
-            p_state: Fact::default(),
-            lost_at_ms: Fact::default(),
-            doubts: Fact::default(),
-            processes: Fact::default(),
+            index: gpu.index,
+            uuid: gpu.uuid.clone(),
+            utilization_percent: phases(Counter::Utilization),
+            process_utilization_percent: phases(Counter::ProcessUtilization),
+            power_milliwatts: phases(Counter::Power),
+            sm_clock_mhz: phases(Counter::SmClock),
+            memory_used_bytes: phases(Counter::MemoryUsed),
+            server_memory_bytes: listed::server_memory(gpu, closed),
+            temperature_celsius: phases(Counter::Temperature),
+            throttle_reasons_percent: throttled(gpu, opened, closed),
+            pcie_link_generation: phases(Counter::PcieGeneration),
+            pcie_link_width: phases(Counter::PcieWidth),
+            pcie_replays: phases(Counter::PcieReplays),
+            memory_trace: trace::memory(gpu, opened, closed, ends, most),
+            utilization_trace: trace::utilization(gpu, opened, closed, most),
+            pcie_received_bytes_per_second: phases(Counter::PcieReceived),
+            pcie_sent_bytes_per_second: phases(Counter::PcieSent),
+            timeline: timeline::of(recording, gpu, opened),
+            energy_milliwatts: energy::rates(gpu, opened, closed),
+            sm_activity_percent: phases(Counter::SmActivity),
+            memory_clock_mhz: phases(Counter::MemoryClock),
+            p_state: phases(Counter::PState),
+            lost_at_ms,
+            doubts: Fact::Known(doubts::of(recording, gpu, opened, closed)),
+            processes: listed::processes(gpu, &recording.server_pids, opened, closed),
         }
     };
-    by_gpu.into_iter().map(window).collect()
+    recording.gpus.iter().map(window).collect()
 }
 
-/// One counter in the three phases; unknown if no sample could read it.
-fn phases(
-    readings: &[(f64, &GpuSample)],
-    opened: f64,
-    closed: f64,
-    read: &dyn Fn(&GpuSample) -> Fact<f64>,
-) -> Fact<Phases> {
-    let (mut before, mut during, mut after) = (Vec::new(), Vec::new(), Vec::new());
-    let mut reason = Unknown::new(Why::Absent, "no sample was taken");
-    for (at, gpu) in readings {
-        match read(gpu) {
-            Fact::Known(value) if *at < opened => before.push(value),
-            Fact::Known(value) if *at <= closed => during.push(value),
-            Fact::Known(value) => after.push(value),
-            Fact::Unknown(unknown) => reason = unknown,
-        }
+/// The readings of one phase; they are in order of time.
+pub fn in_phase(readings: &[(f64, f64)], phase: Phase, opened: f64, closed: f64) -> &[(f64, f64)] {
+    let opens = readings.partition_point(|(at_ms, _)| *at_ms < opened);
+    let closes = readings.partition_point(|(at_ms, _)| *at_ms <= closed).max(opens);
+    let (before, rest) = readings.split_at(opens);
+    let (during, after) = rest.split_at(closes - opens);
+    match phase {
+        Phase::Before => before,
+        Phase::During => during,
+        Phase::After => after,
     }
-    if before.is_empty() && during.is_empty() && after.is_empty() {
-        return Fact::Unknown(reason);
-    }
-    Fact::Known(Phases { before: series(&before), during: series(&during), after: series(&after) })
 }
 
-/// A counter that few samples read.
-fn throughput(
-    readings: &[(f64, &GpuSample)],
-    opened: f64,
-    closed: f64,
-    read: &dyn Fn(&GpuSample) -> Option<&Fact<u64>>,
-) -> Fact<Phases> {
-    let taken: Vec<(f64, &GpuSample)> = readings.iter().filter(|(_, gpu)| read(gpu).is_some()).copied().collect();
-    let unread = || Fact::unknown(Why::Absent, "no sample was taken");
-    phases(&taken, opened, closed, &|gpu| read(gpu).map_or_else(unread, |fact| fact.clone().map(|value| value as f64)))
+/// One counter in the three phases; unknown if it was never read.
+fn phases(gpu: &GpuRecording, counter: Counter, opened: f64, closed: f64) -> Fact<Phases> {
+    let readings = gpu.readings(counter);
+    if readings.is_empty() {
+        return Fact::Unknown(gpu.reason(counter));
+    }
+    let of = |phase| series(in_phase(readings, phase, opened, closed));
+    Fact::Known(Phases { before: of(Phase::Before), during: of(Phase::During), after: of(Phase::After) })
 }
 
-/// In what share of the window's samples each reason for lower clocks stood, percent.
-fn throttled(readings: &[(f64, &GpuSample)], opened: f64, closed: f64) -> Fact<BTreeMap<String, f64>> {
-    let inside = readings.iter().filter(|(at, _)| (opened..=closed).contains(at));
-    let (mut counts, mut read) = (BTreeMap::<String, u64>::new(), 0_u64);
-    let mut reason = Unknown::new(Why::Absent, "no sample was taken in the window");
-    for (_, gpu) in inside {
-        match &gpu.throttle_reasons_bits {
-            Fact::Known(bits) => {
-                read += 1;
-                throttle_reason_names(*bits).into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
-            }
-            Fact::Unknown(unknown) => reason = unknown.clone(),
-        }
+/// In what share of the window's readings each reason for lower clocks stood, percent.
+fn throttled(gpu: &GpuRecording, opened: f64, closed: f64) -> Fact<BTreeMap<String, f64>> {
+    let inside = in_phase(gpu.readings(Counter::ThrottleReasons), Phase::During, opened, closed);
+    if inside.is_empty() {
+        let unread = || Unknown::new(Why::Absent, "no sample was taken in the window");
+        let reason = gpu.refusal(Counter::ThrottleReasons).map(|(_, unknown)| unknown.clone());
+        return Fact::Unknown(reason.unwrap_or_else(unread));
     }
-    if read == 0 {
-        return Fact::Unknown(reason);
+    let mut counts = BTreeMap::<String, u64>::new();
+    for (_, bits) in inside {
+        throttle_reason_names(*bits as u64).into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
     }
-    Fact::Known(counts.into_iter().map(|(name, count)| (name, round(100.0 * count as f64 / read as f64))).collect())
+    let share = |count: u64| round(100.0 * count as f64 / inside.len() as f64);
+    Fact::Known(counts.into_iter().map(|(name, count)| (name, share(count))).collect())
 }
 
-fn series(values: &[f64]) -> Series {
-    if values.is_empty() {
+fn series(readings: &[(f64, f64)]) -> Series {
+    if readings.is_empty() {
         return Series { samples: 0, min: 0.0, mean: 0.0, max: 0.0 };
     }
+    let values = || readings.iter().map(|(_, value)| *value);
     Series {
-        samples: values.len() as u64,
-        min: values.iter().copied().fold(f64::INFINITY, f64::min),
-        mean: round(values.iter().sum::<f64>() / values.len() as f64),
-        max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        samples: readings.len() as u64,
+        min: values().fold(f64::INFINITY, f64::min),
+        mean: round(values().sum::<f64>() / readings.len() as f64),
+        max: values().fold(f64::NEG_INFINITY, f64::max),
     }
 }

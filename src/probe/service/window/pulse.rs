@@ -64,7 +64,7 @@ impl Pulse {
 /// CPU time of those of the processes that are still there. One that ends takes its time with it, so that the interval in
 /// which it does counts too little.
 fn cpu_ms(pids: &[u64]) -> Result<f64, Unknown> {
-    let each = pids.iter().map(|pid| counters::cpu_ms(&[*pid]));
+    let each = pids.iter().map(|pid| counters::cpu_ms(*pid));
     let (there, gone): (Vec<_>, Vec<_>) = each.partition(Result::is_ok);
     match (there.is_empty(), gone.into_iter().find_map(Result::err)) {
         (true, unknown) => {

@@ -10,7 +10,7 @@ use crate::snapshot::{ExecutionFacts, Room, Unknown, Why};
 pub struct Usage<'a> {
     pids: Result<&'a [u64], Unknown>,
     throttling: Result<Throttling, Unknown>,
-    cpu_ms: Result<f64, Unknown>,
+    cpu_times: Result<counters::CpuTimes, Unknown>,
     threads: Result<threads::Threads, Unknown>,
     /// Bytes read up to the last request.
     read_bytes: Result<u64, Unknown>,
@@ -23,7 +23,7 @@ impl<'a> Usage<'a> {
     pub fn begin(pids: Result<&'a [u64], Unknown>) -> Self {
         Self {
             throttling: pids.clone().and_then(throttling),
-            cpu_ms: pids.clone().and_then(counters::cpu_ms),
+            cpu_times: pids.clone().and_then(counters::cpu_times),
             threads: pids.clone().and_then(threads::cpu_time),
             read_bytes: pids.clone().and_then(counters::read_bytes),
             read_least: None,
@@ -47,9 +47,10 @@ impl<'a> Usage<'a> {
         let risen = |count: &dyn Fn(&Throttling) -> u64| {
             throttled.as_ref().map(|(before, after)| count(after).saturating_sub(count(before))).map_err(Unknown::clone)
         };
-        let cpu_after = self.pids.clone().and_then(counters::cpu_ms);
+        let cpu_after = self.pids.clone().and_then(counters::cpu_times);
         let threads_after = self.pids.clone().and_then(threads::cpu_time);
-        let server_cpu_ms = self.cpu_ms.and_then(|before| Ok(round((cpu_after? - before).max(0.0))));
+        let server_cpu_ms =
+            self.cpu_times.and_then(|before| counters::cpu_between_ms(&before, &cpu_after?, window_ms).map(round));
         let cores_busy = |cpu: f64| if any_sent { Ok(round(cpu / window_ms.max(1.0))) } else { Err(none_sent()) };
         let busiest = |before: threads::Threads| counters::busiest(&before, &threads_after?, window_ms);
         ExecutionFacts {

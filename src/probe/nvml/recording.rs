@@ -1,0 +1,249 @@
+//! What a sampler read: one series for each GPU and counter, and what went wrong meanwhile.
+
+use super::counter::{COUNTERS, Counter};
+use crate::snapshot::{Fact, Unknown, Why};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Most GPUs and readings of processes that are believed.
+const GPUS_MAX: usize = 256;
+const LISTS_MAX: usize = 20_000;
+/// Clock moves kept.
+const MOVES_MAX: usize = 16;
+
+/// Everything from the first sample to the last.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    /// When each sample was begun, as [`monotonic_ms`](super::sampler::monotonic_ms) tells it, in order.
+    pub times: Vec<f64>,
+    /// Time between two samples as it was meant, milliseconds.
+    pub period_ms: f64,
+    /// The GPUs in NVML's order.
+    pub gpus: Vec<GpuRecording>,
+    /// Processes that are the server's.
+    pub server_pids: Vec<u64>,
+    /// When the wall clock was set or the machine slept, and by how many milliseconds the clock moved.
+    pub clock_moves: Vec<(f64, f64)>,
+    /// The fault that ended the sampling, if it did not end because it was told to.
+    pub ended_by: Option<Unknown>,
+}
+
+/// One GPU.
+#[derive(Debug, Clone)]
+pub struct GpuRecording {
+    /// Index in NVML's order.
+    pub index: u64,
+    /// `GPU-...` identifier.
+    pub uuid: Fact<String>,
+    /// When it stopped to answer, and with what.
+    pub lost: Option<(f64, Unknown)>,
+    /// Processes with a context on it, each time that the list or a figure in it changed, the server's first.
+    pub processes: Vec<(f64, Vec<Listed>)>,
+    /// A process id that NVML listed and that no Linux kernel gives out.
+    pub strange_pid: Option<u64>,
+    series: [Vec<(f64, f64)>; COUNTERS],
+    /// When a counter was refused last, and why.
+    refused: [Option<(f64, Unknown)>; COUNTERS],
+}
+
+/// A process in NVML's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id in the first namespace of the machine.
+    pub pid: u64,
+    /// Memory that it holds, bytes, if NVML tells.
+    pub bytes: Option<u64>,
+    /// Its share of the multiprocessors, percent, if NVML tells.
+    pub percent: Option<u64>,
+}
+
+impl Recording {
+    /// Reads the parts of the child's report. What is not as the child writes it is left out.
+    pub fn read(parts: &[Value], period_ms: f64, server_pids: Vec<u64>) -> Self {
+        let mut recording = Self { period_ms, server_pids, ..Self::default() };
+        for part in parts {
+            recording.take(part);
+        }
+        recording.gpus.sort_by_key(|gpu| gpu.index);
+        recording
+    }
+
+    fn take(&mut self, part: &Value) {
+        let at_ms = part["at_ms"].as_f64();
+        match (part["gpus"].as_array(), at_ms) {
+            // A time that runs backwards would turn every later figure around.
+            (Some(gpus), Some(at_ms)) if self.times.last().is_none_or(|last| *last <= at_ms) => {
+                self.times.push(at_ms);
+                for gpu in gpus {
+                    if let Some(known) = gpu["index"].as_u64().and_then(|index| self.gpu(index)) {
+                        known.add(at_ms, gpu);
+                    }
+                }
+            }
+            (Some(_), _) => {}
+            (None, at_ms) => match (part["clock_moved_ms"].as_f64(), at_ms) {
+                (Some(by), Some(at_ms)) if self.clock_moves.len() < MOVES_MAX => self.clock_moves.push((at_ms, by)),
+                _ => {
+                    if let Some(gpu) = part["gpu"].as_u64().and_then(|index| self.gpu(index)) {
+                        gpu.note(part, at_ms.unwrap_or(0.0));
+                    }
+                }
+            },
+        }
+    }
+
+    fn gpu(&mut self, index: u64) -> Option<&mut GpuRecording> {
+        if let Some(position) = self.gpus.iter().position(|gpu| gpu.index == index) {
+            return self.gpus.get_mut(position);
+        }
+        if self.gpus.len() >= GPUS_MAX {
+            return None;
+        }
+        self.gpus.push(GpuRecording::new(index));
+        self.gpus.last_mut()
+    }
+}
+
+impl GpuRecording {
+    /// A GPU of which nothing was read yet.
+    pub fn new(index: u64) -> Self {
+        Self {
+            index,
+            uuid: Fact::unknown(Why::Absent, "no sample was taken"),
+            lost: None,
+            processes: Vec::new(),
+            strange_pid: None,
+            series: Default::default(),
+            refused: Default::default(),
+        }
+    }
+
+    /// Readings of a counter, oldest first: milliseconds of the monotonic clock, and the value.
+    pub fn readings(&self, counter: Counter) -> &[(f64, f64)] {
+        self.series.get(counter as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// When a counter was refused last, and why.
+    pub fn refusal(&self, counter: Counter) -> Option<&(f64, Unknown)> {
+        self.refused.get(counter as usize)?.as_ref()
+    }
+
+    /// Why a counter has no reading.
+    pub fn reason(&self, counter: Counter) -> Unknown {
+        let lost = self.lost.as_ref().map(|(_, unknown)| unknown.clone());
+        let refused = self.refusal(counter).map(|(_, unknown)| unknown.clone()).or(lost);
+        refused.unwrap_or_else(|| Unknown::new(Why::Absent, "no sample was taken"))
+    }
+
+    /// Adds one reading.
+    pub fn push(&mut self, counter: Counter, at_ms: f64, value: f64) {
+        if let Some(series) = self.series.get_mut(counter as usize)
+            && series.last().is_none_or(|(last, _)| *last <= at_ms)
+        {
+            series.push((at_ms, value));
+        }
+    }
+
+    /// Notes that a counter was refused.
+    pub fn refuse(&mut self, counter: Counter, at_ms: f64, unknown: Unknown) {
+        if let Some(refused) = self.refused.get_mut(counter as usize) {
+            *refused = Some((at_ms, unknown));
+        }
+    }
+
+    /// The readings of one sample.
+    fn add(&mut self, at_ms: f64, sample: &Value) {
+        for (name, value) in sample.as_object().into_iter().flatten() {
+            if let (Some(counter), Some(value)) = (Counter::named(name), value.as_f64()) {
+                match counter.sound(value) {
+                    Ok(value) => self.push(counter, at_ms, value),
+                    Err(unknown) => self.refuse(counter, at_ms, unknown),
+                }
+            }
+        }
+    }
+
+    /// What the child says besides its samples.
+    fn note(&mut self, part: &Value, at_ms: f64) {
+        if let Ok(uuid) = Fact::deserialize(&part["uuid"]) {
+            self.uuid = uuid;
+        }
+        if let Ok(unknown) = Unknown::deserialize(&part["unreachable"]) {
+            Counter::all().for_each(|counter| self.refuse(counter, at_ms, unknown.clone()));
+        }
+        if let (Some(counter), Ok(unknown)) =
+            (part["unread"].as_str().and_then(Counter::named), Unknown::deserialize(&part["unknown"]))
+        {
+            self.refuse(counter, at_ms, unknown);
+        }
+        if let (None, Ok(unknown)) = (&self.lost, Unknown::deserialize(&part["lost"])) {
+            self.lost = Some((at_ms, unknown));
+        }
+        if part["read"].is_object() {
+            self.add(at_ms, &part["read"]);
+        }
+        self.strange_pid = self.strange_pid.or(part["strange_pid"].as_u64());
+        if let Some(rows) = part["processes"].as_array().filter(|_| self.processes.len() < LISTS_MAX) {
+            let listed =
+                |row: &Value| Some(Listed { pid: row[0].as_u64()?, bytes: row[1].as_u64(), percent: row[2].as_u64() });
+            self.processes.push((at_ms, rows.iter().filter_map(listed).collect()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_report_becomes_series_and_reasons() {
+        let parts = [
+            json!({"gpu": 1, "uuid": {"known": "GPU-b"}}),
+            json!({"gpu": 0, "uuid": {"known": "GPU-a"}}),
+            json!({"gpu": 0, "at_ms": 10.0, "unread": "sm_activity_percent", "unknown": {"why": "unsupported", "detail": "x"}}),
+            json!({"at_ms": 10.0, "gpus": [{"index": 0, "power_milliwatts": 68000}, {"index": 1, "power_milliwatts": 4294967295u64}]}),
+            json!({"gpu": 0, "at_ms": 12.0, "read": {"pcie_sent_bytes_per_second": 5}}),
+            json!({"gpu": 0, "at_ms": 12.0, "processes": [[77, 4096, null], ["no", 1, 2]]}),
+            json!({"at_ms": 9.0, "gpus": [{"index": 0, "power_milliwatts": 1}]}),
+            json!({"at_ms": 60.0, "gpus": [{"index": 0, "power_milliwatts": 90000}]}),
+            json!({"at_ms": 60.0, "clock_moved_ms": -3600000.0}),
+            json!({"gpu": 1, "at_ms": 61.0, "lost": {"why": "absent", "detail": "gone"}}),
+        ];
+        let recording = Recording::read(&parts, 50.0, vec![77]);
+        assert_eq!(recording.times, [10.0, 60.0], "a time that runs backwards is left out");
+        let [first, second] = recording.gpus.as_slice() else { panic!("{recording:?}") };
+        assert_eq!((&first.uuid, &second.uuid), (&Fact::Known("GPU-a".into()), &Fact::Known("GPU-b".into())));
+        assert_eq!(first.readings(Counter::Power), [(10.0, 68e3), (60.0, 9e4)]);
+        assert_eq!(first.readings(Counter::PcieSent), [(12.0, 5.0)]);
+        assert_eq!(first.reason(Counter::SmActivity).why, Why::Unsupported);
+        assert_eq!(first.processes, [(12.0, vec![Listed { pid: 77, bytes: Some(4096), percent: None }])]);
+        assert_eq!((second.readings(Counter::Power), second.reason(Counter::Power).why), (&[][..], Why::Malformed));
+        assert_eq!(second.reason(Counter::Energy).detail, "gone");
+        assert_eq!(recording.clock_moves, [(60.0, -3_600_000.0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_report_breaks_the_reading(
+            texts in proptest::collection::vec(
+                "(\\{(\"(gpu|at_ms|gpus|uuid|unread|unknown|processes|read|lost|index|clock_moved_ms|power_milliwatts)\":(-?[0-9]{1,20}|null|\\[\\]|\\{\\}|\"[a-z_]{0,20}\"|\\[\\{\"index\":[0-9]{1,4}\\}\\]),?){0,4}\\})",
+                0..20,
+            ),
+        ) {
+            let parts: Vec<Value> = texts
+                .iter()
+                .filter_map(|text| serde_json::from_str(&text.replace(",}", "}")).ok())
+                .collect();
+            let recording = Recording::read(&parts, 50.0, Vec::new());
+            prop_assert!(recording.times.windows(2).all(|pair| pair[0] <= pair[1]));
+            for gpu in &recording.gpus {
+                for counter in Counter::all() {
+                    prop_assert!(gpu.readings(counter).iter().all(|(_, value)| counter.sound(*value).is_ok()));
+                    let _ = gpu.reason(counter);
+                }
+            }
+        }
+    }
+}
