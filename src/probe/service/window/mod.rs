@@ -93,18 +93,19 @@ pub fn measure(
         distance: if sampled { DISTANCE } else { Duration::ZERO },
         length: context.ask.window,
     };
+    // Pages of counters are read outside of what is counted of the window: they cost the server CPU time, and time.
+    watch.begin();
     let mut usage = Usage::begin(pids.as_deref().map_err(Unknown::clone));
     let pulse = pids.as_deref().map_err(Unknown::clone).and_then(Pulse::start);
     let outbound = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Outbound::start(pids, talk.server));
-    watch.begin();
     let opened = sampler::monotonic_ms();
     let mut sent = repeat(talk, &plan, expected, &mut light, &mut usage);
     let closed = sampler::monotonic_ms();
-    watch.end();
     let window_ms = round(closed - opened);
     let server_cpu_trace = pulse.and_then(|pulse| pulse.finish(opened, closed));
     let outbound_connections = outbound.and_then(Outbound::finish);
     let usage = usage.end(window_ms, sent.count > 0);
+    watch.end();
     let gpus = sampler.and_then(|sampler| {
         std::thread::sleep(AFTER.min(http.time_left() / 2));
         Ok(summarise(&sampler.finish()?, opened, closed, &sent.ends))
