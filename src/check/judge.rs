@@ -135,7 +135,7 @@ fn verdict(when: &Expression, of_this_machine: bool, snapshot: &Snapshot, view: 
     let missing = missing(&when.open(values), view);
     if missing.is_empty() {
         let unknown = Unknown::new(Why::Unsupported, format!("the condition could not be evaluated: {said}"));
-        return Verdict::Unknown(vec![(when.paths.iter().cloned().collect::<Vec<_>>().join(", "), unknown)]);
+        return Verdict::Unknown(vec![(when.paths().into_iter().collect::<Vec<_>>().join(", "), unknown)]);
     }
     let asked: Vec<_> = missing.iter().filter(|(_, unknown)| unknown.why != Why::NotAsked).cloned().collect();
     match asked.is_empty() {

@@ -81,11 +81,12 @@ fn conditions(check: &Check, paths: &Paths, found: &mut Vec<String>) {
     let conditions =
         [("when", Some(&check.when)), ("warn_if", check.warn_if.as_ref()), ("proven_if", check.proven_if.as_ref())];
     for (key, condition) in conditions.into_iter().filter_map(|(key, condition)| Some((key, condition?))) {
-        for path in condition.paths.iter().filter(|path| !paths.exists(path)) {
+        for path in condition.paths().iter().filter(|path| !paths.exists(path)) {
             found.push(format!("{key}: no fact is called \"{path}\""));
         }
-        if condition.depth > DEEPEST {
-            found.push(format!("{key}: list macros are nested {} deep; at most {DEEPEST}", condition.depth));
+        let depth = condition.depth();
+        if depth > DEEPEST {
+            found.push(format!("{key}: list macros are nested {depth} deep; at most {DEEPEST}"));
         }
     }
     // `[].all(..)` is true, so an empty list would make such a check hold.

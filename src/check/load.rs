@@ -9,11 +9,14 @@ use crate::snapshot::{Facts, Stage};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The built-in checks: file name and text, collected from `checks/` by the build script.
-const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/checks.rs"));
+/// The built-in checks: pairs of file name and check as JSON, which the build script made of `checks/`.
+const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/checks.json"));
 
 /// Largest check file, bytes.
 const LIMIT_BYTES: u64 = 64 << 10;
+
+/// Files for which a further thread is worth its start.
+const LEAST_FILES_PER_THREAD: usize = 16;
 
 /// A check with its conditions compiled.
 pub struct Check {
@@ -68,9 +71,11 @@ pub enum LoadError {
 impl Checks {
     /// The built-in checks, and those of a folder if one is given.
     pub fn load(folder: Option<&Path>) -> Result<Checks, LoadError> {
-        let mut checks = Vec::new();
-        for (file, text) in BUILT_IN {
-            checks.push(Check::parse(file, text)?);
+        let built_in = |problem: String| LoadError::Spec { path: "built in".into(), problem };
+        let specs: Vec<(String, Spec)> = serde_json::from_str(BUILT_IN).map_err(|error| built_in(error.to_string()))?;
+        let mut checks = Vec::with_capacity(specs.len());
+        for (file, spec) in specs {
+            checks.push(Check::compile(&file, spec)?);
         }
         if let Some(folder) = folder {
             checks.extend(Checks::of_folder(folder)?.checks);
@@ -86,13 +91,23 @@ impl Checks {
             let problem = "no check in it; expected files called *.yaml".into();
             return Err(LoadError::Spec { path: folder.display().to_string(), problem });
         }
-        let checks = files.iter().map(|file| {
-            let read = |source| LoadError::Read { path: file.display().to_string(), source };
-            // Links are followed: a mounted ConfigMap consists of them.
-            let text = regular_file::read_text(file, LIMIT_BYTES).map_err(read)?;
-            Check::parse(&file.display().to_string(), &text)
+        // YAML is read slowly: dealt out over the cores.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let share = files.len().div_ceil(cores).max(LEAST_FILES_PER_THREAD);
+        let parts: Vec<Result<Vec<Check>, LoadError>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = files
+                .chunks(share)
+                .map(|files| scope.spawn(|| files.iter().map(|file| of_file(file)).collect()))
+                .collect();
+            let died =
+                |_| Err(LoadError::Spec { path: folder.display().to_string(), problem: "reading it failed".into() });
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(died)).collect()
         });
-        Checks::sorted(checks.collect::<Result<_, _>>()?)
+        let mut checks = Vec::with_capacity(files.len());
+        for part in parts {
+            checks.extend(part?);
+        }
+        Checks::sorted(checks)
     }
 
     fn sorted(mut checks: Vec<Check>) -> Result<Checks, LoadError> {
@@ -154,6 +169,11 @@ impl Check {
     pub fn parse(file: &str, text: &str) -> Result<Check, LoadError> {
         let wrong = |problem: String| LoadError::Spec { path: file.into(), problem };
         let spec: Spec = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        Check::compile(file, spec)
+    }
+
+    fn compile(file: &str, spec: Spec) -> Result<Check, LoadError> {
+        let wrong = |problem: String| LoadError::Spec { path: file.into(), problem };
         let when = Expression::compile(&spec.when).map_err(|problem| wrong(format!("when: {problem}")))?;
         let further = |name: &str, condition: &Option<String>| {
             let compiled = condition.as_deref().map(Expression::compile).transpose();
@@ -183,11 +203,18 @@ impl Check {
     /// Every path that the check reads, in conditions, evidence and texts.
     pub(super) fn paths(&self) -> Vec<String> {
         let conditions = [Some(&self.when), self.warn_if.as_ref(), self.proven_if.as_ref()].into_iter().flatten();
-        let mut paths: Vec<String> = conditions.flat_map(|condition| condition.paths.iter().cloned()).collect();
+        let mut paths: Vec<String> = conditions.flat_map(|condition| condition.paths()).collect();
         paths.extend(self.spec.evidence.iter().cloned());
         paths.extend(self.templates().filter_map(|text| template::paths(text).ok()).flatten());
         paths
     }
+}
+
+fn of_file(file: &Path) -> Result<Check, LoadError> {
+    let read = |source| LoadError::Read { path: file.display().to_string(), source };
+    // Links are followed: a mounted ConfigMap consists of them.
+    let text = regular_file::read_text(file, LIMIT_BYTES).map_err(read)?;
+    Check::parse(&file.display().to_string(), &text)
 }
 
 fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<std::path::PathBuf>) -> Result<(), LoadError> {

@@ -139,7 +139,10 @@ pub fn in_words(path: &str) -> &str {
 fn selected(findings: &[Finding], chain: &[Link]) -> String {
     let judged = |stage: &&Stage| findings.iter().any(|finding| finding.check.spec.stage == **stage);
     let stages: Vec<String> = Stage::ALL.iter().filter(judged).map(|stage| stage.to_string()).collect();
-    match stages.len() < chain.len() {
+    // Stages without a row of their own have nothing to tell.
+    let told = |link: &&Link| link.standing != Standing::NotApplicable || !link.seen.is_empty();
+    let left_out = chain.iter().filter(told).any(|link| !stages.contains(&link.stage.to_string()));
+    match left_out {
         true => format!("; only judged: {}", stages.join(", ")),
         false => String::new(),
     }

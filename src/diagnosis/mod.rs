@@ -131,8 +131,20 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
         verdict,
         diagnoses,
         unknown,
-        contradictions: Vec::new(),
+        contradictions: contradictions(&view),
     })
+}
+
+/// What was claimed and measured otherwise, each in one sentence.
+fn contradictions(view: &View) -> Vec<String> {
+    let listed = view.value("derived.contradictions").and_then(serde_json::Value::as_array);
+    let text = |of: &serde_json::Value, name: &str| of.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let sentence = |one: &serde_json::Value| {
+        let claim = || Some(format!("{} ({})", text(one, "claim")?, text(one, "claimed_by")?));
+        let measured = || Some(format!("{} ({})", text(one, "measured")?, text(one, "measured_by")?));
+        text(one, "sentence").or_else(|| Some(format!("{}, yet {}", claim()?, measured()?)))
+    };
+    listed.into_iter().flatten().filter_map(sentence).collect()
 }
 
 fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], missing: bool, chain: &[Link], worked: bool) -> Verdict {

@@ -45,6 +45,9 @@ pub struct Report {
     /// What the model needs of GPU memory, what the server holds and what is free; where a model and a GPU are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_budget: Option<String>,
+    /// What was claimed and measured otherwise, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contradictions: Vec<String>,
     /// The client's own request held against the good one, and what the server answers to broken ones; where there is
     /// something to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,7 @@ impl Report {
             diagnoses: diagnosed.diagnoses,
             stages: diagnosed.chain,
             device_budget: diagnosed.device_budget,
+            contradictions: diagnosed.contradictions,
             exchanges: Exchanges::of(&snapshot.facts.request),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,

@@ -25,6 +25,7 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     }
     writeln!(out)?;
     stages(report, out)?;
+    contradictions(report, out)?;
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
         cause(number + 1, diagnosis, report, out)?;
     }
@@ -57,6 +58,14 @@ fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
         Some(budget) => row(out, "gpu memory", "", |w| w.normal(), budget),
         None => Ok(()),
     }
+}
+
+/// What does not fit together stands before the causes: it says whose word to trust.
+fn contradictions(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    if !report.contradictions.is_empty() {
+        writeln!(out, "\n{}", "claimed, and measured otherwise".bold())?;
+    }
+    report.contradictions.iter().try_for_each(|sentence| paragraph(out, "  ", sentence))
 }
 
 fn row(

@@ -46,7 +46,8 @@ pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
     for stage in Stage::ALL {
         let of_stage: Vec<&Finding> = findings.iter().filter(|f| f.check.spec.stage == *stage).collect();
         let sight = seen::at(snapshot, *stage).map(|sight| cut_short(sight, snapshot, *stage));
-        if of_stage.is_empty() && sight.is_none() {
+        // Of a stage that no probe tells about there is nothing to say but what holds there.
+        if sight.is_none() && !of_stage.iter().any(|finding| finding.verdict == Verdict::Holds) {
             continue;
         }
         // That no request was found to be accepted is not explained by a warning about the machine.
@@ -60,11 +61,17 @@ pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
             // These details say by themselves what is not there.
             Some(Err(Unknown { why: Why::NotAsked | Why::Absent, detail })) => detail,
             Some(Err(unknown)) => unknown.to_string(),
-            None => String::new(),
+            None => held(&of_stage),
         };
         links.push(Link { stage: *stage, standing, seen });
     }
     links
+}
+
+/// What holds at a stage, in the words of its checks.
+fn held(findings: &[&Finding]) -> String {
+    let holding = findings.iter().filter(|finding| finding.verdict == Verdict::Holds);
+    holding.map(|finding| finding.brief.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 /// A stage whose probe died on the way is not seen to work, whatever it told before.
