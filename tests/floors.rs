@@ -32,7 +32,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     (
         "commands",
         "output",
-        &["checks", "collect", "demo", "diagnose", "explain", "model", "request", "run"],
+        &["checks", "collect", "demo", "diagnose", "explain", "model", "request", "run", "triage"],
         "where all output goes",
     ),
     ("commands", "progress", &["collect", "demo", "model", "run"], "what is shown while probes run"),
@@ -84,6 +84,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["service", "source"],
         "one way to quote without secrets; what the log gains while a request runs",
     ),
+    ("probe", "server_log", &["triage"], "failures that files tell of are quoted without secrets"),
     ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),
     ("probe", "source", &["service"], "a client's Python is read as the server's is"),

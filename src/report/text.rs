@@ -1,6 +1,6 @@
 //! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
 
-use super::{ProbeLine, Report};
+use super::{ProbeLine, Report, files};
 use crate::check::{Confidence, Severity};
 use crate::diagnosis::{Diagnosis, Standing, Verdict, in_words};
 use crate::snapshot::Outcome;
@@ -31,6 +31,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     if let Some(exchanges) = &report.exchanges {
         let told = report.diagnoses.iter().flat_map(|diagnosis| &diagnosis.fix).map(|step| step.run.as_str());
         exchanges.write(&told.collect::<Vec<_>>(), out)?;
+    }
+    if let Some(recorded) = &report.recorded {
+        files::write(recorded, out)?;
     }
     unknown(report, verbose, out)?;
     probes(report, verbose, out)?;
@@ -206,7 +209,7 @@ fn short(value: &serde_json::Value) -> String {
     }
 }
 
-fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<()> {
+pub(super) fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<()> {
     for line in wrap(&plain(text), WIDTH - indent.len()) {
         writeln!(out, "{indent}{line}")?;
     }

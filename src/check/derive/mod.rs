@@ -25,6 +25,7 @@ mod model_devices;
 mod packages;
 mod pod;
 mod port;
+mod recorded;
 mod refusal;
 mod request_phases;
 mod residence;
@@ -103,6 +104,7 @@ subjects! {
     budget: Budget,
     residence: Residence,
     copies: Copies,
+    recorded: Recorded,
     refusal: Refusals,
     request_phases: RequestPhases,
     shapes: Shapes,
@@ -138,12 +140,13 @@ impl Derived {
         "engine",
         "server_log",
         "loaded",
+        "recorded",
     ];
 
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
         let gpu_visible = gpu::visible(facts);
-        let activity = activity::judge(facts, &gpu_visible);
+        let activity = recorded::activity(facts).unwrap_or_else(|| activity::judge(facts, &gpu_visible));
         let gpu_seen_working = matches!(activity, Ok(("active", _)));
         let driver_versions_differ = gpu::versions_differ(facts);
         Derived::from(&Basis { facts, expect, gpu_visible, driver_versions_differ, activity, gpu_seen_working })
