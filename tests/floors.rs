@@ -61,6 +61,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ),
     ("probe", "json_record", &["docker", "kubernetes"], "what other tools wrote as JSON is read through it"),
     ("probe", "linker", &["onnxruntime"], "what the CUDA provider needs is walked like any runtime"),
+    ("probe", "metrics", &["service"], "the server's own counters are read in step with the requests"),
     ("probe", "model", &["onnxruntime", "prediction"], "a placement is joined with the model's structure"),
     ("probe", "nvml", &["service"], "GPUs are sampled in step with the requests"),
     ("probe", "nvml", &["jobs"], "its jobs"),

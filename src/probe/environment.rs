@@ -18,14 +18,17 @@ pub const DECIDING: &[&str] = &[
     "VIRTUAL_ENV",
 ];
 
-/// Variables that tell where a process runs, where its model's own code is kept, and how much of the model goes to the
-/// GPU. They are read like the deciding ones, and not passed on. So are those of [`names_device`].
+/// Variables that tell where a process runs, where its model's own code is kept, how much of the model goes to the GPU,
+/// how many requests it takes at once, and where its metrics are. They are read like the deciding ones, and not passed on. So are those of [`names_device`].
 pub const TELLING: &[&str] = &[
     "HF_HOME",
     "HF_MODULES_CACHE",
     "KUBERNETES_SERVICE_HOST",
     "LLAMA_ARG_N_GPU_LAYERS",
+    "MLSERVER_METRICS_PORT",
     "N_GPU_LAYERS",
+    "OLLAMA_MAX_QUEUE",
+    "OLLAMA_NUM_PARALLEL",
     "XDG_CACHE_HOME",
 ];
 

@@ -23,6 +23,7 @@ pub mod kernel_log;
 pub mod kubernetes;
 pub mod linker;
 pub mod loader;
+pub mod metrics;
 pub mod model;
 pub mod nvml;
 pub mod onnxruntime;

@@ -78,6 +78,15 @@ model! {
         pub platform: String,
         /// Triton's instance groups.
         pub instance_groups: Vec<InstanceGroup>,
+        /// Triton's `max_batch_size`; 0 where the model takes no batches.
+        pub max_batch_size: u64,
+        /// Whether Triton joins requests to batches (`dynamic_batching`, `sequence_batching`).
+        pub dynamic_batching: bool,
+        /// How long Triton keeps a request waiting for others (`max_queue_delay_microseconds`), milliseconds; 0 is its
+        /// default.
+        pub batch_delay_ms: f64,
+        /// Models that an ensemble of Triton's calls, in order.
+        pub steps: Vec<String>,
         /// Whether PyTriton answers for it: Triton only hands the requests on to another process, whatever its device.
         pub proxied: bool,
         /// The code of a model of Triton's Python backend.

@@ -18,6 +18,7 @@ mod health;
 mod illness;
 mod image;
 mod image_requirement;
+mod limits;
 mod linker;
 mod loaded;
 mod memory;
@@ -29,6 +30,7 @@ mod recorded;
 mod refusal;
 mod request_phases;
 mod residence;
+mod served;
 mod server;
 mod shapes;
 mod sharing;
@@ -37,10 +39,13 @@ mod sources_text;
 mod start_failure;
 mod state;
 mod target_of_request;
+mod traffic;
 mod trouble;
 
 pub use budget::{CONTEXT_BYTES, mebibytes};
 pub use loaded::loaded_in_words;
+
+use engine::EngineSaying;
 
 use crate::snapshot::{Expectations, Fact, Facts, Unknown};
 use schemars::JsonSchema;
@@ -109,6 +114,9 @@ subjects! {
     request_phases: RequestPhases,
     shapes: Shapes,
     activity: Activity,
+    served: Served,
+    traffic: Traffic,
+    limits: Limits,
     engine: Engine,
     loaded: Loaded,
     model_devices: ModelDevices,
@@ -137,6 +145,7 @@ impl Derived {
         "prediction",
         "request",
         "execution",
+        "counters",
         "engine",
         "server_log",
         "loaded",

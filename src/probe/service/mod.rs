@@ -22,7 +22,7 @@ mod window;
 
 use super::ask::without_credentials;
 use super::{Ask, Context, Probe, Ran};
-use crate::snapshot::{ExecutionFacts, Fact, Facts, RequestFacts, Room, Stage, Unknown, Why};
+use crate::snapshot::{CountersFacts, ExecutionFacts, Fact, Facts, RequestFacts, Room, Stage, Unknown, Why};
 use client::client_request;
 use conversation::Conversation;
 use recognize::questions::Questions;
@@ -81,10 +81,12 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
     facts.execution =
         ExecutionFacts::all_unknown(&not_asked("no request was accepted, so there was nothing to repeat"));
+    facts.counters = CountersFacts::all_unknown(&not_asked("no request was accepted, so there was nothing to repeat"));
     facts.request = RequestFacts::all_unknown(&not_asked("no server was named"));
     facts.request.client_given = Fact::Known(context.ask.client_request.is_some());
     let Some(server) = context.ask.server.as_ref().map(without_credentials) else {
         facts.execution = ExecutionFacts::all_unknown(&not_asked("no server was named"));
+        facts.counters = CountersFacts::all_unknown(&not_asked("no server was named"));
         return Ran::skipped("no server was named");
     };
     let client =
@@ -165,7 +167,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     }
     if let Some(good) = &verdict.good {
         // What the client does is measured; the doctor's completion of it only when the client's is rejected.
-        facts.execution = window::measure(&talk, good, &found.light(&server), context, facts);
+        let mut watch = window::watch(&talk, &found, &route, context, facts);
+        facts.execution = window::measure(&talk, good, &found.light(&server), context, facts, &mut watch);
+        facts.counters = watch.told();
         ready.cold_first_request = readiness::cold(&good.exchange, &facts.execution);
     }
     facts.request.readiness = Fact::Known(ready);

@@ -19,8 +19,17 @@ const ANSWER_CAP: usize = 600;
 const VALUE_CAP: usize = 120;
 
 /// Headers of an answer that tell something of the server.
-const TELLING_HEADERS: &[&str] =
-    &["server", "allow", "www-authenticate", "retry-after", "location", "content-type", "via"];
+const TELLING_HEADERS: &[&str] = &[
+    "server",
+    "allow",
+    "www-authenticate",
+    "retry-after",
+    "location",
+    "content-type",
+    "via",
+    "x-cache",
+    "cf-cache-status",
+];
 
 fn known<T>(value: Option<T>, lack: &str) -> Fact<T> {
     value.map_or_else(|| Fact::unknown(Why::NotAsked, lack), Fact::Known)
@@ -49,6 +58,14 @@ impl Recorder {
     /// Text without secrets and control characters, at most `cap` characters.
     pub fn clean(&self, text: &str, cap: usize) -> String {
         self.secrets.masked(text).chars().take(cap).map(|c| if unprintable(c) { ' ' } else { c }).collect()
+    }
+
+    /// The same as a function of its own, for texts that come later.
+    pub fn cleaner(&self, cap: usize) -> Box<dyn Fn(&str) -> String> {
+        let secrets = self.secrets.clone();
+        Box::new(move |text| {
+            secrets.masked(text).chars().take(cap).map(|c| if unprintable(c) { ' ' } else { c }).collect()
+        })
     }
 
     /// The start of an answer's body.

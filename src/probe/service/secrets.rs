@@ -11,7 +11,7 @@ pub const PLAIN_HEADERS: &[&str] = &["accept", "accept-language", "content-type"
 const DEPTH: usize = 32;
 
 /// Values of secret headers and fields: an answer may echo them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Secrets {
     /// Longest first, so that a secret inside another one does not tear it apart.
     known: Vec<String>,

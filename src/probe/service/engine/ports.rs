@@ -12,16 +12,32 @@ const CONFIG_BYTES: usize = 64 << 10;
 pub struct Ports {
     /// Triton's metrics, or why they are of no use.
     pub triton_metrics: Result<u16, Unknown>,
+    /// Triton's metrics, whether or not they tell of GPUs.
+    pub triton_page: Result<u16, Unknown>,
     /// TorchServe's management.
     pub torchserve_management: u16,
+    /// TorchServe's metrics.
+    pub torchserve_metrics: u16,
+    /// MLServer's metrics.
+    pub mlserver_metrics: u16,
     /// Ray's dashboard.
     pub ray_dashboard: u16,
+    /// Ray's metrics on the server's node; Ray picks the port itself where none is given.
+    pub ray_metrics: Option<u16>,
 }
 
 impl Default for Ports {
     /// Those of the documentation.
     fn default() -> Self {
-        Self { triton_metrics: Ok(8002), torchserve_management: 8081, ray_dashboard: 8265 }
+        Self {
+            triton_metrics: Ok(8002),
+            triton_page: Ok(8002),
+            torchserve_management: 8081,
+            torchserve_metrics: 8082,
+            mlserver_metrics: 8082,
+            ray_dashboard: 8265,
+            ray_metrics: None,
+        }
     }
 }
 
@@ -32,14 +48,26 @@ impl Ports {
         for process in facts.process.processes.known().into_iter().flatten() {
             let Some(words) = words(process) else { continue };
             if is_program(&words, "tritonserver") {
-                ports.triton_metrics = triton_metrics(&words, ports.triton_metrics);
+                let options = ["--allow-metrics", "--allow-gpu-metrics"];
+                ports.triton_metrics = triton_metrics(&words, &options, ports.triton_metrics);
+                ports.triton_page = triton_metrics(&words, &["--allow-metrics"], ports.triton_page);
             }
-            if words.iter().any(|word| word == "org.pytorch.serve.ModelServer")
-                && let Some(port) = torchserve_management(process, &words)
-            {
-                ports.torchserve_management = port;
+            if words.iter().any(|word| word == "org.pytorch.serve.ModelServer") {
+                let port = |name: &str| torchserve_address(process, &words, name);
+                ports.torchserve_management = port("management_address").unwrap_or(ports.torchserve_management);
+                ports.torchserve_metrics = port("metrics_address").unwrap_or(ports.torchserve_metrics);
+            }
+            if words.iter().any(|word| word.ends_with("mlserver")) {
+                ports.mlserver_metrics = mlserver_metrics(process, &words).unwrap_or(ports.mlserver_metrics);
+            }
+            if words.iter().any(|word| word.contains("ray")) && ports.ray_metrics.is_none() {
+                ports.ray_metrics = ray_metrics(process);
             }
         }
+        // Before its files, as MLServer has it.
+        let environment = facts.process.environment.known();
+        let named = environment.and_then(|all| all.get("MLSERVER_METRICS_PORT")?.parse().ok());
+        ports.mlserver_metrics = named.unwrap_or(ports.mlserver_metrics);
         ports
     }
 }
@@ -69,10 +97,10 @@ pub fn values<'a>(words: &'a [String], names: &'a [&'a str]) -> impl Iterator<It
     })
 }
 
-fn triton_metrics(words: &[String], default: Result<u16, Unknown>) -> Result<u16, Unknown> {
-    for option in ["--allow-metrics", "--allow-gpu-metrics"] {
+fn triton_metrics(words: &[String], options: &[&str], default: Result<u16, Unknown>) -> Result<u16, Unknown> {
+    for option in options {
         // Without a value the option is on.
-        let off = values(words, &[option]).last().is_some_and(|value| matches!(value, "false" | "False" | "0"));
+        let off = values(words, &[*option]).last().is_some_and(|value| matches!(value, "false" | "False" | "0"));
         if off {
             return Err(Unknown::new(Why::NotAsked, format!("Triton was started with {option}=false")));
         }
@@ -80,14 +108,41 @@ fn triton_metrics(words: &[String], default: Result<u16, Unknown>) -> Result<u16
     values(words, &["--metrics-port"]).last().and_then(|port| port.parse().ok()).map_or(default, Ok)
 }
 
-/// The port of `management_address` in the configuration that TorchServe was started with. Only the port is taken.
-fn torchserve_management(process: &ServerProcess, words: &[String]) -> Option<u16> {
+/// The port of an address in the configuration that TorchServe was started with. Only the port is taken.
+fn torchserve_address(process: &ServerProcess, words: &[String], name: &str) -> Option<u16> {
     let named = values(words, &["-f", "--ts-config"]).last()?;
-    let folder = process.working_directory.known().map_or(PathBuf::from("/"), PathBuf::from);
-    let text = Tree::of_process(process.pid).read(folder.join(named), CONFIG_BYTES).ok()?;
+    let text = Tree::of_process(process.pid).read(folder(process).join(named), CONFIG_BYTES).ok()?;
     let address = text.lines().find_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        (name.trim() == "management_address").then(|| value.trim())
+        let (own, value) = line.split_once('=')?;
+        (own.trim() == name).then(|| value.trim())
     })?;
     address.parse::<url::Url>().ok()?.port_or_known_default()
+}
+
+/// `metrics_port` in the settings.json of the folder that MLServer was started with. Only the port is taken.
+fn mlserver_metrics(process: &ServerProcess, words: &[String]) -> Option<u16> {
+    let named = words.iter().skip_while(|word| *word != "start").nth(1)?;
+    let file = folder(process).join(named).join("settings.json");
+    let text = Tree::of_process(process.pid).read(file, CONFIG_BYTES).ok()?;
+    let settings: serde_json::Value = serde_json::from_str(&text).ok()?;
+    settings.get("metrics_port")?.as_u64()?.try_into().ok()
+}
+
+/// The port of the one node that Ray's file for Prometheus lists.
+fn ray_metrics(process: &ServerProcess) -> Option<u16> {
+    let file = "/tmp/ray/prom_metrics_service_discovery.json";
+    let text = Tree::of_process(process.pid).read(file, CONFIG_BYTES).ok()?;
+    let listed: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let targets = listed.as_array()?.iter().filter_map(|one| one.get("targets")?.as_array());
+    let targets: Vec<&str> = targets.flatten().filter_map(|one| one.as_str()).take(64).collect();
+    // Its autoscaler and dashboard have one each, on this node's well-known ports.
+    let own = |target: &&&str| ![":44217", ":44227"].iter().any(|end| target.ends_with(end));
+    match targets.iter().filter(own).collect::<Vec<_>>().as_slice() {
+        [one] => one.rsplit_once(':')?.1.parse().ok(),
+        _ => None,
+    }
+}
+
+fn folder(process: &ServerProcess) -> PathBuf {
+    process.working_directory.known().map_or(PathBuf::from("/"), PathBuf::from)
 }

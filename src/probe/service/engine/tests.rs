@@ -41,7 +41,12 @@ fn facts(kind: &str, states: &[(&str, u64, &str)]) -> Facts {
 
 fn ports(server: &ScriptedServer) -> ports::Ports {
     let port = server.url().rsplit_once(':').unwrap().1.parse().unwrap();
-    ports::Ports { triton_metrics: Ok(port), torchserve_management: port, ray_dashboard: port }
+    ports::Ports {
+        triton_metrics: Ok(port),
+        torchserve_management: port,
+        ray_dashboard: port,
+        ..ports::Ports::default()
+    }
 }
 
 /// A port on which nothing listens.

@@ -75,6 +75,23 @@ pub fn configured(asker: &Asker, model: &mut EngineModel, config: &Value) {
     let parameters = config.get("parameters").and_then(Value::as_object);
     let has = |name: &&str| parameters.is_some_and(|parameters| parameters.contains_key(*name));
     model.proxied = Fact::Known(PYTRITON.iter().any(has));
+    model.max_batch_size = number(config, "max_batch_size").into();
+    let batching = config.get("dynamic_batching").filter(|batching| batching.is_object());
+    // Requests of a sequence are batched in their own way.
+    let sequences = config.get("sequence_batching").is_some_and(Value::is_object);
+    model.dynamic_batching = Fact::Known(batching.is_some() || sequences);
+    model.batch_delay_ms = match batching {
+        Some(batching) => number(batching, "max_queue_delay_microseconds").map(|delay| delay as f64 / 1e3).into(),
+        None => Fact::unknown(Why::NotAsked, "Triton does not join requests of this model"),
+    };
+    let steps = config.get("ensemble_scheduling").map_or_else(
+        || Ok(Vec::new()),
+        |ensemble| {
+            let steps = list(ensemble, "step")?;
+            Ok(steps.filter_map(|step| text(step, "model_name").ok()).map(|name| asker.clean(name)).collect())
+        },
+    );
+    model.steps = steps.into();
     let groups: Result<Vec<InstanceGroup>, Unknown> =
         list(config, "instance_group").map(|groups| groups.map(|one| group(asker, one)).collect());
     model.device = groups.clone().and_then(|groups| device(model, &groups)).into();

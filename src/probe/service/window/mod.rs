@@ -2,6 +2,7 @@
 
 mod counters;
 mod lengths;
+mod metrics_pages;
 mod outbound;
 mod phases;
 mod pulse;
@@ -9,6 +10,7 @@ mod pulse;
 mod tests;
 mod trace;
 mod usage;
+mod watch;
 
 use crate::probe::Context;
 use crate::probe::nvml::sampler;
@@ -23,6 +25,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use url::Url;
 use usage::Usage;
+pub use watch::{Watch, watch};
 
 /// Quiet before the baseline: utilization is a mean over up to a second (nvml.h, nvmlUtilization_t), so the requests of
 /// the conversation must have left it.
@@ -44,7 +47,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Repeats the good request and reads counters before, during and after. `light` is an endpoint that costs the server
 /// next to nothing.
-pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Context, facts: &Facts) -> ExecutionFacts {
+pub fn measure(
+    talk: &Conversation,
+    good: &Answered,
+    light: &Url,
+    context: &Context,
+    facts: &Facts,
+    watch: &mut Watch,
+) -> ExecutionFacts {
     let http = talk.http;
     let expected = good.exchange.duration_ms;
     let Some(outgoing) = good.message.outgoing(talk.server, talk.everywhere) else {
@@ -76,9 +86,11 @@ pub fn measure(talk: &Conversation, good: &Answered, light: &Url, context: &Cont
     let mut usage = Usage::begin(pids.as_deref().map_err(Unknown::clone));
     let pulse = pids.as_deref().map_err(Unknown::clone).and_then(Pulse::start);
     let outbound = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Outbound::start(pids, talk.server));
+    watch.begin();
     let opened = sampler::monotonic_ms();
     let mut sent = repeat(talk, &plan, expected, &mut light, &mut usage);
     let closed = sampler::monotonic_ms();
+    watch.end();
     let window_ms = round(closed - opened);
     let server_cpu_trace = pulse.and_then(|pulse| pulse.finish(opened, closed));
     let outbound_connections = outbound.and_then(Outbound::finish);
