@@ -1,8 +1,8 @@
 //! A whole log, read once from its beginning to its end in bounded memory: sayings, answers, failures, times.
 
-use super::access::{self, Answered, Answers};
+use super::access::{self, Answers};
 use super::errors::{self, Errors};
-use super::moment::{self, Moment};
+use super::moment;
 use super::{EACH_MAX, sayings, text};
 use crate::snapshot::Saying;
 use aho_corasick::AhoCorasick;
@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::LazyLock;
+
+pub use super::access::Answered;
+pub use super::moment::Moment;
 
 /// Lines that are asked for their time before it is taken that the log tells none.
 const TIMELESS_MAX: u64 = 200;
@@ -47,6 +50,38 @@ pub struct Digest {
     /// The last one.
     pub last: Option<Moment>,
     clock: Clock,
+}
+
+/// By what a log is told from its first lines: how many are of each kind.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// Of an access log.
+    pub answers: u64,
+    /// With a known meaning.
+    pub sayings: u64,
+    /// Telling of a failure.
+    pub failures: u64,
+    /// With a time near their beginning.
+    pub times: u64,
+}
+
+impl Marks {
+    /// Those of these lines.
+    pub fn of<'a>(lines: impl Iterator<Item = &'a str>, now: Timestamp) -> Self {
+        let mut marks = Self::default();
+        for line in lines {
+            let line = text::unwrapped(line);
+            let line = text::plain(&line);
+            let mut errors = Errors::default();
+            errors.note(&line);
+            let answer = access::read(&line).is_some();
+            marks.answers += u64::from(answer);
+            marks.sayings += u64::from(!answer && !sayings::read(&line).is_empty());
+            marks.failures += u64::from(!errors.most(1).is_empty());
+            marks.times += u64::from(moment::told(&line, now).is_some());
+        }
+        marks
+    }
 }
 
 /// The time of the last line that was asked for it. Lines of the same second are not read anew.

@@ -56,7 +56,11 @@ fn a_real_log_says_what_it_says() {
     assert_eq!(ids(&of_files(&[fixture("triton-no-gpu.log")]))[0].0, "driver-too-old-for-runtime");
     assert_eq!(ids(&of_files(&[fixture("vllm-no-gpu.log")])), [("vllm-no-platform", 11)]);
     assert_eq!(ids(&of_files(&[fixture("healthy.log")])), [("using-device", 2), ("model-parameters-device", 3)]);
-    assert_eq!(ids(&of_files(&[fixture("side-models.log")])), [("audio-processed", 2)], "a voice detector on the CPU is no accusation");
+    assert_eq!(
+        ids(&of_files(&[fixture("side-models.log")])),
+        [("audio-processed", 2)],
+        "a voice detector on the CPU is no accusation"
+    );
 }
 
 #[test]

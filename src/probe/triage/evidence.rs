@@ -1,7 +1,8 @@
 //! What files prove, before it is put together.
 
 use super::timeline::{Merge, Timeline};
-use crate::snapshot::{Facts, RecordedFile};
+use crate::probe::metrics::Page;
+use crate::snapshot::{Facts, RecordedFile, Target};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
@@ -19,6 +20,20 @@ pub enum Evidence {
     Requests(Box<Requests>),
     /// Samples of one GPU.
     Gpu(Box<GpuSamples>),
+    /// A metrics page.
+    Metrics {
+        /// The file.
+        file: String,
+        /// What stands on it.
+        page: Box<Page>,
+    },
+    /// What a snapshot was taken of.
+    Target {
+        /// The file.
+        file: String,
+        /// What was asked about.
+        target: Box<Target>,
+    },
     /// Whole rooms of a snapshot, as the file itself fills them: `nvidia-smi -q -x`, a log, a metrics page, a snapshot. Of a
     /// room that several files fill, lists that can be appended are, otherwise the first file's stays.
     Rooms {

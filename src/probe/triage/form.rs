@@ -1,11 +1,13 @@
 //! What a file is, told from its beginning.
 
 use super::reader::Reader;
-use super::{requests, samples};
+use super::{archive, documents, logs, pages, requests, samples, smi};
 use std::path::Path;
 
 /// The beginning of a file.
 pub struct Head<'a> {
+    /// The name that was given, or `archive.tar.gz/member`.
+    pub given: String,
     /// The file's own name, in lower case; it only breaks ties.
     pub name: String,
     /// The first bytes, about 64 kB.
@@ -36,9 +38,22 @@ pub struct Recognized {
 
 /// Every form, the more telling ones first.
 pub const FORMS: &[Form] = &[
+    Form { kind: "archive", names: &[], recognize: archive::recognize_nested },
+    Form { kind: "snapshot", names: &["snapshot"], recognize: documents::recognize_snapshot },
+    Form { kind: "report", names: &["report"], recognize: documents::recognize_report },
+    Form { kind: "docker_inspect", names: &["inspect"], recognize: documents::recognize_docker },
+    Form { kind: "kubernetes", names: &["pod", "node", "kube"], recognize: documents::recognize_kubernetes },
+    Form { kind: "nvidia_smi_xml", names: &["smi"], recognize: smi::recognize_xml },
+    Form { kind: "nvidia_smi_table", names: &["smi"], recognize: smi::recognize_table },
+    Form { kind: "metrics_page", names: &["metric", "prom"], recognize: pages::recognize },
     Form { kind: "nvidia_smi_csv", names: &["smi", "gpu"], recognize: samples::recognize_smi },
     Form { kind: "requests_csv", names: &["request", "result", "latenc"], recognize: requests::recognize },
     Form { kind: "gpu_samples_csv", names: &["gpu", "sample", "util"], recognize: samples::recognize },
+    Form {
+        kind: "server_log",
+        names: &[".log", "stderr", "stdout", "journal", ".out", ".err"],
+        recognize: logs::recognize,
+    },
 ];
 
 /// The first form that is certain, else the best of those that are possible; or why there is none.
@@ -68,7 +83,7 @@ impl<'a> Head<'a> {
     /// The beginning of the file at `path`.
     pub fn new(path: &Path, bytes: &'a [u8], whole: bool) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        Self { name, bytes, whole }
+        Self { given: path.display().to_string(), name, bytes, whole }
     }
 
     /// Its whole lines, without their ends; the last one, which may be cut, only if the file ends there.

@@ -1,10 +1,8 @@
 //! Files as streams of bytes in UTF-8 or a single-byte encoding: standard input, gzip and UTF-16 unwrapped.
 
-use crate::regular_file;
 use encoding_rs::{Decoder, Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
 use std::io::{Chain, Cursor, ErrorKind, Read, Result};
-use std::path::Path;
 
 /// Bytes of a file's beginning by which it is recognized.
 pub const HEAD_BYTES: usize = 64 << 10;
@@ -24,16 +22,6 @@ pub struct Stream<'a> {
     ended: bool,
     bytes: u64,
     faults: Vec<String>,
-}
-
-/// Calls `each` for the file at `path`, or for every member of it if it is an archive. `-` is standard input.
-pub fn streams(path: &Path, each: &mut dyn FnMut(Stream)) -> Result<()> {
-    let (name, source): (String, Box<dyn Read>) = match path == Path::new("-") {
-        true => ("standard input".into(), Box::new(std::io::stdin().lock())),
-        false => (path.display().to_string(), Box::new(regular_file::open(path)?)),
-    };
-    each(Stream::new(name, source)?);
-    Ok(())
 }
 
 impl<'a> Stream<'a> {

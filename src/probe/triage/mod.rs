@@ -3,18 +3,24 @@
 //! A file is a stream of bytes ([`input`]); its beginning tells what it is ([`form`]); a [`reader::Reader`] is fed with it
 //! and ends in evidence; [`join`] puts the evidence of all files together and fills the rooms.
 
+mod archive;
+mod documents;
 mod evidence;
 mod faults;
 mod form;
 mod input;
 mod join;
+mod logs;
+mod pages;
 mod reader;
 mod requests;
 mod samples;
+mod smi;
 mod table;
 mod timeline;
 
-use crate::snapshot::{Facts, Outcome, ProbeRecord, RecordedFile, SCHEMA, Snapshot, Target, Unknown, Why};
+use crate::snapshot::{Facts, Outcome, ProbeRecord, RecordedFile, SCHEMA, Snapshot, Unknown, Why};
+use archive::Given;
 use evidence::Found;
 use form::{FORMS, Head};
 use input::Stream;
@@ -31,16 +37,18 @@ pub fn collect(files: &[PathBuf], utc_offset_minutes: Option<i32>) -> Result<Sna
     let (started_at, started) = (now(), Instant::now());
     let mut found = Vec::new();
     for path in files {
-        let said = input::streams(path, &mut |stream| found.push(examine(stream)));
+        let said = archive::streams(path, &mut |given| match given {
+            Given::Stream(stream) => found.push(examine(stream)),
+            Given::Told(file) => found.push(Found { file, evidence: Vec::new() }),
+        });
         said.map_err(|error| format!("{}: {error}", path.display()))?;
     }
     let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, NOT_IN_FILES));
-    join::fill(&mut facts, found, utc_offset_minutes);
+    let target = join::fill(&mut facts, found, utc_offset_minutes);
     let taken_at = started_at.clone();
     let duration_ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     let record =
         ProbeRecord { id: "triage".into(), outcome: Outcome::Ok, detail: String::new(), started_at, duration_ms };
-    let target = Target::default();
     Ok(Snapshot { schema: SCHEMA.into(), tool: crate::TOOL.into(), taken_at, target, probes: vec![record], facts })
 }
 

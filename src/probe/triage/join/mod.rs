@@ -2,36 +2,52 @@
 
 mod gpus;
 mod instants;
+mod pages;
 mod requests;
 
 use super::evidence::{Evidence, Found, GpuSamples, Requests};
-use crate::snapshot::{Fact, Facts, RecordedFile, Unknown, Why};
+use crate::snapshot::{Fact, Facts, RecordedFile, Target, Unknown, Why};
 
 /// How to take samples that fit.
 const TAKE_SAMPLES: &str = "take them while the requests run: nvidia-smi --query-gpu=timestamp,index,uuid,name,\
     utilization.gpu,memory.used,power.draw,clocks.sm --format=csv -lms 500 > gpu_samples.csv";
 
 /// Fills `recorded`, and of the other rooms what the files tell.
-pub fn fill(facts: &mut Facts, found: Vec<Found>, utc_offset_minutes: Option<i32>) {
+pub fn fill(facts: &mut Facts, found: Vec<Found>, utc_offset_minutes: Option<i32>) -> Target {
     let (mut files, mut requests, mut samples) = (Vec::<RecordedFile>::new(), Vec::new(), Vec::new());
     let mut taken: Vec<&'static str> = Vec::new();
+    let (mut pages, mut targets, mut doubts) = (Vec::new(), Vec::<(String, Target)>::new(), Vec::new());
     for Found { file, evidence } in found {
         files.push(file);
         for one in evidence {
             match one {
                 Evidence::Requests(one) => requests.push(*one),
                 Evidence::Gpu(one) => samples.push(*one),
+                Evidence::Metrics { file, page } => pages.push((file, *page)),
+                Evidence::Target { file, target } => targets.push((file, *target)),
                 Evidence::Rooms { rooms, facts: of_file } => take_rooms(facts, &rooms, &of_file, &mut taken),
             }
         }
     }
-    let mut doubts = Vec::new();
+    if !pages.is_empty() && !taken.contains(&"counters") {
+        facts.counters = pages::counters(pages, &mut files, &mut doubts);
+    }
+    if taken.contains(&"execution") && !requests.is_empty() {
+        doubts.push("the window that the snapshot holds counts, not the requests of the other files".into());
+    }
     join(facts, requests, samples, utc_offset_minutes.map(i64::from), &mut doubts, &taken);
     facts.recorded.files = Fact::Known(files);
+    let mut targets = targets.into_iter();
+    let (first, target) = targets.next().unwrap_or_default();
+    for (other, _) in targets {
+        doubts.push(format!("{first} and {other} are both snapshots; what the first one knows counts"));
+    }
     facts.recorded.doubts = Fact::Known(doubts);
+    target
 }
 
-/// Takes whole rooms of a file; of a room that an earlier file filled, only the log's lines are added.
+/// Takes whole rooms of a file; of a room that an earlier file filled, only the log's lines and the
+/// objects of Kubernetes are added.
 fn take_rooms(facts: &mut Facts, rooms: &[&'static str], of_file: &Facts, taken: &mut Vec<&'static str>) {
     for room in rooms {
         if !taken.contains(room) {
@@ -39,15 +55,27 @@ fn take_rooms(facts: &mut Facts, rooms: &[&'static str], of_file: &Facts, taken:
             taken.push(room);
             continue;
         }
+        if *room == "kubernetes" {
+            let (own, other) = (&mut facts.kubernetes, &of_file.kubernetes);
+            append(&mut own.files, &other.files);
+            append(&mut own.pods, &other.pods);
+            append(&mut own.nodes, &other.nodes);
+            append(&mut own.events, &other.events);
+        }
         if *room == "server_log" {
             let (own, other) = (&mut facts.server_log, &of_file.server_log);
-            if let (Fact::Known(own), Fact::Known(other)) = (&mut own.files, &other.files) {
-                own.extend(other.iter().cloned());
-            }
-            if let (Fact::Known(own), Fact::Known(other)) = (&mut own.sayings, &other.sayings) {
-                own.extend(other.iter().cloned());
-            }
+            append(&mut own.files, &other.files);
+            append(&mut own.sayings, &other.sayings);
         }
+    }
+}
+
+/// Adds what another file tells to a list; where only one of them tells it, its word counts.
+fn append<T: Clone>(own: &mut Fact<Vec<T>>, other: &Fact<Vec<T>>) {
+    match (&mut *own, other) {
+        (Fact::Known(own), Fact::Known(other)) => own.extend(other.iter().cloned()),
+        (Fact::Unknown(_), Fact::Known(_)) => *own = other.clone(),
+        _ => {}
     }
 }
 
