@@ -3,7 +3,7 @@
 //! Such files rarely hold an idle baseline or a second counter; in their stead stands the length of what they cover.
 
 use super::Basis;
-use crate::snapshot::{Fact, Facts, GpuWindow, Phases, RecordedRequests, Unknown, Why, room};
+use crate::snapshot::{Fact, Facts, GpuWindow, Phases, RecordedRequests, Saying, Unknown, Why, room};
 use crate::words::grouped;
 
 room! {
@@ -13,6 +13,11 @@ room! {
         pub recorded_outcome: String,
         /// What the GPU samples of the files show while requests ran: `GPU 0 at 0 % in all of 121 samples`.
         pub recorded_gpus: String,
+        /// The field that a log among the files names as missing, where no request of the files succeeded; empty where
+        /// none does.
+        pub recorded_missing_field: String,
+        /// The line of the log that names it, with its place.
+        pub recorded_missing_field_said: String,
     }
 }
 
@@ -20,7 +25,10 @@ impl Recorded {
     /// Derives them.
     pub fn of(basis: &Basis) -> Self {
         let facts = basis.facts;
+        let (field, said) = missing_field(facts).unwrap_or_default();
         Self {
+            recorded_missing_field: Fact::Known(field),
+            recorded_missing_field_said: Fact::Known(said),
             recorded_outcome: facts.recorded.requests.as_ref().map(outcome),
             recorded_gpus: match facts.recorded.files.known() {
                 Some(_) => facts.execution.gpus.as_ref().map(|gpus| shown(gpus)),
@@ -49,6 +57,19 @@ pub fn all_rejected(facts: &Facts) -> Fact<bool> {
         Fact::Known(requests) => requests.ok.as_ref().map(|ok| requests.count > 0 && *ok == 0),
         Fact::Unknown(unknown) => Fact::Unknown(unknown.clone()),
     }
+}
+
+/// The newest field that a log names as missing, and the line that does; none unless every request was rejected.
+pub fn missing_field(facts: &Facts) -> Option<(String, String)> {
+    (all_rejected(facts) == Fact::Known(true)).then_some(())?;
+    let sayings = facts.server_log.sayings.known()?.iter().rev();
+    let named = |saying: &Saying| {
+        let is_one = saying.id == "required-field-missing" || saying.id == "field-name-lost-in-error";
+        let field = saying.values.get("field").or(saying.values.get("inputs")).filter(|_| is_one)?;
+        let field = field.trim_matches(['\'', '"']).to_owned();
+        Some((field, format!("{} line {}: {}", saying.file, saying.line_number, saying.line)))
+    };
+    { sayings }.find_map(named)
 }
 
 /// What the GPUs did by the files' word; none where no file was given, so that a run's own counters judge.

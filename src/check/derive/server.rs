@@ -144,7 +144,10 @@ fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
 fn rejected_for_unknown_reason(facts: &Facts) -> Fact<bool> {
     let request = &facts.request;
     if request.reachable.known().is_none() && facts.recorded.requests.known().is_some() {
-        return super::recorded::all_rejected(facts);
+        return match super::recorded::missing_field(facts) {
+            Some(_) => Fact::Known(false),
+            None => super::recorded::all_rejected(facts),
+        };
     }
     if request.reachable.known() == Some(&false) {
         return Fact::Known(false);

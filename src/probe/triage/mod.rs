@@ -34,22 +34,40 @@ const NOT_IN_FILES: &str = "no file that was given tells it (gpu-doctor run asks
 ///
 /// `utc_offset_minutes` is the zone of time stamps that name none.
 pub fn collect(files: &[PathBuf], utc_offset_minutes: Option<i32>) -> Result<Snapshot, String> {
-    let (started_at, started) = (now(), Instant::now());
+    let started = (now(), Instant::now());
     let mut found = Vec::new();
     for path in files {
-        let said = archive::streams(path, &mut |given| match given {
-            Given::Stream(stream) => found.push(examine(stream)),
-            Given::Told(file) => found.push(Found { file, evidence: Vec::new() }),
-        });
+        let said = archive::streams(path, &mut |given| found.push(look_at(given)));
         said.map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    Ok(together(found, utc_offset_minutes, started))
+}
+
+/// What is made of bytes of any kind, as of a file of this name. For the fuzz target and its tests.
+pub fn of_bytes(name: &str, bytes: &[u8]) -> Result<Snapshot, String> {
+    let started = (now(), Instant::now());
+    let mut found = Vec::new();
+    let said = archive::of_source(name, Box::new(bytes), &mut |given| found.push(look_at(given)));
+    said.map_err(|error| format!("{name}: {error}"))?;
+    Ok(together(found, None, started))
+}
+
+fn look_at(given: Given) -> Found {
+    match given {
+        Given::Stream(stream) => examine(stream),
+        Given::Told(file) => Found { file, evidence: Vec::new() },
+    }
+}
+
+fn together(found: Vec<Found>, utc_offset_minutes: Option<i32>, started: (String, Instant)) -> Snapshot {
+    let (started_at, started) = started;
     let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, NOT_IN_FILES));
     let target = join::fill(&mut facts, found, utc_offset_minutes);
     let taken_at = started_at.clone();
     let duration_ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     let record =
         ProbeRecord { id: "triage".into(), outcome: Outcome::Ok, detail: String::new(), started_at, duration_ms };
-    Ok(Snapshot { schema: SCHEMA.into(), tool: crate::TOOL.into(), taken_at, target, probes: vec![record], facts })
+    Snapshot { schema: SCHEMA.into(), tool: crate::TOOL.into(), taken_at, target, probes: vec![record], facts }
 }
 
 /// Recognizes one stream and reads it to its end.

@@ -2,7 +2,10 @@
 
 use crate::probe::metrics::{self, Page, Source};
 use crate::snapshot::{CountersFacts, Fact, RecordedFile};
+use crate::words::plain;
 
+/// Models of a page that are told of.
+const MODELS_TOLD: usize = 8;
 /// How to get what one page does not tell.
 const ONCE_MORE: &str = "a second reading of the same page, later: what counters gained in between is what counts \
     (curl -s http://SERVER/metrics > t1.prom)";
@@ -44,10 +47,44 @@ pub fn counters(pages: Vec<(String, Page)>, files: &mut [RecordedFile], doubts: 
         })
         .collect();
     let counters = metrics::counters(&sources);
+    for source in &sources {
+        let told = gains(&counters, &source.page);
+        if let Some(file) = files.iter_mut().rev().find(|file| source.page.ends_with(&file.name)) {
+            file.shows.extend(told);
+        }
+    }
     if let Fact::Known(more) = &counters.doubts {
         doubts.extend(more.iter().cloned());
     }
     counters
+}
+
+/// What the counters of a page's models gained, or had counted where it was read once.
+fn gains(counters: &CountersFacts, page: &str) -> Vec<String> {
+    let models = counters.models.known().into_iter().flatten().filter(|one| one.page == page).take(MODELS_TOLD);
+    let said = models.filter_map(|one| {
+        let count = |fact: &Fact<f64>, what: &str| fact.known().map(|count| format!("{count:.0} {what}"));
+        let gained = [
+            count(&one.requests_ok, "requests succeeded"),
+            count(&one.requests_failed, "failed"),
+            count(&one.inferences, "inferences"),
+            count(&one.executions, "executions"),
+        ];
+        let whose = if one.model.is_empty() { "the server".into() } else { format!("model {}", plain(&one.model)) };
+        let gained: Vec<String> = gained.into_iter().flatten().collect();
+        if !gained.is_empty() {
+            return Some(format!("{whose}, from one page to the other: {}", gained.join(", ")));
+        }
+        let totals = one.totals.known()?;
+        let counted = [
+            count(&totals.requests_ok, "requests succeeded"),
+            count(&totals.inferences, "inferences"),
+            count(&totals.executions, "executions"),
+        ];
+        let counted: Vec<String> = counted.into_iter().flatten().collect();
+        (!counted.is_empty()).then(|| format!("{whose}, since it started: {}", counted.join(", ")))
+    });
+    said.collect()
 }
 
 /// Whether both can be of one server: the same software, most series the same, and no other start of the process.
