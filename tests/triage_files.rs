@@ -344,8 +344,12 @@ fn a_bomb_is_not_unpacked_to_its_end() {
     let zeros = vec![b'\n'; 16 << 20];
     (0..80).for_each(|_| encoder.write_all(&zeros).unwrap());
     let (report, _) = triaged(&[&file(&folder, "bomb.log.gz", encoder.finish().unwrap())]);
-    let told = told(&report, "bomb.log.gz");
-    assert!(says(&told, "faults", "250 times its size"), "{told:#}");
+    let of_file = told(&report, "bomb.log.gz");
+    assert!(says(&of_file, "faults", "250 times its size"), "{of_file:#}");
+    let inside = tar_of(&[("inner.log.gz", &std::fs::read(folder.path().join("bomb.log.gz")).unwrap())]);
+    let (report, _) = triaged(&[&file(&folder, "bomb.tar", inside)]);
+    let of_member = told(&report, "inner.log.gz");
+    assert!(says(&of_member, "faults", "250 times its size"), "{of_member:#}");
 }
 
 /// Everything that mutations start from.

@@ -90,6 +90,13 @@ pub fn of_source<'a>(name: &str, mut source: Box<dyn Read + 'a>, each: &mut dyn 
     Ok(())
 }
 
+/// What a gzip stream unpacks to, within the same bounds.
+pub fn unpacked<'a>(source: Box<dyn Read + 'a>) -> Box<dyn Read + 'a> {
+    let packed = Rc::new(Cell::new(0));
+    let source = MultiGzDecoder::new(Counted { source, bytes: Rc::clone(&packed) });
+    Box::new(Bounded { source, left: Rc::new(Cell::new(UNPACKED_MAX)), packed })
+}
+
 /// An archive in an archive, which is not unpacked.
 pub fn recognize_nested(head: &Head) -> Option<Recognized> {
     let by = match head.bytes {

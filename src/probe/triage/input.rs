@@ -1,15 +1,13 @@
 //! Files as streams of bytes in UTF-8 or a single-byte encoding: standard input, gzip and UTF-16 unwrapped.
 
+use super::archive;
 use encoding_rs::{Decoder, Encoding, UTF_8};
-use flate2::read::MultiGzDecoder;
 use std::io::{Chain, Cursor, ErrorKind, Read, Result};
 
 /// Bytes of a file's beginning by which it is recognized.
 pub const HEAD_BYTES: usize = 64 << 10;
 /// Bytes that are read at a time.
 const BLOCK_BYTES: usize = 256 << 10;
-/// Most bytes that a packed file may unpack to.
-const UNPACKED_LIMIT_BYTES: u64 = 64 << 30;
 
 /// A file, or a member of an archive, that is read once from its beginning to its end.
 pub struct Stream<'a> {
@@ -29,10 +27,13 @@ impl<'a> Stream<'a> {
     pub fn new(name: String, mut source: Box<dyn Read + 'a>) -> Result<Self> {
         let mut faults = Vec::new();
         let mut first = Vec::with_capacity(HEAD_BYTES);
-        Read::by_ref(&mut source).take(HEAD_BYTES as u64).read_to_end(&mut first)?;
+        if let Err(error) = Read::by_ref(&mut source).take(HEAD_BYTES as u64).read_to_end(&mut first) {
+            faults.push(format!("after {} bytes it cannot be read on: {error}", first.len()));
+            source = Box::new(std::io::empty());
+        }
         if first.starts_with(b"\x1f\x8b") {
             let packed = Cursor::new(std::mem::take(&mut first)).chain(source);
-            source = Box::new(MultiGzDecoder::new(packed).take(UNPACKED_LIMIT_BYTES));
+            source = archive::unpacked(Box::new(packed));
             if let Err(error) = Read::by_ref(&mut source).take(HEAD_BYTES as u64).read_to_end(&mut first) {
                 faults.push(format!("it cannot be unpacked: {error}"));
             }
