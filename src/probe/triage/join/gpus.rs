@@ -113,7 +113,7 @@ fn one(gpu: &GpuSamples, number: u64, window: &Window) -> Result<One, String> {
     let covers = covers(gpu);
     let covered_percent = window.covered_percent(&covers, shift_ms);
     if covered_percent <= 0.0 {
-        return Err(instants::suspicion(window, &covers, shift_ms, &gpu.file));
+        return Err(instants::suspicion(window, gpu.clock, &covers, shift_ms, &gpu.file));
     }
     let index = gpu.index.unwrap_or(number);
     let phases = |counter, what: &str| {

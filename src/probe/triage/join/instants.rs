@@ -112,7 +112,7 @@ pub fn shift_ms(samples: Clock, samples_file: &str, window: &Window) -> Result<f
 }
 
 /// Why samples that do not meet the requests may not, in a sentence.
-pub fn suspicion(window: &Window, covers: &[(f64, f64)], shift_ms: f64, samples_file: &str) -> String {
+pub fn suspicion(window: &Window, samples: Clock, covers: &[(f64, f64)], shift_ms: f64, samples_file: &str) -> String {
     let requests_file = &window.file;
     let (first, last) = match (covers.first(), covers.last()) {
         (Some(first), Some(last)) => (first.0 + shift_ms, last.1 + shift_ms),
@@ -136,16 +136,20 @@ pub fn suspicion(window: &Window, covers: &[(f64, f64)], shift_ms: f64, samples_
         }
     };
     fitting.sort_by(|a, b| rank(a).cmp(&rank(b)).then(a.abs().total_cmp(&b.abs())));
-    let met = format!(
-        "the samples of {samples_file} do not cover the requests of {requests_file}: they lie {} {side} it",
-        lasting(gap)
-    );
+    let met = format!("the samples of {samples_file} lie {} {side} {requests_file} and cover none", lasting(gap));
     match fitting.first() {
-        Some(offset) => format!(
-            "{met}. Shifted by {}{} they would: a time-zone difference is to be suspected. Say the zone of the times that name none: --utc-offset +HH:MM",
-            if *offset < 0.0 { "-" } else { "+" },
-            hours(offset.abs())
-        ),
+        Some(offset) => {
+            let sign = if *offset < 0.0 { "-" } else { "+" };
+            // A zone can be named only for times without one.
+            let remedy = match samples == Clock::Local || window.clock == Clock::Local {
+                true => "name the zone of the times that have none: --utc-offset +HH:MM",
+                false => "write the times of both with time.time()",
+            };
+            format!(
+                "{met}; shifted by {sign}{} they would cover them: a difference of time zones is to be suspected; {remedy}",
+                hours(offset.abs())
+            )
+        }
         None if gap > 12.0 * HOUR_MS => format!("{met}: they are of another day"),
         None => met,
     }

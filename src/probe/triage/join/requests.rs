@@ -180,7 +180,8 @@ impl Told {
     pub fn recorded(&self, window: Option<&Window>) -> RecordedRequests {
         let percentiles = self.percentiles_ms();
         let busy_ms = self.counted.iter().map(|one| one.busy_ms).sum::<Option<f64>>();
-        let span_ms = self.span_ms(window).filter(|span| *span > 0.0);
+        let round = |value: f64| (value * 1000.0).round() / 1000.0;
+        let span_ms = self.span_ms(window).filter(|span| *span > 0.0).map(round);
         let server = self.times(|one| one.server_us.as_ref());
         let at = |pick: fn(&Window) -> f64| {
             let told = window.and_then(|window| instants::told(pick(window), window.clock));
@@ -197,7 +198,7 @@ impl Told {
             median_ms: self.lacking(percentiles.map(|(median, _)| median), "how long requests took"),
             p99_ms: self.lacking(percentiles.and_then(|(_, p99)| p99), "how long requests took"),
             concurrency: self
-                .lacking(busy_ms.zip(span_ms).map(|(busy, span)| busy / span), "how many requests ran at once"),
+                .lacking(busy_ms.zip(span_ms).map(|(busy, span)| round(busy / span)), "how many requests ran at once"),
             server_ms: self
                 .lacking(server.map(|times| times.value_at_quantile(0.5) as f64 / 1e3), "the server's own time"),
         }

@@ -3,6 +3,8 @@
 mod columns;
 mod status;
 
+pub use status::status_in;
+
 use super::evidence::{Clock, Detail, Evidence, Requests, Running};
 use super::faults::Faults;
 use super::form::{Head, Recognized};
@@ -275,20 +277,15 @@ impl Tally {
         let recorded = |times: Option<Histogram<u64>>| times.filter(|times| !times.is_empty());
         let times_us = recorded(self.times_us);
         vec![Evidence::Requests(Box::new(Requests {
-            file: file.name.clone(),
-            writer: "csv",
-            detail: Detail::Each,
-            count: self.count,
             ok: knows.then_some(self.ok),
             by_status,
             errors,
-            percentiles_ms: None,
             busy_ms: times_us.as_ref().map(|_| self.busy_ms),
             times_us,
             server_us: recorded(self.server_us),
             clock: self.clock.unwrap_or(Clock::None),
             timeline: self.clock.map(|_| self.timeline),
-            span_ms: None,
+            ..Requests::new(file, "csv", Detail::Each, self.count)
         }))]
     }
 }

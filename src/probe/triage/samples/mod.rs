@@ -1,6 +1,7 @@
 //! Samples of GPUs as scripts, `nvidia-smi --query-gpu --format=csv` and `nvidia-smi dmon` write them.
 
 mod columns;
+pub mod dmon;
 mod tally;
 
 pub use tally::Tally;

@@ -1,6 +1,6 @@
 //! Adds up samples, GPU by GPU.
 
-use super::super::evidence::{Clock, Counter, Evidence, GpuSamples, Sampled};
+use super::super::evidence::{Clock, Counter, Evidence, GpuSamples, Sampled, short_name};
 use super::super::faults::Faults;
 use super::super::table::time::Moment;
 use super::super::timeline::Timeline;
@@ -182,7 +182,7 @@ impl Tally {
         }
         file.faults.extend(std::mem::take(&mut self.faults).told());
         let gpus = self.gpus.into_iter().map(|mut gpu| {
-            gpu.file.clone_from(&file.name);
+            gpu.file = short_name(&file.name);
             gpu.clock = clock;
             Evidence::Gpu(Box::new(gpu))
         });
