@@ -41,6 +41,7 @@ pub const FORMS: &[Form] = &[
     Form { kind: "locust_failures", names: &[], recognize: locust::recognize_failures },
     Form { kind: "locust_exceptions", names: &[], recognize: locust::recognize_exceptions },
     Form { kind: "oha_json", names: &[], recognize: oha::recognize },
+    Form { kind: "watch", names: &[], recognize: samples::watch::recognize },
     Form { kind: "nvidia_smi_dmon", names: &[], recognize: samples::dmon::recognize },
     Form { kind: "gpu_samples_json", names: &[], recognize: json_lines::recognize_samples },
     Form { kind: "requests_json", names: &[], recognize: json_lines::recognize_requests },

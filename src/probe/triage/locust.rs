@@ -57,7 +57,7 @@ fn table(head: &Head, names: &[&str]) -> Option<Table> {
     // A file of failures may hold its header only, which is good news.
     let table = Table::find(head)?;
     let has = |name: &&str| table.columns.iter().any(|column| column.name == **name);
-    names.iter().all(|name| has(name)).then_some(table)
+    names.iter().all(has).then_some(table)
 }
 
 fn recognized(table: &Table, what: What, columns: &str) -> Option<Recognized> {

@@ -1,10 +1,9 @@
 //! The header of a table: where it stands, what separates its cells, what its columns are called.
 
 use super::super::form::Head;
-use super::rows::{Delimiter, Rows, text};
+use super::rows::{Delimiter, Rows};
 use super::unit::Unit;
 use super::{number, time};
-use std::borrow::Cow;
 
 /// Rows of the beginning by which units and orders are told.
 const SAMPLE_ROWS: usize = 200;
@@ -179,14 +178,5 @@ fn is_value(cell: &str) -> bool {
         number::Cell::Number(_, Some(Unit::Percent)) => cell.contains(' '),
         number::Cell::Invalid | number::Cell::Empty => time::read(bytes, time::DayOrder::default()).is_some(),
         _ => true,
-    }
-}
-
-/// A cell without what marks a comment.
-pub fn uncommented(line: &[u8]) -> Cow<'_, str> {
-    let line = text(line);
-    match line.trim_start().strip_prefix('#') {
-        Some(rest) => Cow::Owned(rest.to_string()),
-        None => line,
     }
 }
