@@ -156,6 +156,8 @@ pub struct GpuSamples {
     pub timeline: Timeline<Sampled>,
     /// All samples together.
     pub all: Sampled,
+    /// Readings of the utilization that no card can show.
+    pub impossible: u64,
     /// When the file says that the GPU was lost, milliseconds.
     pub lost_at_ms: Option<f64>,
 }

@@ -91,6 +91,7 @@ impl Tally {
             clock: Clock::None,
             timeline: Timeline::new(SLOTS),
             all: Sampled::default(),
+            impossible: 0,
             lost_at_ms: None,
         });
         Some(self.gpus.len() - 1)
@@ -107,6 +108,10 @@ impl Tally {
             Counter::SmClock | Counter::MemoryClock => 50_000.0,
             Counter::PState => 15.0,
         };
+        let impossible = !(0.0..=most).contains(&value);
+        if impossible && let Some(samples) = self.gpus.get_mut(gpu).filter(|_| counter == Counter::Utilization) {
+            samples.impossible += 1;
+        }
         if value < 0.0 {
             return self.faults.note(line, &format!("{title} is negative"));
         }

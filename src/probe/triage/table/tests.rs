@@ -140,6 +140,8 @@ fn headings_are_read_without_their_units() {
     };
     assert_eq!(name("gpu_util_percent"), ("gpuutil".into(), Some(Unit::Percent)));
     assert_eq!(name("utilization.gpu [%]"), ("utilizationgpu".into(), Some(Unit::Percent)));
+    assert_eq!(name("memory.used [MiB]"), ("memoryused".into(), Unit::named("mib")));
+    assert_eq!(name("power.draw [W]"), ("powerdraw".into(), Some(Unit::Power(1e3))));
     assert_eq!(name("Latency (ms)"), ("latency".into(), Some(Unit::Time(1.0))));
     assert_eq!(name("responseTimeMs"), ("responsetime".into(), Some(Unit::Time(1.0))));
     assert_eq!(name("GPU%"), ("gpu".into(), Some(Unit::Percent)));
