@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| drop(gpu_doctor::probe::triage::of_bytes("file", bytes)));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| drop(gpu_doctor::probe::triage::read_bytes("file", bytes)));

@@ -2,17 +2,21 @@
 
 use super::Link;
 use crate::check::View;
-use crate::snapshot::{RecordedFile, Snapshot};
+use crate::snapshot::{GpuWindow, RecordedFile, Snapshot};
 
 /// What the cause is the cause of.
 pub fn opening(snapshot: &Snapshot, worked: bool) -> &'static str {
-    let gpus = snapshot.facts.execution.gpus.known();
-    match gpus.is_some_and(|gpus| !gpus.is_empty()) {
+    let flat =
+        |gpu: &GpuWindow| gpu.utilization_percent.known().is_some_and(|phases| phases.during.max <= IDLE_PERCENT);
+    match snapshot.facts.execution.gpus.known() {
         _ if worked => "The GPU works, yet",
-        true => "GPU is idle because",
-        false => "The model gets no work because",
+        Some(gpus) if !gpus.is_empty() && gpus.iter().all(flat) => "GPU is idle because",
+        _ => "The model gets no work because",
     }
 }
+
+/// Utilization up to which a GPU is called idle, percent.
+const IDLE_PERCENT: f64 = 5.0;
 
 /// Where no fault was found, and what was not looked at.
 pub fn scope(files: &[RecordedFile], view: &View) -> String {

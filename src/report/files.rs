@@ -17,6 +17,9 @@ pub fn write(recorded: &RecordedFacts, out: &mut dyn Write) -> Result<()> {
             paragraph(out, "  ", &format!("together: {together}"))?;
         }
     }
+    for error in recorded.requests.known().iter().flat_map(|requests| &requests.errors) {
+        paragraph(out, "    ", &format!("{} failed: {}", grouped(error.count), error.text))?;
+    }
     if let Some(percent) = recorded.sampled_percent.known() {
         paragraph(out, "  ", &format!("GPU samples cover {percent:.0} % of the time in which requests ran"))?;
     }
@@ -55,7 +58,7 @@ fn together(requests: &RecordedRequests) -> String {
         parts.push(format!("a request took {median:.1} ms (median){p99}"));
     }
     if let Some(server) = requests.server_ms.known() {
-        parts.push(format!("of which the server reports {server:.1} ms"));
+        parts.push(format!("by the server's own word {server:.1} ms"));
     }
     if let Some(concurrency) = requests.concurrency.known() {
         parts.push(format!("{concurrency:.2} ran at once on average"));

@@ -2,7 +2,7 @@
 
 use super::{ProbeLine, Report, files};
 use crate::check::{Confidence, Severity};
-use crate::diagnosis::{Diagnosis, Standing, Verdict, in_words};
+use crate::diagnosis::{Diagnosis, Link, Standing, Verdict, in_words};
 use crate::snapshot::Outcome;
 use crate::words::{plain, wrap};
 use colored::{ColoredString, Colorize};
@@ -44,7 +44,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
 }
 
 fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
-    for link in &report.stages {
+    // Of files it need not be said, stage by stage, that they tell nothing of a machine.
+    let told = |link: &&Link| report.recorded.is_none() || link.standing != Standing::NotApplicable;
+    for link in report.stages.iter().filter(told) {
         let (word, style): (&str, fn(&str) -> ColoredString) = match link.standing {
             Standing::Pass => ("pass", |w| w.green()),
             Standing::Warn => ("warn", |w| w.yellow()),
@@ -97,6 +99,10 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
     }
     writeln!(out, "   {}", "proof".bold())?;
     for evidence in &diagnosis.evidence {
+        // What no file could tell is no proof.
+        if report.recorded.is_some() && evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
+            continue;
+        }
         let said = match (&evidence.value, &evidence.unknown) {
             (Some(serde_json::Value::Object(exchange)), _) if exchange.contains_key("status") => spoken(exchange),
             (Some(value), _) => listed(value),

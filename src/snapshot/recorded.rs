@@ -65,7 +65,8 @@ pub struct RecordedRequests {
     pub median_ms: Fact<f64>,
     /// 99th percentile of the time of a request, milliseconds.
     pub p99_ms: Fact<f64>,
-    /// Requests that ran at once on average, by Little's law: the sum of their times by the span.
+    /// Requests that ran at once on average, by Little's law: the sum of their times by the time in which
+    /// requests ran, pauses of more than 10 s left out.
     pub concurrency: Fact<f64>,
     /// Median time that the server itself reported, milliseconds.
     pub server_ms: Fact<f64>,

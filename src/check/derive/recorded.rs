@@ -128,6 +128,9 @@ fn said(gpu: &GpuWindow) -> Said {
     if let Some(at) = gpu.lost_at_ms.known() {
         return Said::Open(format!("{name} stopped to answer {:.0} s after the first request", at / 1000.0));
     }
+    if let Some(doubt) = gpu.doubts.known().and_then(|doubts| doubts.first()) {
+        return Said::Open(format!("{name} cannot be judged: {doubt}"));
+    }
     let Some(phases) = gpu.utilization_percent.known() else {
         return Said::Open(format!("the samples of {name} hold no utilization"));
     };

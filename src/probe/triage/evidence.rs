@@ -104,6 +104,33 @@ pub struct Requests {
     pub span_ms: Option<f64>,
 }
 
+impl Requests {
+    /// So many requests of which nothing else is told.
+    pub fn new(file: &RecordedFile, writer: &'static str, detail: Detail, count: u64) -> Self {
+        Self {
+            file: short_name(&file.name),
+            writer,
+            detail,
+            count,
+            ok: None,
+            by_status: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            times_us: None,
+            percentiles_ms: None,
+            busy_ms: None,
+            server_us: None,
+            clock: Clock::None,
+            timeline: None,
+            span_ms: None,
+        }
+    }
+}
+
+/// A file's name without its folders.
+pub fn short_name(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or(name).to_owned()
+}
+
 /// Requests that began in a slot.
 #[derive(Debug, Default)]
 pub struct Running {
@@ -144,6 +171,8 @@ pub struct GpuSamples {
     pub timeline: Timeline<Sampled>,
     /// All samples together.
     pub all: Sampled,
+    /// Readings of the utilization that no card can show.
+    pub impossible: u64,
     /// When the file says that the GPU was lost, milliseconds.
     pub lost_at_ms: Option<f64>,
 }

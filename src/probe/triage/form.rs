@@ -1,7 +1,7 @@
 //! What a file is, told from its beginning.
 
 use super::reader::Reader;
-use super::{archive, documents, logs, pages, requests, samples, smi};
+use super::{archive, documents, json_lines, locust, logs, oha, pages, requests, samples, smi};
 use std::path::Path;
 
 /// The beginning of a file.
@@ -46,6 +46,15 @@ pub const FORMS: &[Form] = &[
     Form { kind: "nvidia_smi_xml", names: &["smi"], recognize: smi::recognize_xml },
     Form { kind: "nvidia_smi_table", names: &["smi"], recognize: smi::recognize_table },
     Form { kind: "metrics_page", names: &["metric", "prom"], recognize: pages::recognize },
+    Form { kind: "locust_history", names: &[], recognize: locust::recognize_history },
+    Form { kind: "locust_stats", names: &[], recognize: locust::recognize_stats },
+    Form { kind: "locust_failures", names: &[], recognize: locust::recognize_failures },
+    Form { kind: "locust_exceptions", names: &[], recognize: locust::recognize_exceptions },
+    Form { kind: "oha_json", names: &[], recognize: oha::recognize },
+    Form { kind: "watch", names: &[], recognize: samples::watch::recognize },
+    Form { kind: "nvidia_smi_dmon", names: &[], recognize: samples::dmon::recognize },
+    Form { kind: "gpu_samples_json", names: &[], recognize: json_lines::recognize_samples },
+    Form { kind: "requests_json", names: &[], recognize: json_lines::recognize_requests },
     Form { kind: "nvidia_smi_csv", names: &["smi", "gpu"], recognize: samples::recognize_smi },
     Form { kind: "requests_csv", names: &["request", "result", "latenc"], recognize: requests::recognize },
     Form { kind: "gpu_samples_csv", names: &["gpu", "sample", "util"], recognize: samples::recognize },

@@ -10,7 +10,10 @@ mod faults;
 mod form;
 mod input;
 mod join;
+mod json_lines;
+mod locust;
 mod logs;
+mod oha;
 mod pages;
 mod reader;
 mod requests;
@@ -41,15 +44,6 @@ pub fn collect(files: &[PathBuf], utc_offset_minutes: Option<i32>) -> Result<Sna
         said.map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(together(found, utc_offset_minutes, started))
-}
-
-/// What is made of bytes of any kind, as of a file of this name. For the fuzz target and its tests.
-pub fn of_bytes(name: &str, bytes: &[u8]) -> Result<Snapshot, String> {
-    let started = (now(), Instant::now());
-    let mut found = Vec::new();
-    let said = archive::of_source(name, Box::new(bytes), &mut |given| found.push(look_at(given)));
-    said.map_err(|error| format!("{name}: {error}"))?;
-    Ok(together(found, None, started))
 }
 
 fn look_at(given: Given) -> Found {
@@ -102,6 +96,16 @@ fn examine(mut stream: Stream) -> Found {
     file.size_bytes = stream.bytes_read();
     file.faults.splice(0..0, stream.faults());
     Found { file, evidence }
+}
+
+/// Reads bytes as if they were a file of this name, for fuzz targets: it must neither panic nor take long.
+pub fn read_bytes(name: &str, bytes: &[u8]) -> Facts {
+    let mut facts = Facts::all_unknown(&Unknown::new(Why::NotAsked, NOT_IN_FILES));
+    let mut found = Vec::new();
+    // Reading from memory does not fail.
+    let _ = archive::of_source(name, Box::new(bytes), &mut |given| found.push(look_at(given)));
+    join::fill(&mut facts, found, None);
+    facts
 }
 
 fn now() -> String {

@@ -77,7 +77,9 @@ pub fn place(samples: Vec<GpuSamples>, window: &Window, doubts: &mut Vec<String>
             None => placed.push(one),
         }
     }
-    doubts.extend(obstacles.iter().cloned());
+    if !placed.is_empty() {
+        doubts.extend(obstacles.iter().cloned());
+    }
     placed.sort_by_key(|one| one.window.index);
     let sampled_percent = placed.iter().map(|one| one.covered_percent).reduce(f64::min).unwrap_or(0.0);
     let before_ms = placed.iter().filter_map(|one| one.before_ms).reduce(f64::max);
@@ -109,11 +111,11 @@ impl Placed {
 }
 
 fn one(gpu: &GpuSamples, number: u64, window: &Window) -> Result<One, String> {
-    let shift_ms = instants::shift_ms(gpu.clock, &gpu.file, window)?;
     let covers = covers(gpu);
+    let shift_ms = instants::shift_ms(gpu.clock, &gpu.file, covers.first().map(|(from, _)| *from), window)?;
     let covered_percent = window.covered_percent(&covers, shift_ms);
     if covered_percent <= 0.0 {
-        return Err(instants::suspicion(window, &covers, shift_ms, &gpu.file));
+        return Err(instants::suspicion(window, gpu.clock, &covers, shift_ms, &gpu.file));
     }
     let index = gpu.index.unwrap_or(number);
     let phases = |counter, what: &str| {
@@ -136,6 +138,13 @@ fn one(gpu: &GpuSamples, number: u64, window: &Window) -> Result<One, String> {
         temperature_celsius: phases(Counter::Temperature, "temperature"),
         memory_clock_mhz: phases(Counter::MemoryClock, "memory clock"),
         p_state: phases(Counter::PState, "performance state"),
+        doubts: match gpu.impossible {
+            0 => Fact::Known(Vec::new()),
+            count => Fact::Known(vec![format!(
+                "{count} readings of its utilization in {} are none that a card can show",
+                gpu.file
+            )]),
+        },
         lost_at_ms: lost_at_ms.map_or(Fact::Unknown(unknown.clone()), Fact::Known),
         ..GpuWindow::all_unknown(index, &unknown)
     };

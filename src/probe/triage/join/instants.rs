@@ -54,6 +54,11 @@ impl Window {
         self.last_ms() - self.first_ms()
     }
 
+    /// The time in which requests ran, long pauses left out.
+    pub fn busy_span_ms(&self) -> f64 {
+        self.stretches.iter().map(|(from, until)| until - from).sum()
+    }
+
     /// The part of the stretches that these times cover, percent. They must be in order and apart.
     pub fn covered_percent(&self, covers: &[(f64, f64)], shift_ms: f64) -> f64 {
         let length = |(from, until): &(f64, f64)| (until - from).max(1.0);
@@ -91,15 +96,18 @@ pub fn put_into_zone(requests: &mut [Requests], samples: &mut [GpuSamples], utc_
 
 /// What must be added to the samples' times to have them by the requests' clock, or why they cannot be held against one
 /// another.
-pub fn shift_ms(samples: Clock, samples_file: &str, window: &Window) -> Result<f64, String> {
+pub fn shift_ms(
+    samples: Clock,
+    samples_file: &str,
+    first_sample_ms: Option<f64>,
+    window: &Window,
+) -> Result<f64, String> {
     let requests_file = &window.file;
     match (window.clock, samples) {
         (Clock::Utc | Clock::Local, Clock::Utc | Clock::Local) | (Clock::OfDay, Clock::OfDay) => Ok(0.0),
-        // The samples have no date: they are taken for those of the day on which the requests began.
+        // Times of day without a date are taken for those of the day that the other file names.
         (Clock::Utc | Clock::Local, Clock::OfDay) => Ok((window.first_ms() / DAY_MS).floor() * DAY_MS),
-        (Clock::OfDay, Clock::Utc | Clock::Local) => Err(format!(
-            "{requests_file} tells the time of day only and {samples_file} a date, so it is not known whether it was the same day"
-        )),
+        (Clock::OfDay, Clock::Utc | Clock::Local) => Ok(-(first_sample_ms.unwrap_or(0.0) / DAY_MS).floor() * DAY_MS),
         (_, Clock::None) => Err(format!("the samples of {samples_file} have no times")),
         (Clock::Relative, Clock::Relative) if requests_file == samples_file => Ok(0.0),
         (Clock::Relative, _) | (_, Clock::Relative) => Err(format!(
@@ -112,7 +120,7 @@ pub fn shift_ms(samples: Clock, samples_file: &str, window: &Window) -> Result<f
 }
 
 /// Why samples that do not meet the requests may not, in a sentence.
-pub fn suspicion(window: &Window, covers: &[(f64, f64)], shift_ms: f64, samples_file: &str) -> String {
+pub fn suspicion(window: &Window, samples: Clock, covers: &[(f64, f64)], shift_ms: f64, samples_file: &str) -> String {
     let requests_file = &window.file;
     let (first, last) = match (covers.first(), covers.last()) {
         (Some(first), Some(last)) => (first.0 + shift_ms, last.1 + shift_ms),
@@ -136,16 +144,20 @@ pub fn suspicion(window: &Window, covers: &[(f64, f64)], shift_ms: f64, samples_
         }
     };
     fitting.sort_by(|a, b| rank(a).cmp(&rank(b)).then(a.abs().total_cmp(&b.abs())));
-    let met = format!(
-        "the samples of {samples_file} do not cover the requests of {requests_file}: they lie {} {side} it",
-        lasting(gap)
-    );
+    let met = format!("the samples of {samples_file} lie {} {side} {requests_file} and cover none", lasting(gap));
     match fitting.first() {
-        Some(offset) => format!(
-            "{met}. Shifted by {}{} they would: a time-zone difference is to be suspected. Say the zone of the times that name none: --utc-offset +HH:MM",
-            if *offset < 0.0 { "-" } else { "+" },
-            hours(offset.abs())
-        ),
+        Some(offset) => {
+            let sign = if *offset < 0.0 { "-" } else { "+" };
+            // A zone can be named only for times without one.
+            let remedy = match samples == Clock::Local || window.clock == Clock::Local {
+                true => "name the zone of the times that have none: --utc-offset +HH:MM",
+                false => "write the times of both with time.time()",
+            };
+            format!(
+                "{met}; shifted by {sign}{} they would cover them: a difference of time zones is to be suspected; {remedy}",
+                hours(offset.abs())
+            )
+        }
         None if gap > 12.0 * HOUR_MS => format!("{met}: they are of another day"),
         None => met,
     }

@@ -51,6 +51,11 @@ pub fn together(mut all: Vec<Requests>, doubts: &mut Vec<String>) -> Option<Told
     Some(told)
 }
 
+/// A percentile, milliseconds: the middle of the values that the histogram holds for one.
+fn middle(times: &Histogram<u64>, quantile: f64) -> f64 {
+    times.median_equivalent(times.value_at_quantile(quantile)) as f64 / 1e3
+}
+
 impl Requests {
     /// Whether another file tells of the same requests: as many, with the same times.
     fn is_same_as(&self, other: &Requests) -> bool {
@@ -153,7 +158,7 @@ impl Told {
 
     fn percentiles_ms(&self) -> Option<(f64, Option<f64>)> {
         if let Some(times) = self.times(|one| one.times_us.as_ref()) {
-            let at = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
+            let at = |quantile| middle(&times, quantile);
             return Some((at(0.5), Some(at(0.99))));
         }
         match self.counted.as_slice() {
@@ -180,7 +185,9 @@ impl Told {
     pub fn recorded(&self, window: Option<&Window>) -> RecordedRequests {
         let percentiles = self.percentiles_ms();
         let busy_ms = self.counted.iter().map(|one| one.busy_ms).sum::<Option<f64>>();
-        let span_ms = self.span_ms(window).filter(|span| *span > 0.0);
+        let round = |value: f64| (value * 1000.0).round() / 1000.0;
+        let span_ms = self.span_ms(window).filter(|span| *span > 0.0).map(round);
+        let ran_ms = window.map(Window::busy_span_ms).or(span_ms).filter(|ran| *ran > 0.0);
         let server = self.times(|one| one.server_us.as_ref());
         let at = |pick: fn(&Window) -> f64| {
             let told = window.and_then(|window| instants::told(pick(window), window.clock));
@@ -197,9 +204,8 @@ impl Told {
             median_ms: self.lacking(percentiles.map(|(median, _)| median), "how long requests took"),
             p99_ms: self.lacking(percentiles.and_then(|(_, p99)| p99), "how long requests took"),
             concurrency: self
-                .lacking(busy_ms.zip(span_ms).map(|(busy, span)| busy / span), "how many requests ran at once"),
-            server_ms: self
-                .lacking(server.map(|times| times.value_at_quantile(0.5) as f64 / 1e3), "the server's own time"),
+                .lacking(busy_ms.zip(ran_ms).map(|(busy, span)| round(busy / span)), "how many requests ran at once"),
+            server_ms: self.lacking(server.map(|times| middle(&times, 0.5)), "the server's own time"),
         }
     }
 
@@ -212,7 +218,12 @@ impl Told {
             true => Fact::Unknown(Unknown::new(Why::Absent, "the files tell no status")),
             false => Fact::Known(requests.by_status),
         };
-        execution.window_ms = requests.span_ms;
-        execution.request_ms_median = requests.median_ms;
+        // What files leave out here leaves no check open that they could decide.
+        let if_told = |fact: Fact<f64>| match fact {
+            Fact::Unknown(unknown) => Fact::unknown(Why::NotAsked, unknown.detail),
+            known => known,
+        };
+        execution.window_ms = if_told(requests.span_ms);
+        execution.request_ms_median = if_told(requests.median_ms);
     }
 }

@@ -23,8 +23,14 @@ pub struct Columns {
     pub latency: Option<(usize, f64)>,
     /// How long the server says that it computed.
     pub server_time: Option<(usize, f64)>,
+    /// What a row is about, where only some are requests: k6 writes a row for each of its metrics.
+    pub metric: Option<usize>,
     /// What makes milliseconds of times that count from the beginning, which are read as seconds.
     pub relative_factor: f64,
+    /// The first column that was recognized, by which a header in the middle is told.
+    pub first: usize,
+    /// The last column that every row must have; texts of errors may be left out at the end.
+    pub last_needed: usize,
     /// What was assumed of the units.
     assumed: Vec<String>,
 }
@@ -148,17 +154,42 @@ impl Columns {
         if kinds < 2 {
             return None;
         }
+        let metric = table.column(&["metricname"]);
+        // k6's times are milliseconds.
+        let latency = latency.map(|(column, factor)| (column, if metric.is_some() { 1.0 } else { factor }));
         let relative_factor = match begin.or(end).and_then(|column| table.columns.get(column)?.unit) {
             Some(Unit::Time(factor)) => factor / 1e3,
             _ => 1.0,
         };
-        Some(Self { begin, end, status, success, failed, error, latency, server_time, relative_factor, assumed })
+        if metric.is_some() {
+            assumed.clear();
+        }
+        let (first, last_needed) = (0, 0);
+        let mut columns = Self {
+            begin,
+            end,
+            status,
+            success,
+            failed,
+            error,
+            latency,
+            server_time,
+            metric,
+            relative_factor,
+            first,
+            last_needed,
+            assumed,
+        };
+        let recognized = columns.recognized();
+        columns.first = recognized.first().copied().unwrap_or(0);
+        columns.last_needed = recognized.into_iter().rfind(|column| Some(*column) != error).unwrap_or(0);
+        Some(columns)
     }
 
     /// The columns that were recognized, in the table's order.
     pub fn recognized(&self) -> Vec<usize> {
         let durations = [self.latency, self.server_time].map(|column| column.map(|(column, _)| column));
-        let others = [self.begin, self.end, self.status, self.success, self.failed, self.error];
+        let others = [self.begin, self.end, self.status, self.success, self.failed, self.error, self.metric];
         let mut all: Vec<usize> = durations.into_iter().chain(others).flatten().collect();
         all.sort_unstable();
         all.dedup();
@@ -168,12 +199,6 @@ impl Columns {
     /// How many cells of a row are wanted.
     pub fn wanted(&self) -> usize {
         self.recognized().last().map_or(0, |last| last + 1)
-    }
-
-    /// The last column that every row must have; texts of errors may be left out at the end.
-    pub fn last_needed(&self) -> usize {
-        let recognized = self.recognized();
-        recognized.into_iter().rfind(|column| Some(*column) != self.error).unwrap_or(0)
     }
 
     /// Says what is lacking and what was assumed.

@@ -3,6 +3,8 @@
 mod columns;
 mod status;
 
+pub use status::status_in;
+
 use super::evidence::{Clock, Detail, Evidence, Requests, Running};
 use super::faults::Faults;
 use super::form::{Head, Recognized};
@@ -23,6 +25,8 @@ use std::collections::{BTreeMap, HashMap};
 const SLOTS: usize = 8192;
 /// Texts of failures that are told apart.
 const ERRORS: usize = 1000;
+/// k6's metric of which there is one row a request.
+const METRIC: &[u8] = b"http_req_duration";
 /// Longest time of one request that is believed, milliseconds: a week.
 const LONGEST_MS: f64 = 7.0 * 86_400_000.0;
 
@@ -114,11 +118,14 @@ impl Tally {
         if row.line <= self.table.header_line || row.is_blank() {
             return;
         }
-        if row.len() <= self.columns.last_needed() {
+        if row.len() <= self.columns.last_needed {
             return self.faults.note(row.line, "it has fewer cells than the header and was left out");
         }
         if self.is_header_again(row) {
             return self.faults.note(row.line, "the header stands here again");
+        }
+        if self.columns.metric.is_some_and(|column| row.cell(column) != METRIC) {
+            return;
         }
         self.count += 1;
         let outcome = self.outcome(row);
@@ -232,7 +239,7 @@ impl Tally {
     }
 
     fn is_header_again(&self, row: &Row) -> bool {
-        let column = self.columns.recognized()[0];
+        let column = self.columns.first;
         self.table.header_line > 0
             && self.table.columns.get(column).is_some_and(|title| {
                 row.cell(column).first().is_some_and(u8::is_ascii_alphabetic) && row.text(column) == title.title
@@ -275,20 +282,15 @@ impl Tally {
         let recorded = |times: Option<Histogram<u64>>| times.filter(|times| !times.is_empty());
         let times_us = recorded(self.times_us);
         vec![Evidence::Requests(Box::new(Requests {
-            file: file.name.clone(),
-            writer: "csv",
-            detail: Detail::Each,
-            count: self.count,
             ok: knows.then_some(self.ok),
             by_status,
             errors,
-            percentiles_ms: None,
             busy_ms: times_us.as_ref().map(|_| self.busy_ms),
             times_us,
             server_us: recorded(self.server_us),
             clock: self.clock.unwrap_or(Clock::None),
             timeline: self.clock.map(|_| self.timeline),
-            span_ms: None,
+            ..Requests::new(file, "csv", Detail::Each, self.count)
         }))]
     }
 }

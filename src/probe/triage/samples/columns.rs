@@ -24,6 +24,10 @@ pub struct Columns {
     pub relative_factor: f64,
     /// Whether there is no header and the values' units told the columns.
     pub by_values: bool,
+    /// The first column that was recognized, by which a header in the middle is told.
+    pub first: usize,
+    /// The last one, which every row must have.
+    pub last_needed: usize,
     assumed: Vec<String>,
 }
 
@@ -117,7 +121,7 @@ impl Columns {
         // Memory, temperature or load alone may be a CPU's.
         (has(Counter::Utilization) && (of_gpus || columns.counters.len() > 1)
             || of_gpus && !columns.counters.is_empty())
-        .then_some(columns)
+        .then(|| columns.bounded())
     }
 
     /// Without a header: a time, and values with nvidia-smi's units. The first of two shares is that of the GPU, the second
@@ -161,7 +165,7 @@ impl Columns {
             }));
         }
         let utilization = columns.counters.iter().any(|counter| counter.counter == Some(Counter::Utilization));
-        (utilization && columns.counters.len() > 1 || utilization && columns.time.is_some()).then_some(columns)
+        (utilization && (columns.counters.len() > 1 || columns.time.is_some())).then(|| columns.bounded())
     }
 
     /// The columns that were recognized, in the table's order.
@@ -178,9 +182,12 @@ impl Columns {
         self.recognized().last().map_or(0, |last| last + 1)
     }
 
-    /// The last column that every row must have.
-    pub fn last_needed(&self) -> usize {
-        self.recognized().last().copied().unwrap_or(0)
+    /// With the ends of what was recognized.
+    fn bounded(mut self) -> Self {
+        let recognized = self.recognized();
+        self.first = recognized.first().copied().unwrap_or(0);
+        self.last_needed = recognized.last().copied().unwrap_or(0);
+        self
     }
 
     /// Says what is lacking and what was assumed.

@@ -1,7 +1,9 @@
 //! Samples of GPUs as scripts, `nvidia-smi --query-gpu --format=csv` and `nvidia-smi dmon` write them.
 
 mod columns;
+pub mod dmon;
 mod tally;
+pub mod watch;
 
 pub use tally::Tally;
 
@@ -85,7 +87,7 @@ fn sample(row: &Row, table: &Table, columns: &Columns, tally: &mut Tally) {
     }
     let line = row.line;
     let whole = row.line_bytes();
-    if row.len() <= columns.last_needed() {
+    if row.len() <= columns.last_needed {
         // nvidia-smi writes its complaint in place of a row.
         let text = super::table::rows::text(whole).to_lowercase();
         if ["gpu is lost", "unable to determine the device handle", "reboot", "unknown error"]
@@ -97,10 +99,8 @@ fn sample(row: &Row, table: &Table, columns: &Columns, tally: &mut Tally) {
         return tally.faults.note(line, "it has fewer cells than the header and was left out");
     }
     let title = |column: usize| table.columns.get(column).map_or("", |column| column.title.as_str());
-    if let Some(column) = columns.recognized().first()
-        && table.header_line > 0
-        && row.text(*column) == title(*column)
-    {
+    let is_title = row.cell(columns.first).first().is_some_and(u8::is_ascii_alphabetic);
+    if table.header_line > 0 && is_title && row.text(columns.first) == title(columns.first) {
         return tally.faults.note(line, "the header stands here again");
     }
     let moment = columns.time.map(|column| time::read(row.cell(column), table.day_order).ok_or(column));

@@ -1,6 +1,6 @@
 //! Adds up samples, GPU by GPU.
 
-use super::super::evidence::{Clock, Counter, Evidence, GpuSamples, Sampled};
+use super::super::evidence::{Clock, Counter, Evidence, GpuSamples, Sampled, short_name};
 use super::super::faults::Faults;
 use super::super::table::time::Moment;
 use super::super::timeline::Timeline;
@@ -91,6 +91,7 @@ impl Tally {
             clock: Clock::None,
             timeline: Timeline::new(SLOTS),
             all: Sampled::default(),
+            impossible: 0,
             lost_at_ms: None,
         });
         Some(self.gpus.len() - 1)
@@ -107,6 +108,10 @@ impl Tally {
             Counter::SmClock | Counter::MemoryClock => 50_000.0,
             Counter::PState => 15.0,
         };
+        let impossible = !(0.0..=most).contains(&value);
+        if impossible && let Some(samples) = self.gpus.get_mut(gpu).filter(|_| counter == Counter::Utilization) {
+            samples.impossible += 1;
+        }
         if value < 0.0 {
             return self.faults.note(line, &format!("{title} is negative"));
         }
@@ -182,7 +187,7 @@ impl Tally {
         }
         file.faults.extend(std::mem::take(&mut self.faults).told());
         let gpus = self.gpus.into_iter().map(|mut gpu| {
-            gpu.file.clone_from(&file.name);
+            gpu.file = short_name(&file.name);
             gpu.clock = clock;
             Evidence::Gpu(Box::new(gpu))
         });

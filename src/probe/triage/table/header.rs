@@ -1,10 +1,9 @@
 //! The header of a table: where it stands, what separates its cells, what its columns are called.
 
 use super::super::form::Head;
-use super::rows::{Delimiter, Rows, text};
+use super::rows::{Delimiter, Rows};
 use super::unit::Unit;
 use super::{number, time};
-use std::borrow::Cow;
 
 /// Rows of the beginning by which units and orders are told.
 const SAMPLE_ROWS: usize = 200;
@@ -115,26 +114,32 @@ impl Table {
 impl Column {
     /// A column of this title.
     pub fn new(title: &str) -> Self {
-        let spaced = title.replace(['[', ']', '(', ')'], " ");
+        // `[MiB]`, `(ms)`: what stands in brackets at the end is a unit or says nothing.
+        let (plain, bracketed) =
+            match title.trim_end().strip_suffix([']', ')']).and_then(|rest| rest.rsplit_once(['[', '('])) {
+                Some((plain, inside)) => (plain, Unit::named(&inside.trim().to_lowercase())),
+                None => (title, None),
+            };
+        let plain = if bracketed.is_some() { plain } else { title };
         let mut words: Vec<String> = Vec::new();
         let mut previous = ' ';
-        for c in spaced.chars() {
+        for c in plain.chars() {
             // `latencyMs` and `GPU%` are two words.
             let starts = (previous.is_lowercase() && c.is_uppercase()) || c == '%';
             match c.is_alphanumeric() || c == '%' || c == '°' {
                 true if starts || !(previous.is_alphanumeric() || previous == '°') => {
-                    words.push(c.to_lowercase().collect())
+                    words.push(c.to_lowercase().collect());
                 }
                 true => words.last_mut().into_iter().for_each(|word| word.extend(c.to_lowercase())),
                 false => {}
             }
             previous = c;
         }
-        let mut unit = None;
+        let mut unit = bracketed;
         if words.len() > 1
             && let Some(last) = words.last().and_then(|word| Unit::named(word))
         {
-            unit = Some(last);
+            unit = unit.or(Some(last));
             words.pop();
         }
         Self { title: title.chars().take(60).collect(), name: words.concat(), unit }
@@ -179,14 +184,5 @@ fn is_value(cell: &str) -> bool {
         number::Cell::Number(_, Some(Unit::Percent)) => cell.contains(' '),
         number::Cell::Invalid | number::Cell::Empty => time::read(bytes, time::DayOrder::default()).is_some(),
         _ => true,
-    }
-}
-
-/// A cell without what marks a comment.
-pub fn uncommented(line: &[u8]) -> Cow<'_, str> {
-    let line = text(line);
-    match line.trim_start().strip_prefix('#') {
-        Some(rest) => Cow::Owned(rest.to_string()),
-        None => line,
     }
 }

@@ -34,11 +34,12 @@ pub fn value(cell: &[u8], decimal_comma: bool) -> Option<f64> {
     }
 }
 
-/// Digits with at most one point and at most 15 of them: exact in a float, and nearly every cell.
-fn plain(cell: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// Digits with at most one point, 18 of them at most: nearly every cell. Exact to the last bit but one.
+pub fn plain(cell: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 19] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
     let (mut number, mut decimals, mut point) = (0u64, 0usize, false);
-    if cell.is_empty() || cell.len() > 15 {
+    if cell.is_empty() || cell.len() > 18 {
         return None;
     }
     for byte in cell {

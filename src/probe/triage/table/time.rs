@@ -27,6 +27,9 @@ pub enum DayOrder {
 
 /// Reads a time stamp. `None` is no time.
 pub fn read(cell: &[u8], order: DayOrder) -> Option<Moment> {
+    if let Some(number) = number::plain(cell) {
+        return counted(number);
+    }
     if cell.len() < 10 || !cell.iter().any(|byte| matches!(byte, b'-' | b'/' | b':')) || cell.first() == Some(&b'-') {
         let written = text(cell);
         let digits = written.trim().trim_end_matches(['s', 'S']);
