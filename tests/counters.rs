@@ -12,6 +12,8 @@ use serde_json::Value;
 use setup::doctor::gpu_doctor;
 use setup::real_server::{Server, free_port, program, triton_of};
 use setup::venv::venv;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -82,6 +84,63 @@ fn the_real_triton_counts_what_was_sent() {
     let own = engine.as_array().unwrap().iter().find(|one| one["name"] == "vad").unwrap();
     assert_eq!((known(&own["max_batch_size"]), known(&own["dynamic_batching"])), (16.into(), false.into()), "{own}");
     assert_healthy(&report);
+}
+
+/// Clients that send the same request without a pause until they are dropped.
+struct Clients(std::sync::Arc<std::sync::atomic::AtomicBool>, Vec<std::thread::JoinHandle<u64>>);
+
+impl Clients {
+    fn start(count: usize, port: u16, path: &'static str, body: &str) -> Self {
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let client = |_| {
+            let (stop, body) = (stop.clone(), body.to_owned());
+            std::thread::spawn(move || {
+                let mut answered = 0;
+                while !stop.load(Ordering::SeqCst) {
+                    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                    let length = body.len();
+                    let head =
+                        format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n");
+                    write!(stream, "{head}content-type: application/json\r\n\r\n{body}").unwrap();
+                    let mut answer = String::new();
+                    let _ = stream.read_to_string(&mut answer);
+                    answered += u64::from(answer.starts_with("HTTP/1.1 200"));
+                }
+                answered
+            })
+        };
+        Self(stop.clone(), (0..count).map(client).collect())
+    }
+
+    /// Ends them; requests that were answered.
+    fn end(self) -> u64 {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.into_iter().map(|client| client.join().unwrap()).sum()
+    }
+}
+
+#[test]
+fn the_load_of_other_clients_shows_in_the_real_tritons_counters() {
+    let Some((server, _)) = triton(&["--model-control-mode=explicit", "--load-model=vad"]) else { return };
+    let sound = format!("[{}]", vec!["0.5"; 600].join(","));
+    let body = format!(
+        r#"{{"inputs": [{{"name": "audio", "datatype": "FP32", "shape": [1, 600], "data": {sound}}},
+            {{"name": "sample_rate", "datatype": "INT32", "shape": [1, 1], "data": [16000]}}]}}"#
+    );
+    let clients = Clients::start(32, server.port, "/v2/models/vad/infer", &body);
+    std::thread::sleep(Duration::from_millis(500));
+    let (facts, report) = run(&server.url, "");
+    assert!(clients.end() > 50);
+    let vad = model(&facts, "triton", "vad");
+    let (inferences, executions) = (known(&vad["inferences"]), known(&vad["executions"]));
+    assert!(inferences.as_f64().unwrap() > sent(&facts), "others asked too: {vad}");
+    assert_eq!(inferences, executions, "this model has no dynamic_batching: {vad}");
+    let finding =
+        report["findings"].as_array().unwrap().iter().find(|one| one["check"] == "triton-no-dynamic-batching");
+    let finding = finding.unwrap_or_else(|| panic!("{}", report["findings"]));
+    assert_eq!(finding["verdict"], "holds", "{finding} {vad}");
+    let said = finding["why"].as_str().unwrap();
+    assert!(said.starts_with("vad: ") && said.contains("its configuration has no dynamic_batching"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! The fuzz targets (`fuzz/`) on mutations of real models and schemas, with a fixed seed: seconds instead of hours, on stable Rust.
+//! The fuzz targets (`fuzz/`) on mutations of real models, schemas and metrics, with a fixed seed: seconds instead of hours, on stable Rust.
 
 mod setup;
 
+use gpu_doctor::probe::metrics;
 use gpu_doctor::probe::model::fuzzing;
 use gpu_doctor::probe::service::requests;
 use gpu_doctor::probe::triage;
@@ -177,4 +178,13 @@ fn triage() {
         assert!(files[0].records <= files[0].size_bytes, "each takes a byte at least");
     };
     fuzz(target, &corpus, 8000);
+}
+
+/// Pages of real software, short ones, for most mutations of a long one change nothing that is read.
+#[test]
+fn metrics_pages() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/metrics");
+    let page = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let names = ["triton/gpu.prom", "triton/after.prom", "tgi/once.prom", "torchserve/once.prom", "sglang/once.prom"];
+    fuzz(metrics::of_bytes, &names.map(page), 6000);
 }

@@ -93,7 +93,9 @@ fn each_is_told_apart_and_gets_a_request_that_it_accepts() {
         assert_eq!(format!("{} {}", good.method, good.path), *operation, "{name}: {received:?}");
         assert_eq!(room.operation.known().map(|one| one.path.as_str()), Some(good.path.as_str()), "{name}");
         assert!(questions(&server) <= *most, "{name}: {} {received:?}", questions(&server));
-        let mut once = received.iter().filter(|one| one.starts_with("GET ")).collect::<Vec<_>>();
+        // A page of metrics is read around the window too.
+        let question = |one: &&String| one.starts_with("GET ") && !one.ends_with("/metrics");
+        let mut once = received.iter().filter(question).collect::<Vec<_>>();
         once.sort();
         let all = once.len();
         once.dedup();

@@ -143,11 +143,11 @@ fn refused(facts: &Facts) -> Result<(String, &'static str), Unknown> {
         });
         let of_model = if row.model.is_empty() { String::new() } else { format!(" to {}", row.model) };
         if let Some(refused) = gained {
-            return Ok((format!("the server counted {refused:.0} requests{of_model} that it refused meanwhile"), ""));
+            return Ok((format!("The server counted {refused:.0} requests{of_model} that it refused meanwhile"), ""));
         }
         if let Some(refused) = totals {
             return Ok((
-                format!("the server counted {refused:.0} requests{of_model} that it refused since it started"),
+                format!("The server counted {refused:.0} requests{of_model} that it refused since it started"),
                 "",
             ));
         }
@@ -176,7 +176,7 @@ fn websocket_full(facts: &Facts) -> Result<String, Unknown> {
     };
     Ok(all.iter().find(full).map_or_else(String::new, |exchange| {
         let path = exchange.path.split('?').next().unwrap_or_default();
-        format!("the session at {path} was refused: {}", exchange.answer)
+        format!("The session at {path} was refused: {}", exchange.answer)
     }))
 }
 

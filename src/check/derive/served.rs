@@ -98,7 +98,9 @@ fn counted(facts: &Facts) -> Result<Counted, Unknown> {
 }
 
 fn sum(rows: &[&ModelCounters], of: fn(&ModelCounters) -> &Fact<f64>) -> Option<f64> {
-    rows.iter().map(|row| of(row).known()).sum::<Option<f64>>()
+    // Rows of the server as a whole count other things.
+    let counted: Vec<f64> = rows.iter().filter_map(|row| of(row).known().copied()).collect();
+    (!counted.is_empty()).then(|| counted.iter().sum())
 }
 
 fn busy_percent(facts: &Facts) -> Result<f64, Unknown> {
@@ -129,4 +131,75 @@ fn names(exchange: &Exchange) -> Vec<String> {
     let in_path = ["/models/", "/predictions/"].into_iter().find_map(after);
     let field = exchange.fields.iter().find(|field| field.name == "model").map(|field| field.value.clone());
     in_path.into_iter().chain(field).chain([path.to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Row<'a> = (&'a str, Option<f64>, Option<f64>, Option<f64>);
+
+    /// Three accepted requests to a path, and the counters of models: name, inferences, executions, requests.
+    fn facts(path: &str, rows: &[Row]) -> Facts {
+        let mut facts = Facts::all_unknown(&not_asked("not part of this test"));
+        facts.execution.requests_ok = Fact::Known(3);
+        facts.counters.software = Fact::Known(vec!["triton".into()]);
+        let known = |count: Option<f64>| count.map_or_else(|| Fact::unknown(Why::Absent, "not counted"), Fact::Known);
+        let row = |(model, inferences, executions, requests): &Row| {
+            let named = serde_json::json!({"model": model, "page": "p"});
+            ModelCounters {
+                inferences: known(*inferences),
+                executions: known(*executions),
+                requests_ok: known(*requests),
+                busy_percent: known(*inferences),
+                ..serde_json::from_value(named).unwrap()
+            }
+        };
+        facts.counters.models = Fact::Known(rows.iter().map(row).collect());
+        let good = serde_json::json!({"author": "doctor", "method": "POST", "path": path, "content_type": "", "status": {"known": 200},
+            "fields": [{"name": "model", "value": "tiny", "guess": false}], "accepted": true, "duration_ms": 1.0, "answer": "",
+            "names_missing": [], "curl": ""});
+        facts.request.good = Fact::Known(serde_json::from_value(good).unwrap());
+        facts
+    }
+
+    #[test]
+    fn the_counters_of_the_model_that_was_asked_decide() {
+        let asked = |path: &str, rows: &[_]| computed(&facts(path, rows));
+        let (worked, said) =
+            asked("/v2/models/vad/infer?x=1", &[("echo", Some(0.0), None, None), ("vad", Some(3.0), None, None)])
+                .unwrap();
+        assert_eq!((worked, said.as_str()), (true, "triton counted 3 inferences of vad for 3 accepted requests"));
+        assert!(!asked("/v2/models/vad/infer", &[("vad", Some(0.0), Some(3.0), None)]).unwrap().0, "of a cache");
+        assert!(asked("/predictions/vad", &[("vad", None, Some(4.0), None)]).unwrap().0, "others may ask too");
+        assert!(
+            !asked("/v1/completions", &[("tiny", None, Some(0.0), None), ("big", None, Some(9.0), None)]).unwrap().0
+        );
+        assert!(
+            asked("/transcribe", &[("/transcribe", None, None, Some(3.0)), ("/embed", None, None, Some(0.0))])
+                .unwrap()
+                .0
+        );
+        assert!(
+            asked("/asr", &[("a", Some(1.0), None, None), ("b", Some(2.0), None, None)]).unwrap().0,
+            "no name, so all"
+        );
+        // One of three: another replica answered the others, or a cache did.
+        assert_eq!(asked("/v2/models/vad/infer", &[("vad", Some(1.0), None, None)]).unwrap_err().why, Why::Unsupported);
+        assert_eq!(busy_percent(&facts("/v2/models/vad/infer", &[("vad", Some(2.0), None, None)])), Ok(2.0));
+    }
+
+    #[test]
+    fn a_server_without_counters_leaves_nothing_open() {
+        let why = |facts: &Facts| computed(facts).unwrap_err().why;
+        assert_eq!(why(&facts("/asr", &[])), Why::NotAsked);
+        assert_eq!(why(&facts("/asr", &[("", None, None, None)])), Why::NotAsked);
+        let mut unread = facts("/asr", &[("", None, Some(3.0), None)]);
+        assert!(computed(&unread).is_ok());
+        unread.counters.models = Fact::unknown(Why::TimedOut, "no answer");
+        assert_eq!(why(&unread), Why::NotAsked);
+        let mut rejected = facts("/asr", &[("", None, Some(3.0), None)]);
+        rejected.execution.requests_ok = Fact::Known(0);
+        assert_eq!(why(&rejected), Why::NotAsked);
+    }
 }

@@ -4,9 +4,11 @@
 //! What a page does not have is unknown, never 0. A counter that falls between two readings makes every difference of
 //! its page unknown: the process that counts was another one then.
 
+use super::continuity::broken;
 use super::families::{Count, Family, Gauge, Gpu, Software, TABLE, Time};
+use super::figures::{Of, is_left_out};
 use super::page::{Page, Series};
-use crate::snapshot::{CounterTotals, CountersFacts, Fact, ModelCounters, ReportedGpu, Unknown, Why};
+use crate::snapshot::{CountersFacts, Fact, ModelCounters, ReportedGpu, Unknown, Why};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Models of one page that are told, and GPUs.
@@ -55,11 +57,13 @@ pub fn counters(sources: &[Source]) -> CountersFacts {
 }
 
 impl Source {
-    fn pages(&self) -> impl DoubleEndedIterator<Item = &Page> {
+    /// The pages, oldest first.
+    pub fn pages(&self) -> impl DoubleEndedIterator<Item = &Page> {
         self.readings.iter().map(|(_, page)| page)
     }
 
-    fn has(&self, software: &Software) -> bool {
+    /// Whether one of them is of this software.
+    pub fn has(&self, software: &Software) -> bool {
         self.pages().any(|page| page.software.contains(software.software.as_str()))
     }
 
@@ -220,185 +224,6 @@ impl<'a> Change<'a> {
     }
 }
 
-/// A model of a software, whose figures are read from pages.
-struct Of<'a> {
-    software: &'a Software,
-    model: &'a str,
-}
-
-impl Of<'_> {
-    fn untold(&self, what: &str) -> Unknown {
-        Unknown::new(Why::Unsupported, format!("the metrics of {} do not tell {what}", self.software.software))
-    }
-
-    fn absent(&self, family: &Family) -> Unknown {
-        let names = family.names.join(" or ");
-        let of_model = if self.model.is_empty() { String::new() } else { format!(" of {}", self.model) };
-        Unknown::new(Why::Absent, format!("the page has no {names}{of_model}"))
-    }
-
-    fn count_family(&self, count: Count) -> Result<&Family, Unknown> {
-        self.software.counts.get(&count).ok_or_else(|| self.untold("it"))
-    }
-
-    /// The finite values of this model's samples on a page, in the unit of the facts.
-    fn values(&self, family: &Family, page: &Page) -> Result<Vec<f64>, Unknown> {
-        let present = |name: &&String| page.series.keys().any(|series| series.name == **name);
-        let name = family.names.iter().find(present).ok_or_else(|| self.absent(family))?;
-        self.named(name, family, page)
-    }
-
-    fn named(&self, name: &str, family: &Family, page: &Page) -> Result<Vec<f64>, Unknown> {
-        let own = page.series.iter().filter(|(series, _)| {
-            series.name == name
-                && series.label(&self.software.model).unwrap_or_default() == self.model
-                && matches(family, series)
-        });
-        let values: Vec<f64> = own.map(|(_, value)| *value * family.unit.factor()).collect();
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(Unknown::new(Why::Malformed, format!("{name} of {} is no finite number", self.model)));
-        }
-        // The family is there, and none of its samples is this model's or of this kind: nothing of it happened yet.
-        let of_model = |series: &Series| {
-            series.name == name && series.label(&self.software.model).unwrap_or_default() == self.model
-        };
-        if values.is_empty() && !page.series.keys().any(of_model) {
-            return Err(self.absent(family));
-        }
-        Ok(values)
-    }
-
-    /// What a counter rose by; without a first page, its value.
-    fn gained(&self, family: &Family, first: Option<&Page>, last: &Page) -> Result<f64, Unknown> {
-        let sum = |page: &Page| self.values(family, page).map(|values| values.iter().sum::<f64>());
-        difference(first.map(&sum), sum(last)?)
-    }
-
-    /// A time that was spent between two pages, milliseconds, and the requests that it is of.
-    fn spent(&self, time: Time, first: Option<&Page>, last: &Page) -> Result<(f64, f64), Unknown> {
-        let family = self.software.times.get(&time).ok_or_else(|| self.untold("it"))?;
-        let Some((of, without)) = family.per.split_first() else {
-            let present = |name: &&String| last.series.keys().any(|series| series.name == format!("{name}_count"));
-            let name = family.names.iter().find(present).ok_or_else(|| self.absent(family))?;
-            let gained = |suffix: &str, factor: f64| {
-                let name = format!("{name}{suffix}");
-                let sum = |page: &Page| {
-                    self.named(&name, family, page).map(|all| all.iter().sum::<f64>() / family.unit.factor() * factor)
-                };
-                difference(first.map(&sum), sum(last)?)
-            };
-            return Ok((gained("_sum", family.unit.factor())?, gained("_count", 1.0)?));
-        };
-        let count = |count: &Count| self.gained(self.count_family(*count)?, first, last);
-        // What is not counted, because the feature is off, is no part of it.
-        let less: f64 = without.iter().filter_map(|one| count(one).ok()).sum();
-        Ok((self.gained(family, first, last)?, count(of)? - less))
-    }
-
-    /// The mean of a time between two pages, milliseconds; without a first one, since the counters began.
-    fn mean(&self, time: Time, first: Option<&Page>, last: &Page) -> Result<f64, Unknown> {
-        let (spent, requests) = self.spent(time, first, last)?;
-        match requests > 0.0 {
-            true => Ok(spent / requests),
-            false => Err(Unknown::new(Why::NotAsked, "no request was counted, so that there is no mean")),
-        }
-    }
-
-    fn totals(&self, page: &Page) -> CounterTotals {
-        let count = |count: Count| self.count_family(count).and_then(|family| self.gained(family, None, page));
-        CounterTotals {
-            requests_ok: count(Count::RequestsOk).into(),
-            requests_refused: count(Count::RequestsRefused).into(),
-            inferences: count(Count::Inferences).into(),
-            executions: count(Count::Executions).into(),
-            cache_hits: count(Count::CacheHits).into(),
-            queue_ms: self.mean(Time::Queue, None, page).map(round).into(),
-            compute_ms: self.mean(Time::Compute, None, page).map(round).into(),
-            preemptions: count(Count::Preemptions).into(),
-        }
-    }
-}
-
-/// What was counted from one value to another. prometheus_client shows a counter with labels only once it has counted
-/// something: one that the first page lacks began at 0.
-fn difference(first: Option<Result<f64, Unknown>>, last: f64) -> Result<f64, Unknown> {
-    match first {
-        None => Ok(last),
-        Some(Ok(first)) => Ok(last - first),
-        Some(Err(unknown)) if unknown.why == Why::Absent => Ok(last),
-        Some(Err(unknown)) => Err(unknown),
-    }
-}
-
-fn matches(family: &Family, series: &Series) -> bool {
-    let value = |label: &String| series.labels.iter().find(|(own, _)| own == label).map_or("", |(_, value)| value);
-    family.only.iter().all(|(label, values)| values.iter().any(|one| one == value(label)))
-        && !family.without.iter().any(|(label, values)| values.iter().any(|one| one == value(label)))
-}
-
-/// Whether every family that has this sample leaves it out, as those of a server's own endpoints.
-fn is_left_out(software: &Software, series: &Series) -> bool {
-    let families = software.plain().chain(software.times.values());
-    let mut own = families.filter(|family| family.names.iter().any(|name| series.name.starts_with(name))).peekable();
-    let by_model = |family: &Family| software.model.iter().any(|label| family.without.contains_key(label));
-    own.peek().is_some() && own.all(|family| by_model(family) && !matches_model(software, family, series))
-}
-
-fn matches_model(software: &Software, family: &Family, series: &Series) -> bool {
-    let named = |label: &String| series.labels.iter().find(|(own, _)| own == label).map(|(_, value)| value);
-    !software
-        .model
-        .iter()
-        .any(|label| family.without.get(label).zip(named(label)).is_some_and(|(values, value)| values.contains(value)))
-}
-
-/// Why differences of a page mean nothing: its process was restarted, or several answer on one port.
-fn broken(source: &Source) -> Option<String> {
-    let starts: Vec<f64> = source.pages().filter_map(Page::started).collect();
-    // prometheus_client tells it with hundredths of a second.
-    let differ = |a: &f64, b: &f64| (a - b).abs() > 0.005;
-    let changed = starts.windows(2).any(|pair| matches!(pair, [a, b] if differ(a, b)));
-    let returned = || {
-        starts.iter().enumerate().skip(2).any(|(index, start)| {
-            let before = starts.iter().take(index - 1).any(|earlier| !differ(earlier, start));
-            before && starts.get(index - 1).is_some_and(|last| differ(last, start))
-        })
-    };
-    let page = &source.page;
-    let workers = format!(
-        "{page}: counters ran backwards and came back: several workers answer on one port, each with its own counters"
-    );
-    if changed && returned() {
-        return Some(workers);
-    }
-    if changed {
-        return Some(format!(
-            "{page}: process_start_time_seconds changed between two readings: the server was restarted"
-        ));
-    }
-    let rising: BTreeSet<String> = TABLE.iter().filter(|known| source.has(known)).flat_map(Software::rising).collect();
-    let mut fallen = None;
-    let pages: Vec<&Page> = source.pages().collect();
-    for pair in pages.windows(2) {
-        let [earlier, later] = pair else { continue };
-        for (series, before) in earlier.series.iter().filter(|(series, _)| rising.contains(&series.name)) {
-            if let Some(now) = later.series.get(series).filter(|now| *now < before) {
-                let last = pages.last().and_then(|page| page.series.get(series));
-                if last.is_some_and(|last| last >= before) {
-                    return Some(workers);
-                }
-                fallen.get_or_insert_with(|| format!("{} fell from {before} to {now}", series.in_words()));
-            }
-        }
-    }
-    if let Some(fallen) = fallen {
-        return Some(format!("{page}: {fallen}: the server was restarted, or its counters were reset"));
-    }
-    let (first, last) = (pages.first()?, pages.last()?);
-    let gone = first.series.keys().find(|series| rising.contains(&series.name) && !last.series.contains_key(series))?;
-    Some(format!("{page}: {} is gone from it: the model was unloaded, or the server restarted", gone.in_words()))
-}
-
 impl Gpu {
     fn families(&self) -> impl Iterator<Item = &Family> {
         [&self.utilization, &self.memory_used, &self.power].into_iter().flatten()
@@ -406,6 +231,6 @@ impl Gpu {
 }
 
 /// A figure to three decimals.
-fn round(value: f64) -> f64 {
+pub fn round(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
