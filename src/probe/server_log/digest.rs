@@ -3,7 +3,8 @@
 use super::access::{self, Answers};
 use super::errors::{self, Errors};
 use super::moment;
-use super::{EACH_MAX, sayings, text};
+use super::sayings::{self, Said};
+use super::{EACH_MAX, text};
 use crate::snapshot::Saying;
 use aho_corasick::AhoCorasick;
 use jiff::Timestamp;
@@ -38,18 +39,25 @@ pub struct Digest {
     /// Lines with bytes that are no text.
     pub binary_lines: u64,
     /// The newest of each kind.
-    sayings: BTreeMap<&'static str, VecDeque<Saying>>,
+    newest: BTreeMap<&'static str, VecDeque<Line>>,
     /// How often each was said.
     pub said: BTreeMap<&'static str, u64>,
     /// What the access log in it tells.
     pub answers: Answers,
     /// Failures.
     pub errors: Errors,
-    /// The first and the last time of a line that was looked at.
+    /// The first time that a line with an answer or a saying tells.
     pub first: Option<Moment>,
-    /// The last one.
-    pub last: Option<Moment>,
+    /// The line of the last answer that told a time.
+    timed: Option<(u64, Moment)>,
     clock: Clock,
+}
+
+/// A line that says something. Most are forgotten for newer ones, so that only the last are made fit to be told.
+struct Line {
+    said: Said,
+    number: u64,
+    text: String,
 }
 
 /// By what a log is told from its first lines: how many are of each kind.
@@ -104,12 +112,12 @@ impl Digest {
             lines: 0,
             cut_lines: 0,
             binary_lines: 0,
-            sayings: BTreeMap::new(),
+            newest: BTreeMap::new(),
             said: BTreeMap::new(),
             answers: Answers::default(),
             errors: Errors::default(),
             first: None,
-            last: None,
+            timed: None,
             clock: Clock::default(),
         }
     }
@@ -148,9 +156,21 @@ impl Digest {
 
     /// The newest sayings of each kind, in the order of the log.
     pub fn sayings(&self) -> Vec<Saying> {
-        let mut all: Vec<Saying> = self.sayings.values().flatten().cloned().collect();
+        let lines = self.newest.values().flatten();
+        let told = lines.map(|line| {
+            let at = moment::told(&line.text, self.now);
+            super::saying(line.said.clone(), &line.text, &self.name, line.number, 0, at)
+        });
+        let mut all: Vec<Saying> = told.collect();
         all.sort_by_key(|saying| saying.line_number);
         all
+    }
+
+    /// The last time that a line with an answer or a saying tells.
+    pub fn last(&self) -> Option<Moment> {
+        let said = self.newest.values().flatten();
+        let said = said.filter_map(|line| Some((line.number, moment::told(&line.text, self.now)?)));
+        said.chain(self.timed).max_by_key(|(number, _)| *number).map(|(_, moment)| moment)
     }
 
     /// Keeps the beginning of a line, as much of it as is looked at and a byte more, by which it is seen to be cut.
@@ -217,20 +237,16 @@ impl Digest {
         // Inside JSON the texts stand otherwise.
         let said = if is_wrapped { sayings::read(&line) } else { sayings::read_for(&line, found) };
         for said in said {
-            let at = moment::told(&line, self.now);
-            self.seen(at);
+            if self.first.is_none() {
+                self.first = moment::told(&line, self.now);
+            }
             *self.said.entry(said.id).or_default() += 1;
-            let newest = self.sayings.entry(said.id).or_default();
+            let newest = self.newest.entry(said.id).or_default();
             if newest.len() >= EACH_MAX {
                 newest.pop_front();
             }
-            newest.push_back(super::saying(said, &line, &self.name, self.lines + 1, 0, at));
+            newest.push_back(Line { said, number: self.lines + 1, text: line.to_string() });
         }
-    }
-
-    fn seen(&mut self, at: Option<Moment>) {
-        self.first = self.first.or(at);
-        self.last = at.or(self.last);
     }
 
     /// When a line of the access log was written.
@@ -248,7 +264,8 @@ impl Digest {
             }
         }
         let at = clock.moment;
-        self.seen(at);
+        self.first = self.first.or(at);
+        self.timed = at.map(|at| (self.lines + 1, at)).or(self.timed);
         at
     }
 }

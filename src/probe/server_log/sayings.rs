@@ -101,7 +101,7 @@ fn entries() -> Vec<Entry> {
 }
 
 /// What one line says.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Said {
     pub id: &'static str,
     /// Where in the line it begins, bytes.

@@ -128,7 +128,7 @@ impl Log {
     fn tell(&self, file: &mut RecordedFile) {
         let Self { digest, .. } = self;
         file.records = digest.lines;
-        if let (Some(first), Some(last)) = (digest.first, digest.last) {
+        if let (Some(first), Some(last)) = (digest.first, digest.last()) {
             file.shows.push(format!("its lines of interest were written from {} to {}", first.text(), last.text()));
         }
         let answers = &digest.answers;
