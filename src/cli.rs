@@ -29,6 +29,8 @@ pub enum Command {
     Collect(Collect),
     /// Judge recorded facts, on any machine.
     Diagnose(Diagnose),
+    /// Judge files that you already have: results of a load test, GPU samples, logs.
+    Triage(Triage),
     /// Start a built-in speech server with a typical fault on 127.0.0.1, then examine it for real.
     Demo(Demo),
     /// List or verify the checks.
@@ -163,6 +165,33 @@ pub struct Collect {
 pub struct Diagnose {
     /// A snapshot from `gpu-doctor collect`; `-` reads standard input.
     pub snapshot: PathBuf,
+    /// Which checks to use.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What stands below the help of `triage`.
+const TRIAGE_HELP: &str = "\
+Files are told apart by what is in them, not by their names. Read are: tables of requests (CSV, with a status or a time for \
+each), tables of GPU samples, the output of nvidia-smi --query-gpu=... --format=csv and of nvidia-smi dmon, Locust's \
+*_stats.csv, *_stats_history.csv, *_failures.csv and *_exceptions.csv, oha's --output-format json, and the same packed \
+with gzip.
+
+Exit codes: 0 nothing failed, 1 a failure was diagnosed, 2 undecided (the files do not tell enough), 64 usage, 70 bug.";
+
+/// `triage`.
+#[derive(Debug, Args)]
+#[command(after_help = TRIAGE_HELP)]
+pub struct Triage {
+    /// The files, best of all of one load test; `-` reads standard input.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Zone of the times that name none, as nvidia-smi's, for instance +05:30 or -08:00 or Z.
+    #[arg(long, value_name = "+HH:MM", value_parser = utc_offset, allow_hyphen_values = true)]
+    pub utc_offset: Option<i32>,
     /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,
@@ -425,6 +454,25 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     match std::time::Duration::try_from(span) {
         Ok(duration) if !duration.is_zero() && duration.as_secs() <= 3600 => Ok(duration),
         _ => Err("it must be more than zero and at most an hour".into()),
+    }
+}
+
+/// Accepts an offset from UTC such as `+05:30`, `-8` or `Z`, as minutes.
+pub fn utc_offset(text: &str) -> Result<i32, String> {
+    let wrong = || "write it as +05:30, -08:00 or Z".to_string();
+    if matches!(text, "Z" | "z" | "UTC") {
+        return Ok(0);
+    }
+    let (sign, rest) = match text.split_at_checked(1) {
+        Some(("+", rest)) => (1, rest),
+        Some(("-", rest)) => (-1, rest),
+        _ => return Err(wrong()),
+    };
+    let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "0"));
+    let (hours, minutes): (u8, u8) = (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
+    match (hours, minutes) {
+        (0..=14, 0..=59) => Ok(sign * (i32::from(hours) * 60 + i32::from(minutes))),
+        _ => Err(wrong()),
     }
 }
 

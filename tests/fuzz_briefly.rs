@@ -5,6 +5,7 @@ mod setup;
 use gpu_doctor::probe::metrics;
 use gpu_doctor::probe::model::fuzzing;
 use gpu_doctor::probe::service::requests;
+use gpu_doctor::probe::triage;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -151,6 +152,32 @@ fn schema() {
         documents.push(mixed.into_bytes());
     }
     fuzz(requests::of_bytes, &documents, 6000);
+}
+
+/// Every form that triage reads, cut to its beginning: what mutations break there is soon reached.
+#[test]
+fn triage() {
+    let mut corpus: Vec<Vec<u8>> = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/triage")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind != "py" && kind != "md") {
+                let bytes = std::fs::read(path).unwrap();
+                corpus.push(bytes[..bytes.len().min(2000)].to_vec());
+            }
+        }
+    }
+    corpus.sort();
+    assert!(corpus.len() > 12);
+    let target = |bytes: &[u8]| {
+        let facts = triage::read_bytes("file.csv", bytes);
+        let files = facts.recorded.files.known().expect("the file is told of");
+        assert!(files[0].records <= files[0].size_bytes, "each takes a byte at least");
+    };
+    fuzz(target, &corpus, 8000);
 }
 
 /// Pages of real software, short ones, for most mutations of a long one change nothing that is read.

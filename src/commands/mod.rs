@@ -11,6 +11,7 @@ mod progress;
 mod request;
 mod run;
 mod target;
+mod triage;
 
 use crate::cli::{Cli, Command};
 
@@ -48,6 +49,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Request(options) => request::run(options),
         Command::Collect(options) => collect::run(options),
         Command::Diagnose(options) => diagnose::run(options),
+        Command::Triage(options) => triage::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Checks(options) => checks::run(options),
         Command::Explain(options) => explain::run(options),

@@ -1,6 +1,6 @@
 //! The one sentence.
 
-use super::{Diagnosis, Link, Missing, Standing, Verdict};
+use super::{Diagnosis, Link, Missing, Standing, Verdict, recorded};
 use crate::check::{Finding, Severity, View};
 use crate::snapshot::{Snapshot, Stage};
 use crate::words::count;
@@ -33,6 +33,7 @@ pub fn write(
         }
         ([], Verdict::Undecided) if unknown.is_empty() => {
             let line = match chain.iter().find(|link| link.standing == Standing::Unknown) {
+                open if snapshot.facts.recorded.files.known().is_some() => recorded::undecided(snapshot, open),
                 Some(link) => format!(
                     "Undecided: stage {} does not work, and no check names the cause: {}",
                     link.stage, link.seen
@@ -50,7 +51,9 @@ pub fn write(
             }
             with_warnings(line, &warnings)
         }
-        ([], _) => with_warnings(format!("No fault found {}{}", scope(snapshot), selected(findings, chain)), &warnings),
+        ([], _) => {
+            with_warnings(format!("No fault found {}{}", scope(snapshot, view), selected(findings, chain)), &warnings)
+        }
     }
 }
 
@@ -59,6 +62,7 @@ pub fn write(
 fn opening(snapshot: &Snapshot, first: &Diagnosis, view: &View) -> &'static str {
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     match snapshot.target.server {
+        _ if snapshot.facts.recorded.files.known().is_some() => recorded::opening(snapshot, worked),
         Some(_) if worked && first.stage != Stage::Request => "The GPU works, yet",
         Some(_) => "GPU is idle because",
         None => "The GPU cannot be used because",
@@ -148,7 +152,10 @@ fn selected(findings: &[Finding], chain: &[Link]) -> String {
     }
 }
 
-fn scope(snapshot: &Snapshot) -> String {
+fn scope(snapshot: &Snapshot, view: &View) -> String {
+    if let Some(files) = snapshot.facts.recorded.files.known() {
+        return recorded::scope(files, view);
+    }
     match (&snapshot.target.server, snapshot.target.server_is_local) {
         (Some(server), Some(false)) => format!("in the requests to {server} (another machine, itself not examined)"),
         (Some(server), _) => format!("on this machine and in the requests to {server}"),

@@ -3,6 +3,7 @@
 mod chain;
 mod graph;
 mod headline;
+mod recorded;
 
 pub use chain::{Link, Standing};
 pub use headline::in_words;

@@ -34,6 +34,7 @@ pub mod server_log;
 pub mod service;
 pub mod smoke;
 pub mod source;
+pub mod triage;
 
 pub use ask::{Ask, Connection, PlacementAsk};
 pub use jobs::run_child;

@@ -3,6 +3,7 @@
 mod audit;
 mod exchanges;
 mod explain;
+mod files;
 mod json;
 mod list;
 mod requests;
@@ -16,7 +17,7 @@ pub use requests::requests;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};
-use crate::snapshot::{Outcome, Snapshot, Target};
+use crate::snapshot::{Outcome, RecordedFacts, Snapshot, Target};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
@@ -52,6 +53,9 @@ pub struct Report {
     /// something to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchanges: Option<Exchanges>,
+    /// What the files say that were given to `triage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<RecordedFacts>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -88,6 +92,7 @@ impl Report {
             device_budget: diagnosed.device_budget,
             contradictions: diagnosed.contradictions,
             exchanges: Exchanges::of(&snapshot.facts.request),
+            recorded: snapshot.facts.recorded.files.known().map(|_| snapshot.facts.recorded.clone()),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot

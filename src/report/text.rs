@@ -1,8 +1,8 @@
 //! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
 
-use super::{ProbeLine, Report};
+use super::{ProbeLine, Report, files};
 use crate::check::{Confidence, Severity};
-use crate::diagnosis::{Diagnosis, Standing, Verdict, in_words};
+use crate::diagnosis::{Diagnosis, Link, Standing, Verdict, in_words};
 use crate::snapshot::Outcome;
 use crate::words::{plain, wrap};
 use colored::{ColoredString, Colorize};
@@ -33,6 +33,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
         let told = report.diagnoses.iter().flat_map(|diagnosis| &diagnosis.fix).map(|step| step.run.as_str());
         exchanges.write(&told.collect::<Vec<_>>(), out)?;
     }
+    if let Some(recorded) = &report.recorded {
+        files::write(recorded, out)?;
+    }
     unknown(report, verbose, out)?;
     probes(report, verbose, out)?;
     if verbose {
@@ -42,7 +45,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
 }
 
 fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
-    for link in &report.stages {
+    // Of files it need not be said, stage by stage, that they tell nothing of a machine.
+    let told = |link: &&Link| report.recorded.is_none() || link.standing != Standing::NotApplicable;
+    for link in report.stages.iter().filter(told) {
         let (word, style): (&str, fn(&str) -> ColoredString) = match link.standing {
             Standing::Pass => ("pass", |w| w.green()),
             Standing::Warn => ("warn", |w| w.yellow()),
@@ -103,6 +108,10 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
     }
     writeln!(out, "   {}", "proof".bold())?;
     for evidence in &diagnosis.evidence {
+        // What no file could tell is no proof.
+        if report.recorded.is_some() && evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
+            continue;
+        }
         let said = match (&evidence.value, &evidence.unknown) {
             (Some(serde_json::Value::Object(exchange)), _) if exchange.contains_key("status") => spoken(exchange),
             (Some(value), _) => listed(value),
@@ -215,7 +224,7 @@ fn short(value: &serde_json::Value) -> String {
     }
 }
 
-fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<()> {
+pub(super) fn paragraph(out: &mut dyn Write, indent: &str, text: &str) -> std::io::Result<()> {
     for line in wrap(&plain(text), WIDTH - indent.len()) {
         writeln!(out, "{indent}{line}")?;
     }

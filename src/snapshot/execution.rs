@@ -1,6 +1,6 @@
 //! What the GPUs and the server did while known-good requests ran.
 
-use super::fact::{Fact, room};
+use super::fact::{Fact, Unknown, room};
 use super::process::ModelFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,39 @@ pub struct GpuWindow {
     /// Processes that NVML listed on it in the window, with the most memory that each held, at most 64.
     #[serde(default)]
     pub processes: Fact<Vec<WatchedProcess>>,
+}
+
+impl GpuWindow {
+    /// The GPU at `index` with every counter unknown for one reason.
+    pub fn all_unknown(index: u64, unknown: &Unknown) -> Self {
+        Self {
+            index,
+            uuid: Fact::Unknown(unknown.clone()),
+            utilization_percent: Fact::Unknown(unknown.clone()),
+            process_utilization_percent: Fact::Unknown(unknown.clone()),
+            power_milliwatts: Fact::Unknown(unknown.clone()),
+            sm_clock_mhz: Fact::Unknown(unknown.clone()),
+            memory_used_bytes: Fact::Unknown(unknown.clone()),
+            server_memory_bytes: Fact::Unknown(unknown.clone()),
+            temperature_celsius: Fact::Unknown(unknown.clone()),
+            throttle_reasons_percent: Fact::Unknown(unknown.clone()),
+            pcie_link_generation: Fact::Unknown(unknown.clone()),
+            pcie_link_width: Fact::Unknown(unknown.clone()),
+            pcie_replays: Fact::Unknown(unknown.clone()),
+            memory_trace: Fact::Unknown(unknown.clone()),
+            utilization_trace: Fact::Unknown(unknown.clone()),
+            pcie_received_bytes_per_second: Fact::Unknown(unknown.clone()),
+            pcie_sent_bytes_per_second: Fact::Unknown(unknown.clone()),
+            energy_milliwatts: Fact::Unknown(unknown.clone()),
+            sm_activity_percent: Fact::Unknown(unknown.clone()),
+            memory_clock_mhz: Fact::Unknown(unknown.clone()),
+            p_state: Fact::Unknown(unknown.clone()),
+            lost_at_ms: Fact::Unknown(unknown.clone()),
+            doubts: Fact::Unknown(unknown.clone()),
+            processes: Fact::Unknown(unknown.clone()),
+            timeline: Fact::Unknown(unknown.clone()),
+        }
+    }
 }
 
 /// One GPU's readings for a drawing, at most 256 points, fewer where there are many GPUs. Each series is a text of numbers

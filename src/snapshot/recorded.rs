@@ -49,15 +49,15 @@ pub struct RecordedFile {
 pub struct RecordedRequests {
     /// Requests.
     pub count: u64,
-    /// Those that succeeded.
-    pub ok: u64,
+    /// Those that succeeded; unknown where a file tells neither status nor success.
+    pub ok: Fact<u64>,
     /// Answers by HTTP status; `none` for requests without one, `unknown` where the file tells no status.
     pub by_status: BTreeMap<String, u64>,
     /// Failures by their text, the most frequent first, at most 10.
     pub errors: Vec<RecordedError>,
-    /// When the first began, RFC 3339.
+    /// When the first began, RFC 3339; without a zone where the file names none.
     pub first_at: Fact<String>,
-    /// When the last ended, RFC 3339.
+    /// When the last ended, likewise.
     pub last_at: Fact<String>,
     /// From the first to the last, milliseconds.
     pub span_ms: Fact<f64>,
@@ -65,7 +65,8 @@ pub struct RecordedRequests {
     pub median_ms: Fact<f64>,
     /// 99th percentile of the time of a request, milliseconds.
     pub p99_ms: Fact<f64>,
-    /// Requests that ran at once on average, by Little's law: the sum of their times by the span.
+    /// Requests that ran at once on average, by Little's law: the sum of their times by the time in which
+    /// requests ran, pauses of more than 10 s left out.
     pub concurrency: Fact<f64>,
     /// Median time that the server itself reported, milliseconds.
     pub server_ms: Fact<f64>,

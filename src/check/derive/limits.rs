@@ -160,7 +160,7 @@ fn refused(facts: &Facts) -> Result<(String, &'static str), Unknown> {
 }
 
 fn spares_some(facts: &Facts) -> bool {
-    let recorded = facts.recorded.requests.known().is_some_and(|recorded| recorded.ok > 0);
+    let recorded = facts.recorded.requests.known().is_some_and(|recorded| recorded.ok.known() > Some(&0));
     let counted = facts.counters.models.known().is_some_and(|rows| !rows.is_empty());
     facts.request.good.known().is_some() || recorded || counted
 }

@@ -234,6 +234,7 @@ mod tests {
             file: "asr.log".into(),
             line_number: 6,
             skipped_bytes: 0,
+            at: Fact::default(),
             line: "x".into(),
             values: [("gpu".into(), gpu.into()), ("cpu".into(), cpu.into())].into(),
         }

@@ -29,6 +29,7 @@ mod model_devices;
 mod packages;
 mod pod;
 mod port;
+mod recorded;
 mod refusal;
 mod request_phases;
 mod request_split;
@@ -112,6 +113,7 @@ subjects! {
     budget: Budget,
     residence: Residence,
     copies: Copies,
+    recorded: Recorded,
     refusal: Refusals,
     request_phases: RequestPhases,
     request_split: RequestSplit,
@@ -161,7 +163,7 @@ impl Derived {
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
         let gpu_visible = gpu::visible(facts);
-        let activity = activity::judge(facts, &gpu_visible);
+        let activity = recorded::activity(facts).unwrap_or_else(|| activity::judge(facts, &gpu_visible));
         let gpu_seen_working = matches!(activity, Ok(("active", _)));
         let driver_versions_differ = gpu::versions_differ(facts);
         Derived::from(&Basis { facts, expect, gpu_visible, driver_versions_differ, activity, gpu_seen_working })

@@ -139,9 +139,16 @@ fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
 
 /// Whether requests are rejected without a missing field as the proven reason.
 ///
-/// The client's own request decides, if there is one; else the doctor's, which must have found an accepted one.
+/// The client's own request decides, if there is one; else the doctor's, which must have found an accepted one; else the
+/// requests that files tell of.
 fn rejected_for_unknown_reason(facts: &Facts) -> Fact<bool> {
     let request = &facts.request;
+    if request.reachable.known().is_none() && facts.recorded.requests.known().is_some() {
+        return match super::recorded::missing_field(facts) {
+            Some(_) => Fact::Known(false),
+            None => super::recorded::all_rejected(facts),
+        };
+    }
     if request.reachable.known() == Some(&false) {
         return Fact::Known(false);
     }

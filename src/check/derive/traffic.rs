@@ -317,7 +317,8 @@ fn told_busy(facts: &Facts) -> Option<f64> {
 fn recorded_load(facts: &Facts) -> Option<String> {
     let recorded = facts.recorded.requests.known()?;
     let concurrency = *recorded.concurrency.known()?;
-    let enough = recorded.count >= 20 && recorded.ok as f64 >= 0.9 * recorded.count as f64;
+    let enough =
+        recorded.count >= 20 && recorded.ok.known().is_some_and(|ok| *ok as f64 >= 0.9 * recorded.count as f64);
     let said = format!("The {} recorded requests ran {concurrency:.1} at once on average", recorded.count);
     enough.then(|| if concurrency <= LOW { said } else { String::new() })
 }

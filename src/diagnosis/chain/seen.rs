@@ -1,7 +1,7 @@
 //! What was seen at each stage, in a few words.
 
 use crate::snapshot::{Fact, Facts, Snapshot, Stage, Transport, Unknown};
-use crate::words::count;
+use crate::words::{count, grouped};
 
 /// The words for a stage, or what kept it from being seen; `None` for stages that no probe tells about yet.
 pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
@@ -161,6 +161,11 @@ fn process(facts: &Facts) -> Words {
 
 fn request(facts: &Facts) -> Words {
     let request = &facts.request;
+    if let (None, Some(told)) = (request.reachable.known(), facts.recorded.requests.known()) {
+        let ok = told.ok.read()?;
+        let words = format!("by the files, {} of {} succeeded", grouped(*ok), count(told.count as usize, "request"));
+        return Ok(Sight { words, works: *ok > 0 });
+    }
     if !*request.reachable.read()? {
         return Ok(broken(or(&request.reach_error, "not reachable")));
     }

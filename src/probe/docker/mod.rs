@@ -54,6 +54,16 @@ fn from_record(path: &Path, facts: &Facts, tree: &Tree) -> Result<DockerFacts, U
     Ok(docker)
 }
 
+/// What the engine's record in the text says: of the only container, or of the only one that could not be started.
+pub(super) fn of_record(bytes: &[u8], place: &str) -> Result<DockerFacts, Unknown> {
+    let malformed = |error| Unknown::new(Why::Malformed, format!("{place}: {error}"));
+    let value = super::json_record::parse(bytes).map_err(malformed)?;
+    let nobody = Facts::all_unknown(&Unknown::new(Why::NotAsked, "no server was named"));
+    let mut docker = inspect::read(&choice::of_deployment(&value, place, &nobody)?);
+    docker.source = Fact::Known(place.into());
+    Ok(docker)
+}
+
 /// What the file tree says of Docker, its client and the NVIDIA Container Toolkit.
 fn set_up(tree: &Tree, home: Option<&Path>, context: &Context, docker: &mut DockerFacts) {
     docker.daemons = daemon::running(tree, context.deadline).into();

@@ -56,13 +56,23 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
 
 /// The objects of all files. One that cannot be read makes all unknown: what it holds may belong to the others.
 fn read(paths: &[PathBuf]) -> Result<KubernetesFacts, Unknown> {
+    let place = |path: &PathBuf| path.display().to_string();
+    let values = paths.iter().map(|path| Ok((place(path), json_record::read(path, LIMIT_BYTES)?)));
+    together(&values.collect::<Result<Vec<_>, Unknown>>()?)
+}
+
+/// The objects in the text of one output of `kubectl get ... -o json`.
+pub(super) fn of_record(bytes: &[u8], place: &str) -> Result<KubernetesFacts, Unknown> {
+    let malformed = |error| Unknown::new(Why::Malformed, format!("{place}: {error}"));
+    together(&[(place.to_owned(), json_record::parse(bytes).map_err(malformed)?)])
+}
+
+fn together(values: &[(String, Value)]) -> Result<KubernetesFacts, Unknown> {
     let (mut pods, mut nodes, mut events) = (Vec::new(), Vec::new(), Vec::new());
     let mut objects = 0;
-    for path in paths {
-        let place = path.display().to_string();
-        let value = json_record::read(path, LIMIT_BYTES)?;
+    for (place, value) in values {
         let mut others = Vec::new();
-        for (kind, record) in listed(&value, &place)? {
+        for (kind, record) in listed(value, place)? {
             objects += 1;
             if objects > OBJECTS_MAX {
                 let detail =
@@ -89,7 +99,7 @@ fn read(paths: &[PathBuf]) -> Result<KubernetesFacts, Unknown> {
     events.drain(..kept);
     let given = |what: &str| Unknown::new(Why::NotAsked, format!("no {what} is in the files of --kubectl"));
     Ok(KubernetesFacts {
-        files: Fact::Known(paths.iter().map(|path| path.display().to_string()).collect()),
+        files: Fact::Known(values.iter().map(|(place, _)| place.clone()).collect()),
         pods: if pods.is_empty() { Fact::Unknown(given("pod")) } else { Fact::Known(pods) },
         nodes: if nodes.is_empty() { Fact::Unknown(given("node")) } else { Fact::Known(nodes) },
         events: if events.is_empty() { Fact::Unknown(given("warning among the events")) } else { Fact::Known(events) },

@@ -50,6 +50,11 @@ const WORTH_STARTING: Duration = Duration::from_millis(300);
 /// Most GPUs that are believed.
 const MOST_GPUS: u64 = 256;
 
+/// Whether the text begins with the words of a failure of nvidia-smi.
+pub(super) use smi::is_failure as is_failure_of_smi;
+/// The room as the output of `nvidia-smi -q -x` tells it; `Err` if it is none.
+pub(super) use smi::parse as of_smi_text;
+
 fn run(context: &Context, facts: &mut Facts) -> Ran {
     if let Some(file) = &context.ask.nvidia_smi {
         let (room, ran) = smi::read(file);

@@ -1,8 +1,12 @@
 //! The server's log, and what it is known to say there.
 
+mod access;
+pub(super) mod digest;
+mod errors;
+mod literals;
+mod moment;
 mod sayings;
 mod source;
-mod start;
 #[cfg(test)]
 mod tests;
 pub(super) mod text;
@@ -12,10 +16,13 @@ use super::{Context, Probe, Ran};
 use crate::regular_file::{self, Ends};
 use crate::snapshot::{Exchange, Fact, Facts, Room, Saying, ServerLogFacts, Stage, Unknown, Why};
 use jiff::Timestamp;
+use moment::Moment;
+use sayings::Said;
 use source::Log;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+pub(super) use sayings::proves;
 pub(super) use text::masked;
 
 /// Reads what is known of the sayings in the server's log, and in its answers where requests were sent.
@@ -44,26 +51,40 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         Err(unknown) => Ran::from(unknown),
     };
     facts.server_log = match read {
-        Ok((files, sayings)) => {
-            ServerLogFacts { files: Fact::Known(files), sayings: Fact::Known(sayings), said_in_answers: answers }
-        }
+        Ok((files, said)) => ServerLogFacts {
+            files: Fact::Known(files),
+            sayings: Fact::Known(newest(said.now)),
+            before_start: Fact::Known(newest(said.before_start)),
+            said_in_answers: answers,
+        },
         Err(unknown) => ServerLogFacts { said_in_answers: answers, ..ServerLogFacts::all_unknown(&unknown) },
     };
     ran
 }
 
-fn read(context: &Context, facts: &Facts) -> Result<(Vec<String>, Vec<Saying>), Unknown> {
+/// What logs say, by the process that said it.
+#[derive(Default)]
+struct SaidBy {
+    /// The server's process as it runs, or one of which nothing tells when it ran.
+    now: Vec<Saying>,
+    /// One that ran before.
+    before_start: Vec<Saying>,
+}
+
+fn read(context: &Context, facts: &Facts) -> Result<(Vec<String>, SaidBy), Unknown> {
     let logs = match context.ask.logs.as_slice() {
         [] => source::of_processes(facts)?,
         paths => source::named(paths),
     };
     let started = started(facts);
-    let (mut files, mut sayings) = (Vec::new(), Vec::new());
+    let (mut files, mut said) = (Vec::new(), SaidBy::default());
     for log in logs {
-        sayings.extend(of_log(&log, started, context.deadline)?);
+        let of_log = of_log(&log, started, context.deadline)?;
+        said.now.extend(of_log.now);
+        said.before_start.extend(of_log.before_start);
         files.push(log.name);
     }
-    Ok((files, newest(sayings)))
+    Ok((files, said))
 }
 
 /// When the first of the server's processes started.
@@ -73,17 +94,22 @@ fn started(facts: &Facts) -> Option<Timestamp> {
 }
 
 /// Everything known that a log says.
-fn of_log(log: &Log, started: Option<Timestamp>, deadline: Instant) -> Result<Vec<Saying>, Unknown> {
+fn of_log(log: &Log, started: Option<Timestamp>, deadline: Instant) -> Result<SaidBy, Unknown> {
     let opened = regular_file::open(&log.path);
     let ends = opened.and_then(|file| regular_file::ends(file, HEAD_BYTES, TAIL_BYTES));
-    let ends = ends.map_err(|error| Unknown::from_io(&error, &log.name))?;
-    let mut reading = Reading { log: &log.name, started, deadline, in_this_run: false, sayings: Vec::new() };
+    let mut ends = ends.map_err(|error| Unknown::from_io(&error, &log.name))?;
+    if let Some(tail) = text::from_utf16(&ends.head, &ends.tail) {
+        ends.tail = tail;
+        ends.head = text::from_utf16(&ends.head, &ends.head).unwrap_or_default();
+    }
+    let now = Timestamp::now();
+    let mut reading = Reading { log: &log.name, started, now, deadline, in_this_run: false, said: SaidBy::default() };
     reading.part(&ends.head, 0)?;
     if ends.skipped_bytes > 0 {
         let (rest, skipped) = from_whole_line(&ends);
         reading.part(rest, skipped)?;
     }
-    Ok(reading.sayings)
+    Ok(reading.said)
 }
 
 /// The end of a file from its first whole line on, and how many bytes before it were not read.
@@ -95,10 +121,11 @@ fn from_whole_line(ends: &Ends) -> (&[u8], u64) {
 struct Reading<'a> {
     log: &'a str,
     started: Option<Timestamp>,
+    now: Timestamp,
     deadline: Instant,
     /// Whether a line of the process's own time was seen.
     in_this_run: bool,
-    sayings: Vec<Saying>,
+    said: SaidBy,
 }
 
 impl Reading<'_> {
@@ -111,19 +138,22 @@ impl Reading<'_> {
             let line = String::from_utf8_lossy(line);
             let line = text::unwrapped(&line);
             let line = text::plain(&line);
-            match self.started.and_then(|started| start::is_older(&line, started)) {
-                // What stands before a line of an older run is of an older run.
+            let said = said(&line, self.log, index as u64 + 1, skipped_bytes, self.now);
+            match self.started.and_then(|started| Some(moment::told(&line, self.now)?.is_before(started))) {
+                // What stands before a line of an older run is of an older run, and so is the line.
                 Some(true) if !self.in_this_run => {
-                    self.sayings.clear();
+                    self.said.before_start.append(&mut self.said.now);
+                    self.said.before_start.extend(said);
                     continue;
                 }
                 // From here on an old time is something that the server talks about.
                 Some(false) => self.in_this_run = true,
                 _ => {}
             }
-            self.sayings.extend(said(&line, self.log, index as u64 + 1, skipped_bytes));
+            self.said.now.extend(said);
         }
-        self.sayings = newest(std::mem::take(&mut self.sayings));
+        self.said.now = newest(std::mem::take(&mut self.said.now));
+        self.said.before_start = newest(std::mem::take(&mut self.said.before_start));
         Ok(())
     }
 }
@@ -134,15 +164,23 @@ fn said<'a>(
     file: &'a str,
     line_number: u64,
     skipped_bytes: u64,
+    now: Timestamp,
 ) -> impl Iterator<Item = Saying> + use<'a> {
-    sayings::read(line).into_iter().map(move |said| Saying {
+    let all = sayings::read(line).into_iter();
+    all.map(move |said| saying(said, line, file, line_number, skipped_bytes, moment::told(line, now)))
+}
+
+fn saying(said: Said, line: &str, file: &str, line_number: u64, skipped_bytes: u64, at: Option<Moment>) -> Saying {
+    let timeless = || Unknown::new(Why::Absent, "the line tells no time");
+    Saying {
         id: said.id.to_string(),
         file: file.to_string(),
         line_number,
         skipped_bytes,
+        at: at.map(|moment| moment.text()).ok_or_else(timeless).into(),
         line: text::told(line, said.at),
         values: said.values.into_iter().map(|(name, value)| (name, text::masked(&value))).collect(),
-    })
+    }
 }
 
 /// What a text says that is no log: what a program printed. The newest few of each kind.
@@ -150,7 +188,7 @@ pub(super) fn said_in_text(printed: &str, name: &str) -> Vec<Saying> {
     let mut all = Vec::new();
     for (index, line) in printed.lines().enumerate() {
         let line = text::plain(line);
-        all.extend(said(&line, name, index as u64 + 1, 0));
+        all.extend(said(&line, name, index as u64 + 1, 0, Timestamp::now()));
     }
     newest(all)
 }
@@ -185,7 +223,7 @@ fn said_in_answers(facts: &Facts) -> Fact<Vec<Saying>> {
     for exchange in exchanges {
         let status = exchange.status.known().map_or("no status".to_string(), u64::to_string);
         let name = format!("answer to {} {} ({status})", exchange.method, exchange.path);
-        for saying in said(&exchange.answer, &name, 1, 0) {
+        for saying in said(&exchange.answer, &name, 1, 0, Timestamp::now()) {
             if !all.contains(&saying) {
                 all.push(saying);
             }

@@ -43,8 +43,9 @@ fn process(pid: u32, started_at: &str) -> Facts {
 #[test]
 fn a_real_log_says_what_it_says() {
     let asr = of_files(&[fixture("asr-cpu.log")]);
-    assert_eq!(ids(&asr), [("using-device", 3), ("model-parameters-device", 6)]);
-    let parameters = &asr.sayings.known().unwrap()[1];
+    let said = [("using-device", 3), ("model-type", 5), ("model-parameters-device", 6), ("model-method", 7)];
+    assert_eq!(ids(&asr), said);
+    let parameters = &asr.sayings.known().unwrap()[2];
     assert_eq!((parameters.values["gpu"].as_str(), parameters.values["cpu"].as_str()), ("0", "608123456"));
     assert_eq!(parameters.line, "[DIAGNOSTIC] Model parameters - GPU: 0, CPU: 608123456");
     let ort = of_files(&[fixture("ort-gpu-without-libs.log")]);
@@ -55,14 +56,18 @@ fn a_real_log_says_what_it_says() {
     assert_eq!(ids(&of_files(&[fixture("triton-no-gpu.log")]))[0].0, "driver-too-old-for-runtime");
     assert_eq!(ids(&of_files(&[fixture("vllm-no-gpu.log")])), [("vllm-no-platform", 11)]);
     assert_eq!(ids(&of_files(&[fixture("healthy.log")])), [("using-device", 2), ("model-parameters-device", 3)]);
-    assert_eq!(ids(&of_files(&[fixture("side-models.log")])), [], "a voice detector on the CPU is no accusation");
+    assert_eq!(
+        ids(&of_files(&[fixture("side-models.log")])),
+        [("audio-processed", 2)],
+        "a voice detector on the CPU is no accusation"
+    );
 }
 
 #[test]
 fn several_logs_are_read_and_one_that_cannot_be_is_told() {
     let both = of_files(&[fixture("asr-cpu.log"), fixture("vllm-no-gpu.log")]);
     assert_eq!(both.files.known().unwrap().len(), 2);
-    assert_eq!(both.sayings.known().unwrap().len(), 3);
+    assert_eq!(ids(&both).len(), 5);
     let missing = of_files(&[fixture("asr-cpu.log"), fixture("none.log")]);
     let reason = missing.sayings.reason().unwrap();
     assert!(reason.why == Why::Absent && reason.detail.contains("none.log"), "{reason}");
@@ -140,7 +145,39 @@ fn lines_of_the_run_before_do_not_count() {
     assert_eq!(ids(&log).len(), 1, "a server may talk of old times");
     let log = collect_about(ask(), &mut process(1, "2026-11-23T10:00:00Z"));
     assert_eq!(ids(&log), [("using-device", 4)]);
+    let before = log.before_start.known().unwrap();
+    assert_eq!((before[0].id.as_str(), before[0].line_number, before.len()), ("using-device", 1, 1));
     assert_eq!(ids(&collect_about(ask(), &mut nothing())).len(), 2, "without a process nothing tells the runs apart");
+}
+
+#[test]
+fn a_line_of_an_earlier_process_is_told_apart_in_every_way_of_writing_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    for (before, since) in [
+        ("2026-11-20T10:00:00Z", "2026-11-23T10:00:01Z"),
+        ("[2026-11-20 10:00:00 +0000]", "[2026-11-23 10:00:01 +0000]"),
+        ("Nov 20 10:00:00 vm asr[1]:", "Nov 23 11:00:01 vm asr[1]:"),
+        ("1763632800.5", "1795428001.5"),
+        ("2026-11-20T10:00:00.123456789Z stderr F", "2026-11-23T10:00:01.1Z stderr F"),
+    ] {
+        std::fs::write(&path, format!("{before} CUDA out of memory\n{since} Using device: cuda\n")).unwrap();
+        let log =
+            collect_about(Ask { logs: vec![path.clone()], ..Ask::default() }, &mut process(1, "2026-11-23T10:00:00Z"));
+        assert_eq!(ids(&log), [("using-device", 2)], "{before}");
+        assert_eq!(log.before_start.known().unwrap()[0].id, "cuda-oom", "{before}");
+    }
+}
+
+#[test]
+fn what_powershell_wrote_in_utf16_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let text = "\u{feff}Using device: cpu\r\n";
+    std::fs::write(&path, text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    assert_eq!(ids(&of_files(std::slice::from_ref(&path))), [("using-device", 1)]);
+    std::fs::write(&path, text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>()).unwrap();
+    assert_eq!(ids(&of_files(&[path])), [("using-device", 1)]);
 }
 
 #[test]

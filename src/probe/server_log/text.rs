@@ -22,6 +22,19 @@ pub fn plain(line: &str) -> Cow<'_, str> {
     CODE.replace_all(line[..end].trim_end_matches('\r'), "")
 }
 
+/// Text in UTF-16, which PowerShell's `>` writes, as UTF-8; none if it is not. `first` are the first bytes of the file,
+/// by whose mark it is told.
+pub fn from_utf16(first: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+    let unit = match first {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(unit));
+    let text: String = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+    Some(text.trim_start_matches('\u{feff}').as_bytes().to_vec())
+}
+
 /// The server's own line out of one that Docker's json-file driver wrote around it, its time in front.
 pub fn unwrapped(line: &str) -> Cow<'_, str> {
     #[derive(serde::Deserialize)]

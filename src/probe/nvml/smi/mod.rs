@@ -45,8 +45,15 @@ fn nothing(place: &str, unknown: Unknown) -> (NvmlFacts, Ran) {
     (room, Ran::from(&unknown))
 }
 
+/// Whether the text begins with the words of a failure of nvidia-smi.
+pub fn is_failure(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    let own = ["NVIDIA-SMI has failed", "Failed to initialize NVML", "GPU access blocked"];
+    own.iter().any(|words| first.starts_with(words)) && FAILURES.iter().any(|(words, _)| first.contains(words))
+}
+
 /// The room in the text; `Err` if it is no output of nvidia-smi.
-fn parse(text: &str, place: &str) -> Result<NvmlFacts, Unknown> {
+pub fn parse(text: &str, place: &str) -> Result<NvmlFacts, Unknown> {
     let unasked = Unknown::new(Why::NotAsked, format!("NVML was not asked: {place} stands for it"));
     let mut room = NvmlFacts { source: Fact::Known(place.into()), ..NvmlFacts::all_unknown(&unasked) };
     let document = text.trim_start();

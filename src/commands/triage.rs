@@ -1,0 +1,15 @@
+//! `triage`: judge files that people already have.
+
+use super::{Failure, output};
+use crate::cli::Triage;
+use crate::probe::triage;
+use anyhow::anyhow;
+
+/// Reads the files, judges what they say and prints the report.
+pub fn run(options: Triage) -> Result<u8, Failure> {
+    output::verify_save(&options.output)?;
+    let checks = output::checks(&options.selection)?;
+    let snapshot =
+        triage::collect(&options.files, options.utc_offset).map_err(|problem| Failure::Usage(anyhow!(problem)))?;
+    output::tell(&snapshot, &checks, &options.output)
+}

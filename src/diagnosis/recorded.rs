@@ -1,0 +1,51 @@
+//! The sentence over files that people already have: it claims no more than they tell.
+
+use super::Link;
+use crate::check::View;
+use crate::snapshot::{GpuWindow, RecordedFile, Snapshot};
+
+/// What the cause is the cause of.
+pub fn opening(snapshot: &Snapshot, worked: bool) -> &'static str {
+    let flat =
+        |gpu: &GpuWindow| gpu.utilization_percent.known().is_some_and(|phases| phases.during.max <= IDLE_PERCENT);
+    match snapshot.facts.execution.gpus.known() {
+        _ if worked => "The GPU works, yet",
+        Some(gpus) if !gpus.is_empty() && gpus.iter().all(flat) => "GPU is idle because",
+        _ => "The model gets no work because",
+    }
+}
+
+/// Utilization up to which a GPU is called idle, percent.
+const IDLE_PERCENT: f64 = 5.0;
+
+/// Where no fault was found, and what was not looked at.
+pub fn scope(files: &[RecordedFile], view: &View) -> String {
+    let said = |path: &str| view.value(path).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
+    let told: Vec<&str> = ["derived.recorded_outcome", "derived.recorded_gpus"].into_iter().filter_map(said).collect();
+    let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
+    format!("in {}{told}; server, model and machine were not examined (gpu-doctor run)", named(files))
+}
+
+/// What keeps the files from giving an answer.
+pub fn undecided(snapshot: &Snapshot, open: Option<&Link>) -> String {
+    let files = snapshot.facts.recorded.files.known().map(Vec::as_slice).unwrap_or_default();
+    if files.iter().all(|file| file.kind == "unrecognized") {
+        return format!("Undecided: nothing could be read from {}", named(files));
+    }
+    match open {
+        Some(link) => format!("Undecided: {}", link.seen),
+        None if snapshot.facts.recorded.requests.known().is_none() => {
+            format!("Undecided: no requests are told of in {}; add the load test's own results", named(files))
+        }
+        None => format!("Undecided: {} do not tell enough", named(files)),
+    }
+}
+
+/// The files' names, those behind the third counted.
+fn named(files: &[RecordedFile]) -> String {
+    let names: Vec<&str> = files.iter().take(3).map(|file| file.name.rsplit('/').next().unwrap_or_default()).collect();
+    match files.len().saturating_sub(3) {
+        0 => names.join(" and "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}

@@ -1,0 +1,134 @@
+//! Puts the evidence of all files together and fills the rooms.
+
+mod gpus;
+mod instants;
+mod pages;
+mod requests;
+
+use super::evidence::{Evidence, Found, GpuSamples, Requests};
+use crate::snapshot::{Fact, Facts, RecordedFile, Target, Unknown, Why};
+
+/// How to take samples that fit.
+const TAKE_SAMPLES: &str = "take them while the requests run: nvidia-smi --query-gpu=timestamp,index,uuid,name,\
+    utilization.gpu,memory.used,power.draw,clocks.sm --format=csv -lms 500 > gpu_samples.csv";
+
+/// Fills `recorded`, and of the other rooms what the files tell.
+pub fn fill(facts: &mut Facts, found: Vec<Found>, utc_offset_minutes: Option<i32>) -> Target {
+    let (mut files, mut requests, mut samples) = (Vec::<RecordedFile>::new(), Vec::new(), Vec::new());
+    let mut taken: Vec<&'static str> = Vec::new();
+    let (mut pages, mut targets, mut doubts) = (Vec::new(), Vec::<(String, Target)>::new(), Vec::new());
+    for Found { file, evidence } in found {
+        files.push(file);
+        for one in evidence {
+            match one {
+                Evidence::Requests(one) => requests.push(*one),
+                Evidence::Gpu(one) => samples.push(*one),
+                Evidence::Metrics { file, page } => pages.push((file, *page)),
+                Evidence::Target { file, target } => targets.push((file, *target)),
+                Evidence::Rooms { rooms, facts: of_file } => take_rooms(facts, &rooms, &of_file, &mut taken),
+            }
+        }
+    }
+    if !pages.is_empty() && !taken.contains(&"counters") {
+        facts.counters = pages::counters(pages, &mut files, &mut doubts);
+    }
+    if taken.contains(&"execution") && !requests.is_empty() {
+        doubts.push("the window that the snapshot holds counts, not the requests of the other files".into());
+    }
+    join(facts, requests, samples, utc_offset_minutes.map(i64::from), &mut doubts, &taken);
+    facts.recorded.files = Fact::Known(files);
+    let mut targets = targets.into_iter();
+    let (first, target) = targets.next().unwrap_or_default();
+    for (other, _) in targets {
+        doubts.push(format!("{first} and {other} are both snapshots; what the first one knows counts"));
+    }
+    facts.recorded.doubts = Fact::Known(doubts);
+    target
+}
+
+/// Takes whole rooms of a file; of a room that an earlier file filled, only the log's lines and the
+/// objects of Kubernetes are added.
+fn take_rooms(facts: &mut Facts, rooms: &[&'static str], of_file: &Facts, taken: &mut Vec<&'static str>) {
+    for room in rooms {
+        if !taken.contains(room) {
+            facts.take_room(room, of_file);
+            taken.push(room);
+            continue;
+        }
+        if *room == "kubernetes" {
+            let (own, other) = (&mut facts.kubernetes, &of_file.kubernetes);
+            append(&mut own.files, &other.files);
+            append(&mut own.pods, &other.pods);
+            append(&mut own.nodes, &other.nodes);
+            append(&mut own.events, &other.events);
+        }
+        if *room == "server_log" {
+            let (own, other) = (&mut facts.server_log, &of_file.server_log);
+            append(&mut own.files, &other.files);
+            append(&mut own.sayings, &other.sayings);
+        }
+    }
+}
+
+/// Adds what another file tells to a list; where only one of them tells it, its word counts.
+fn append<T: Clone>(own: &mut Fact<Vec<T>>, other: &Fact<Vec<T>>) {
+    match (&mut *own, other) {
+        (Fact::Known(own), Fact::Known(other)) => own.extend(other.iter().cloned()),
+        (Fact::Unknown(_), Fact::Known(_)) => *own = other.clone(),
+        _ => {}
+    }
+}
+
+fn join(
+    facts: &mut Facts,
+    mut requests: Vec<Requests>,
+    mut samples: Vec<GpuSamples>,
+    utc_offset_minutes: Option<i64>,
+    doubts: &mut Vec<String>,
+    taken: &[&'static str],
+) {
+    if let Some(minutes) = utc_offset_minutes {
+        instants::put_into_zone(&mut requests, &mut samples, minutes);
+    }
+    let told = requests::together(requests, doubts);
+    let window = told.as_ref().and_then(requests::Told::window);
+    if let Some(told) = &told {
+        facts.recorded.requests = Fact::Known(told.recorded(window.as_ref()));
+        if !taken.contains(&"execution") {
+            told.fill(&mut facts.execution, window.as_ref());
+        }
+    }
+    if samples.is_empty() {
+        let unknown = Unknown::new(Why::NotAsked, format!("no file with GPU samples was given; {TAKE_SAMPLES}"));
+        facts.recorded.sampled_percent = Fact::Unknown(unknown.clone());
+        if !taken.contains(&"execution") {
+            facts.execution.gpus = Fact::Unknown(unknown);
+        }
+        return;
+    }
+    if !taken.contains(&"nvml") {
+        gpus::name(&mut facts.nvml, &samples);
+    }
+    let Some(window) = told.is_some().then_some(window).flatten() else {
+        let missing = match told {
+            Some(_) => {
+                Unknown::new(Why::Absent, "the requests have no times, so GPU samples cannot be held against them")
+            }
+            None => Unknown::new(Why::NotAsked, "no file that was given tells of requests"),
+        };
+        facts.recorded.sampled_percent = Fact::Unknown(missing.clone());
+        if !taken.contains(&"execution") {
+            // Without times, only a card that was idle or busy in every sample says anything at all.
+            facts.execution.gpus = Fact::Unknown(missing);
+        }
+        return;
+    };
+    let placed = gpus::place(samples, &window, doubts);
+    facts.recorded.sampled_percent = placed.sampled_percent();
+    if !taken.contains(&"execution") {
+        if let Some(before_ms) = placed.before_ms() {
+            facts.execution.baseline_ms = Fact::Known(before_ms);
+        }
+        facts.execution.gpus = placed.windows();
+    }
+}

@@ -1,0 +1,161 @@
+//! The table of a monitor that prints a GPU and a server's counters once a second: Time, GPU%, Mem%, MemUsed, Temp, Power,
+//! Requests, QueueMs, InferMs; as CSV, or as it stands on the screen.
+
+use super::super::evidence::{Clock, Detail, Evidence, Requests, Running};
+use super::super::form::{Head, Recognized};
+use super::super::reader::Reader;
+use super::super::table::header::{Column, Table};
+use super::super::table::number::{self, Cell};
+use super::super::table::rows::{Delimiter, Row, Rows, text};
+use super::super::table::time::{self, DayOrder};
+use super::super::timeline::Timeline;
+use super::columns::Columns;
+use super::{Tally, sample};
+use crate::snapshot::RecordedFile;
+use crate::words::grouped;
+use hdrhistogram::Histogram;
+
+/// Slots of time in which requests are counted.
+const SLOTS: usize = 4096;
+
+/// Such a table: its headings stand in one line.
+pub fn recognize(head: &Head) -> Option<Recognized> {
+    for (number, line) in head.lines().enumerate().take(200) {
+        let line = text(line);
+        let delimiter = if line.contains(',') { Delimiter::Byte(b',') } else { Delimiter::Blank };
+        let titles: Vec<&str> = match delimiter {
+            Delimiter::Blank => line.split_whitespace().collect(),
+            Delimiter::Byte(_) => line.split(',').map(str::trim).collect(),
+        };
+        let columns: Vec<Column> = titles.iter().map(|title| Column::new(title)).collect();
+        let at = |name: &str| columns.iter().position(|column| column.name == name);
+        let (Some(when), Some(requests), Some(_)) = (at("time"), at("requests"), at("gpu")) else { continue };
+        let (queue, infer) = (at("queue"), at("infer"));
+        if queue.or(infer).is_none() {
+            continue;
+        }
+        let table = Table {
+            delimiter,
+            header_line: number as u64 + 1,
+            columns,
+            sample: Vec::new(),
+            decimal_comma: false,
+            day_order: DayOrder::default(),
+        };
+        let gpus = Columns::of(&table)?;
+        let watch = Watch {
+            when,
+            requests,
+            infer,
+            previous: None,
+            previous_ms: None,
+            count: 0,
+            server_us: super::super::requests::times(),
+            timeline: Timeline::new(SLOTS),
+            clock: None,
+        };
+        let rows = Rows::new(delimiter, table.columns.len());
+        let reader = WatchRows { rows, table, gpus, samples: Tally::default(), watch };
+        let by = format!("its headings {}", titles.join(", "));
+        return Some(Recognized { by, certain: true, reader: Box::new(reader) });
+    }
+    None
+}
+
+struct WatchRows {
+    rows: Rows,
+    table: Table,
+    gpus: Columns,
+    samples: Tally,
+    watch: Watch,
+}
+
+/// The server's counters.
+struct Watch {
+    when: usize,
+    requests: usize,
+    infer: Option<usize>,
+    /// The counter's last reading, where it is one that only grows.
+    previous: Option<f64>,
+    previous_ms: Option<f64>,
+    count: u64,
+    server_us: Option<Histogram<u64>>,
+    timeline: Timeline<Running>,
+    clock: Option<Clock>,
+}
+
+impl Reader for WatchRows {
+    fn feed(&mut self, bytes: &[u8]) {
+        let Self { rows, table, gpus, samples, watch } = self;
+        rows.feed(bytes, &mut |row| line(row, table, gpus, samples, watch));
+    }
+
+    fn end(self: Box<Self>, file: &mut RecordedFile) -> Vec<Evidence> {
+        let Self { mut rows, table, gpus, mut samples, mut watch } = *self;
+        rows.end(&mut |row| line(row, &table, &gpus, &mut samples, &mut watch));
+        samples.faults.take_of(&rows);
+        let mut evidence = samples.end(file);
+        if watch.count > 0 {
+            file.shows.push(format!("{} requests by the server's own counter", grouped(watch.count)));
+            let server_us = watch.server_us.take().filter(|times| !times.is_empty());
+            evidence.push(Evidence::Requests(Box::new(Requests {
+                server_us,
+                clock: watch.clock.unwrap_or(Clock::None),
+                timeline: watch.clock.map(|_| watch.timeline),
+                ..Requests::new(file, "watch", Detail::Series, watch.count)
+            })));
+            file.lacks.push(
+                "whether the requests succeeded does not stand in it; give the client's own results as well".into(),
+            );
+        }
+        evidence
+    }
+}
+
+fn line(row: &Row, table: &Table, gpus: &Columns, samples: &mut Tally, watch: &mut Watch) {
+    // Lines that are drawn, and the headings again.
+    let drawn = row.line_bytes().trim_ascii().first().is_none_or(|byte| matches!(byte, b'-' | b'=' | b'#'));
+    if row.line <= table.header_line || drawn || row.cell(watch.when).starts_with(b"Time") {
+        return;
+    }
+    sample(row, table, gpus, samples);
+    let Some(moment) = time::read(row.cell(watch.when), table.day_order) else { return };
+    let cell = row.cell(watch.requests);
+    let Cell::Number(number, None) = number::read(cell, false) else { return };
+    watch.note(row.line, number, cell.starts_with(b"+"), moment.ms, samples);
+    watch.clock.get_or_insert(moment.clock);
+    if let Some(infer) = watch.infer
+        && let Cell::Number(ms, _) = number::read(row.cell(infer), false)
+        && let Some(times) = &mut watch.server_us
+        && ms >= 0.0
+    {
+        times.saturating_record((ms * 1e3) as u64);
+    }
+}
+
+impl Watch {
+    /// A reading: what was added since the one before (`+5`), or a counter that only grows.
+    fn note(&mut self, line: u64, number: f64, added: bool, ms: f64, samples: &mut Tally) {
+        let gained = match (added, self.previous) {
+            (true, _) => number,
+            (false, None) => 0.0,
+            (false, Some(previous)) if number < previous => {
+                samples.faults.note(line, "the counter of requests runs backwards: the server was started anew");
+                0.0
+            }
+            (false, Some(previous)) => number - previous,
+        };
+        if !added {
+            self.previous = Some(number);
+        }
+        if gained > 0.0 && gained < 1e12 {
+            self.count += gained as u64;
+            let from = self.previous_ms.filter(|previous| *previous <= ms).unwrap_or(ms);
+            let slot = self.timeline.at(from);
+            slot.count += gained as u64;
+            slot.from_ms = Some(slot.from_ms.map_or(from, |first| first.min(from)));
+            slot.until_ms = slot.until_ms.max(ms);
+        }
+        self.previous_ms = Some(ms);
+    }
+}
