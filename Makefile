@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test help lint venvs drivers rig bench placement requests fuzz
+.PHONY: test help lint venvs drivers rig bench placement requests triage fuzz
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
@@ -45,7 +45,12 @@ bench: venvs drivers
 	@target/venv-bench/bin/pip install --quiet --disable-pip-version-check onnx==1.23.2
 	target/venv-bench/bin/python benches/model.py
 
-# The readers of models and schemas under libFuzzer, a minute each, on stable Rust.
+# What reading a table of requests of 1 GB costs, beside `wc -l` and pandas. For people, not for CI.
+triage:
+	cargo build --release
+	benches/triage.py
+
+# The readers of models, schemas and files for triage under libFuzzer, a minute each, on stable Rust.
 fuzz:
 	fuzz/run.sh
 

@@ -37,6 +37,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ),
     ("commands", "progress", &["collect", "demo", "model", "run"], "what is shown while probes run"),
     ("commands", "target", &["collect", "request", "run"], "flags and config, joined"),
+    ("diagnosis", "recorded", &["headline"], "the sentence over files claims no more than they tell"),
     ("probe", "ask", &["service"], "what the user asked about"),
     ("probe", "container", &["service"], "the control group's throttling is read in step with the requests"),
     ("probe", "cuda", &["jobs"], "its job"),
@@ -111,6 +112,8 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         ],
         "every file of the examined tree is read through it",
     ),
+    ("report", "files", &["text"], "what files are and lack is a part of the report"),
+    ("report", "text", &["files"], "one way to write a paragraph"),
     (
         "snapshot",
         "fact",

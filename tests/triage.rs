@@ -98,7 +98,7 @@ fn the_order_of_the_files_does_not_matter_and_the_text_tells_what_they_are() {
     let said = gpu_doctor(&["triage", &files[0], &files[1]], &[]);
     assert_eq!(said.code, 1);
     for words in [
-        "602 requests, 0 succeeded (602: 400)",
+        "602 requests, 0 succeeded (602 answered 400)",
         "the GPU: utilization 0 % in all of 140 samples",
         "GPU samples cover 100 % of the time in which requests ran",
         "602 failed: HTTP 400",
@@ -327,6 +327,33 @@ fn encodings_and_packing_are_unwrapped() {
         let errors = &report["recorded"]["requests"]["known"]["errors"];
         assert_eq!(errors[0], serde_json::json!({"text": "Ungültiges Feld", "count": 120}), "{name}");
     }
+}
+
+#[test]
+fn two_clients_add_up_and_the_same_file_counts_once() {
+    let desk = Desk::new();
+    let (one, idle) = (desk.requests(), desk.idle_gpu());
+    let other = desk.write("other.csv", requests(200).replace("470.1", "465.5"));
+    let report = triage(&[&one, &other, &idle], &[]).report();
+    assert_eq!(report["recorded"]["requests"]["known"]["count"], 240);
+    let concurrency = report["recorded"]["requests"]["known"]["concurrency"]["known"].as_f64().unwrap();
+    assert!((1.8..2.0).contains(&concurrency), "{concurrency}");
+    let copy = desk.write("copy.csv", requests(200));
+    let report = triage(&[&one, &copy, &idle], &[]).report();
+    assert_eq!(report["recorded"]["requests"]["known"]["count"], 120);
+    assert!(sentences(&report["recorded"]["doubts"]["known"]).contains("hold the same requests"), "{report}");
+}
+
+#[test]
+fn the_jumping_clock_of_one_part_does_not_hide_the_other() {
+    let desk = Desk::new();
+    // Two runs in one file, three hours apart; only the second was sampled.
+    let earlier: String =
+        (0..120).map(|n| format!("{:.3},200,470.1,\n", START - 10_800.0 + f64::from(n) * 0.5)).collect();
+    let both = desk.write("both.csv", requests(200).replacen('\n', &format!("\n{earlier}"), 1));
+    let report = triage(&[&both, &desk.idle_gpu()], &[]).report();
+    assert_eq!(report["verdict"], "undecided");
+    assert!(report["headline"].as_str().unwrap().contains("cover only 5"), "{}", report["headline"]);
 }
 
 #[test]

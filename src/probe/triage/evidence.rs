@@ -3,6 +3,7 @@
 use super::timeline::{Merge, Timeline};
 use crate::probe::metrics::Page;
 use crate::snapshot::{Facts, RecordedFile, Target};
+use crate::words::grouped;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
@@ -124,6 +125,16 @@ impl Requests {
             span_ms: None,
         }
     }
+}
+
+/// Answers by status, in words: `599 answered 400, 3 without an answer`.
+pub fn answers_in_words(by_status: &BTreeMap<String, u64>) -> String {
+    let told = |(status, count): (&String, &u64)| match status.as_str() {
+        "none" => format!("{} without an answer", grouped(*count)),
+        "unknown" => format!("{} of unknown status", grouped(*count)),
+        status => format!("{} answered {status}", grouped(*count)),
+    };
+    by_status.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 /// A file's name without its folders.

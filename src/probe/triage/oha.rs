@@ -1,6 +1,6 @@
 //! The JSON that oha writes (`--output-format json`; oha/src/printer.rs, print_json): totals, times in seconds.
 
-use super::evidence::{Detail, Evidence, Requests, failure_text};
+use super::evidence::{Detail, Evidence, Requests, answers_in_words, failure_text};
 use super::form::{Head, Recognized};
 use super::reader::Whole;
 use crate::snapshot::RecordedFile;
@@ -72,9 +72,12 @@ fn read(bytes: &[u8], file: &mut RecordedFile) -> Vec<Evidence> {
     }
     let count: u64 = by_status.values().sum();
     file.records = count;
-    let statuses: Vec<String> =
-        by_status.iter().map(|(status, count)| format!("{}: {status}", grouped(*count))).collect();
-    file.shows.push(format!("{} requests, {} succeeded ({})", grouped(count), grouped(ok), statuses.join(", ")));
+    file.shows.push(format!(
+        "{} requests, {} succeeded ({})",
+        grouped(count),
+        grouped(ok),
+        answers_in_words(&by_status)
+    ));
     if ended > 0 {
         file.shows.push(format!("{ended} more were given up by oha itself when its time was over; they do not count"));
     }

@@ -80,6 +80,18 @@ pub fn place(samples: Vec<GpuSamples>, window: &Window, doubts: &mut Vec<String>
     if !placed.is_empty() {
         doubts.extend(obstacles.iter().cloned());
     }
+    for one in &placed {
+        if let Some(phases) = one.window.utilization_percent.known()
+            && phases.before.samples == 0
+            && phases.during.max > 0.0
+        {
+            doubts.push(format!(
+                "no sample of GPU {} is from before the first request, so whether somebody else keeps it busy is not told; \
+                 begin to sample some seconds earlier",
+                one.window.index
+            ));
+        }
+    }
     placed.sort_by_key(|one| one.window.index);
     let sampled_percent = placed.iter().map(|one| one.covered_percent).reduce(f64::min).unwrap_or(0.0);
     let before_ms = placed.iter().filter_map(|one| one.before_ms).reduce(f64::max);

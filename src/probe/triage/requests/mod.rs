@@ -5,7 +5,7 @@ mod status;
 
 pub use status::status_in;
 
-use super::evidence::{Clock, Detail, Evidence, Requests, Running};
+use super::evidence::{Clock, Detail, Evidence, Requests, Running, answers_in_words};
 use super::faults::Faults;
 use super::form::{Head, Recognized};
 use super::reader::Reader;
@@ -261,12 +261,15 @@ impl Tally {
             file.faults.push("there is a header and no request below it".into());
             return Vec::new();
         }
-        let statuses: Vec<String> =
-            by_status.iter().map(|(status, count)| format!("{}: {status}", grouped(*count))).collect();
         match knows {
             true => file.shows.insert(
                 0,
-                format!("{} requests, {} succeeded ({})", grouped(self.count), grouped(self.ok), statuses.join(", ")),
+                format!(
+                    "{} requests, {} succeeded ({})",
+                    grouped(self.count),
+                    grouped(self.ok),
+                    answers_in_words(&by_status)
+                ),
             ),
             false => {
                 file.shows.insert(0, format!("{} requests; whether they succeeded is not told", grouped(self.count)))
