@@ -21,6 +21,12 @@ room! {
         pub window_ms: f64,
         /// Median time of a request in the window, milliseconds.
         pub request_ms_median: f64,
+        /// Median time that the server itself says its work took, milliseconds; read from its accepted answers.
+        pub server_reported_ms: f64,
+        /// Where it says so: `the answer's field inference_time_ms`, `the header x-inference-time`.
+        pub server_reported_in: String,
+        /// What that time is of by its name: `inference`, or `request` for all that the server did.
+        pub server_reported_of: String,
         /// The window's requests in order, each with its time, at most 256.
         pub request_times: Vec<RequestTime>,
         /// Requests whose input had another length than the window's, each sent twice: what a new shape costs.
