@@ -1,5 +1,6 @@
 //! A kernel of the doctor's own, run on request: the positive control.
 
+use super::execution::GpuWindow;
 use super::fact::{Fact, Unknown, room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,15 @@ pub struct SmokeRun {
     pub kernel_ms: Fact<f64>,
     /// Time from the first call to the verified result, milliseconds.
     pub total_ms: Fact<f64>,
+    /// `GPU-...` or `MIG-...` identifier of the device.
+    #[serde(default)]
+    pub uuid: Fact<String>,
+    /// How long the kernel was repeated for the counters to see it, milliseconds.
+    #[serde(default)]
+    pub busy_ms: Fact<f64>,
+    /// The counters of its GPU before, while and after the kernel was repeated: the positive control.
+    #[serde(default)]
+    pub counters: Fact<GpuWindow>,
 }
 
 impl SmokeRun {
@@ -40,6 +50,9 @@ impl SmokeRun {
             error: Fact::Unknown(unknown.clone()),
             kernel_ms: Fact::Unknown(unknown.clone()),
             total_ms: Fact::Unknown(unknown.clone()),
+            uuid: Fact::Unknown(unknown.clone()),
+            busy_ms: Fact::Unknown(unknown.clone()),
+            counters: Fact::Unknown(unknown.clone()),
         }
     }
 }

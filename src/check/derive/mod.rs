@@ -65,6 +65,8 @@ pub struct Basis<'a> {
     driver_versions_differ: Fact<bool>,
     /// What the GPUs did while requests ran, and the counters that say so.
     activity: Result<(&'static str, String), Unknown>,
+    /// The same GPU by GPU.
+    watched: activity::Judged,
     /// Whether the GPU was seen to work for the server.
     gpu_seen_working: bool,
 }
@@ -164,9 +166,19 @@ impl Derived {
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
         let gpu_visible = gpu::visible(facts);
         let activity = recorded::activity(facts).unwrap_or_else(|| activity::judge(facts, &gpu_visible));
+        let watched = activity::judge(facts, &gpu_visible);
+        let activity = watched.overall.clone();
         let gpu_seen_working = matches!(activity, Ok(("active", _)));
         let driver_versions_differ = gpu::versions_differ(facts);
-        Derived::from(&Basis { facts, expect, gpu_visible, driver_versions_differ, activity, gpu_seen_working })
+        Derived::from(&Basis {
+            facts,
+            expect,
+            gpu_visible,
+            driver_versions_differ,
+            activity,
+            watched,
+            gpu_seen_working,
+        })
     }
 }
 
@@ -188,8 +200,10 @@ mod tests {
     fn every_room_that_is_read_here_is_needed() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/derive");
         let mut read = 0;
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        let rooms = [folder.clone(), folder.join("activity")];
+        let entries = rooms.iter().flat_map(|room| std::fs::read_dir(room).unwrap());
+        let paths = entries.map(|entry| entry.unwrap().path());
+        for path in paths.filter(|path| path.extension().is_some_and(|kind| kind == "rs")) {
             let text: String = std::fs::read_to_string(&path).unwrap().split_whitespace().collect();
             for room in Facts::ROOMS {
                 let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
