@@ -165,9 +165,8 @@ impl Derived {
     /// Derives everything from the facts.
     pub fn of(facts: &Facts, expect: &Expectations) -> Derived {
         let gpu_visible = gpu::visible(facts);
-        let activity = recorded::activity(facts).unwrap_or_else(|| activity::judge(facts, &gpu_visible));
         let watched = activity::judge(facts, &gpu_visible);
-        let activity = watched.overall.clone();
+        let activity = recorded::activity(facts).unwrap_or_else(|| watched.overall.clone());
         let gpu_seen_working = matches!(activity, Ok(("active", _)));
         let driver_versions_differ = gpu::versions_differ(facts);
         Derived::from(&Basis {
