@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test help lint venvs drivers rig bench placement requests triage fuzz
+.PHONY: test corpus help lint venvs drivers rig bench placement requests triage fuzz
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
@@ -18,6 +18,10 @@ test: venvs drivers rig
 		echo "left out on this machine:"; sort -u $(LEFT_OUT) | sed 's/^/  /'; \
 		if [ "$(CI)" = true ]; then exit 1; fi; \
 	else echo "nothing was left out"; fi
+
+# What the doctor says of every case in fixtures/cases: per stage, the first cause right, false causes, unknown told.
+corpus:
+	@cargo test --quiet --test corpus -- --nocapture the_first_cause
 
 # The Python deployments that tests examine, under target/.
 venvs:

@@ -207,6 +207,12 @@ fn libcuda_missing(facts: &Facts) -> Result<bool, Unknown> {
     if facts.container.kind.read()? != "none" {
         return Ok(false);
     }
+    // What nvidia-smi printed may be of another machine than the one whose linker was asked; its files have a libcuda.
+    let by_file = facts.nvml.source.known().is_some_and(|source| !source.starts_with("libnvidia-ml"));
+    let installed = |all: &Vec<crate::snapshot::DriverLibrary>| all.iter().any(|one| one.soname == "libcuda.so.1");
+    if by_file && facts.host.driver_libraries.known().is_some_and(installed) {
+        return Ok(false);
+    }
     // LD_LIBRARY_PATH may lead the server to one that the doctor does not see.
     match &facts.process.environment {
         Fact::Known(_) | Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => Ok(true),

@@ -19,7 +19,10 @@ const CUDA_FILES_MAX: usize = 4096;
 pub fn run(context: &Context, facts: &mut Facts) -> Ran {
     if context.ask.root != Path::new("/") {
         let detail = "only files are read of a tree below --root; onnxruntime is not loaded from it";
-        facts.ort = OrtFacts::all_unknown(&Unknown::new(Why::Unsupported, detail));
+        // Where the tree shows no onnxruntime, nothing is left open by that.
+        let installed = facts.packages.onnxruntime_distributions.known().is_some_and(|all| !all.is_empty());
+        let why = if installed || context.ask.onnxruntime.is_some() { Why::Unsupported } else { Why::NotAsked };
+        facts.ort = OrtFacts::all_unknown(&Unknown::new(why, detail));
         return Ran::skipped(detail);
     }
     let Found { library, found_by } = match find::find(context, facts) {

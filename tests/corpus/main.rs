@@ -1,0 +1,60 @@
+//! The corpus: what the doctor says of every case in `fixtures/cases`, against what the case expects.
+//!
+//! `make corpus` prints the table; `fixtures/cases/README.md` tells what a case is.
+
+#[allow(dead_code)]
+#[path = "../setup/cases.rs"]
+mod cases;
+mod expect;
+mod load;
+mod score;
+
+use expect::{Kind, Said};
+use gpu_doctor::check::Checks;
+use gpu_doctor::cli::Format;
+use gpu_doctor::diagnosis::diagnose;
+use gpu_doctor::report::Report;
+use gpu_doctor::snapshot::Snapshot;
+use score::Table;
+
+/// Least share of cases whose first cause is right, percent.
+const FIRST_RIGHT_PERCENT: f64 = 95.0;
+
+#[test]
+fn the_first_cause_is_right_and_no_healthy_one_is_accused() {
+    let checks = Checks::load(None).unwrap();
+    let mut table = Table::default();
+    for case in load::all() {
+        let diagnosed = diagnose(&checks, &case.snapshot).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        table.add(&case, &Said::of(&diagnosed));
+    }
+    println!("{table}");
+    let (first, of) = table.first_right();
+    assert!(
+        100.0 * first as f64 >= FIRST_RIGHT_PERCENT * of as f64,
+        "the first cause is right in {first} of {of} cases"
+    );
+    assert_eq!(table.accused(Kind::Twin), Vec::<String>::new(), "healthy twins with a cause");
+    assert_eq!(table.accused(Kind::Trap), Vec::<String>::new(), "traps that caught the doctor");
+    assert_eq!(table.dishonest(), Vec::<String>::new(), "unknown, and told as known");
+}
+
+/// The text of a report is bounded and its lines are, whatever the case; and the same bytes give the same report.
+#[test]
+fn every_case_is_told() {
+    let checks = Checks::load(None).unwrap();
+    for case in load::all() {
+        assert!(case.expect.recorded.len() > 20, "{}: say how it was recorded", case.name);
+        let told = |snapshot: &Snapshot, format| {
+            let mut out = Vec::new();
+            let report = Report::new(snapshot, diagnose(&checks, snapshot).unwrap());
+            report.write(format, false, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let text = told(&case.snapshot, Format::Text);
+        assert!((100..60_000).contains(&text.len()), "{}: {} bytes", case.name, text.len());
+        let again: Snapshot = serde_json::from_str(&serde_json::to_string(&case.snapshot).unwrap()).unwrap();
+        assert_eq!(told(&again, Format::Text), text, "{}", case.name);
+        assert_eq!(told(&again, Format::Json), told(&case.snapshot, Format::Json), "{}", case.name);
+    }
+}
