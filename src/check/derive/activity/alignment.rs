@@ -141,7 +141,8 @@ mod tests {
     fn a_burst_at_the_start_alone_is_told() {
         let judged = judge(&trace(|at| if at < 900.0 { 60 } else { 0 }), &requests(20.0, 15.0), 0.0);
         assert!(matches!(judged, Alignment::StartOnly(_)), "{judged:?}");
-        let again = judge(&trace(|at| if !(900.0..=9000.0).contains(&at) { 60 } else { 0 }), &requests(20.0, 15.0), 0.0);
+        let again =
+            judge(&trace(|at| if !(900.0..=9000.0).contains(&at) { 60 } else { 0 }), &requests(20.0, 15.0), 0.0);
         assert_eq!(again, Alignment::Untold);
     }
 
