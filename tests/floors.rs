@@ -147,6 +147,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ),
     ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
     ("snapshot", "ort", &["linker"], "a missing library is told alike"),
+    ("snapshot", "execution", &["smoke"], "the control on a GPU is watched as the window is"),
     ("snapshot", "process", &["execution"], "files that the server holds are told alike before and after the window"),
     ("snapshot", "server_log", &["loaded"], "a saying is one wherever it is printed"),
 ];
