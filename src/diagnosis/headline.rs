@@ -19,9 +19,10 @@ pub fn write(
     let warnings: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Warn).collect();
     match (failures.as_slice(), verdict) {
         ([first, others @ ..], _) => {
-            let mut line = format!("{} {}", opening(snapshot, first, view), first.brief);
             // A symptom is no answer to why.
             let symptom = findings.iter().any(|f| f.check.spec.id == first.cause && f.check.spec.symptom);
+            let unexplained = symptom.then(|| recorded::unexplained(snapshot, view)).flatten();
+            let mut line = unexplained.unwrap_or_else(|| format!("{} {}", opening(snapshot, first, view), first.brief));
             if let (true, Some(missing)) = (symptom, unknown.first()) {
                 line.push_str(&format!("; why could not be known ({}: {})", missing.why, missing.detail));
             }
@@ -62,7 +63,7 @@ pub fn write(
 fn opening(snapshot: &Snapshot, first: &Diagnosis, view: &View) -> &'static str {
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     match snapshot.target.server {
-        _ if snapshot.facts.recorded.files.known().is_some() => recorded::opening(snapshot, worked),
+        _ if recorded::tells_of_requests(snapshot) => recorded::opening(snapshot, worked),
         Some(_) if worked && first.stage != Stage::Request => "The GPU works, yet",
         Some(_) => "GPU is idle because",
         None => "The GPU cannot be used because",

@@ -23,7 +23,6 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
         styled.input = line;
         writeln!(out, "{styled}")?;
     }
-    writeln!(out)?;
     stages(report, out)?;
     contradictions(report, out)?;
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
@@ -47,6 +46,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
 fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     // Of files it need not be said, stage by stage, that they tell nothing of a machine.
     let told = |link: &&Link| report.recorded.is_none() || link.standing != Standing::NotApplicable;
+    if report.stages.iter().any(|link| told(&link)) {
+        writeln!(out)?;
+    }
     for link in report.stages.iter().filter(told) {
         let (word, style): (&str, fn(&str) -> ColoredString) = match link.standing {
             Standing::Pass => ("pass", |w| w.green()),
@@ -108,6 +110,10 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
     }
     writeln!(out, "   {}", "proof".bold())?;
     for evidence in &diagnosis.evidence {
+        // Words that fit only some cases are empty in the others.
+        if evidence.value.as_ref().is_some_and(|value| value == "") {
+            continue;
+        }
         // What no file could tell is no proof.
         if report.recorded.is_some() && evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
             continue;

@@ -155,8 +155,11 @@ impl Columns {
             return None;
         }
         let metric = table.column(&["metricname"]);
-        // k6's times are milliseconds.
-        let latency = latency.map(|(column, factor)| (column, if metric.is_some() { 1.0 } else { factor }));
+        // k6 writes the value of each metric in one column; its times are milliseconds.
+        let latency = match metric {
+            Some(_) => table.column(&["metricvalue"]).map(|column| (column, 1.0)),
+            None => latency,
+        };
         let relative_factor = match begin.or(end).and_then(|column| table.columns.get(column)?.unit) {
             Some(Unit::Time(factor)) => factor / 1e3,
             _ => 1.0,
