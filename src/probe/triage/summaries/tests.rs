@@ -62,7 +62,7 @@ fn what_the_tools_printed_is_read() {
     assert_eq!(read("k6-mixed-legacy.txt"), row("k6_summary", 100, 90, "unknown 100", 71.76));
     assert_eq!(read("k6-rejected.txt").2, Some(0));
     let (kind, count, ok, _, median_ms) = read("k6-mixed.json");
-    assert_eq!((kind.as_str(), count, ok, median_ms), ("k6_json", 100, Some(90), Some(75.651)));
+    assert_eq!((kind.as_str(), count, ok, median_ms), ("k6_json", 100, Some(90), Some(75.6505255)));
 }
 
 #[test]
