@@ -418,7 +418,7 @@ fn rows_of_k6_are_read_from_csv_and_from_json() {
 fn texts_say_what_is_missing_once_and_in_plain_words() {
     let idle = [fixture("triage/idle/requests.csv"), fixture("triage/idle/gpu_samples.csv")];
     let (text, code) = read_aloud(&idle.each_ref().map(|path| path.to_str().unwrap()));
-    assert!(text.starts_with("GPU is idle although 120 of 120 requests succeeded: GPU 0 at 0 %"), "{text}");
+    assert!(text.starts_with("GPU is idle"), "{text}");
     assert!(text.contains("in 60.0 s; GPU 0 at 0 %") && code == 1, "{text}");
 
     let (text, code) = read_aloud(&[idle[0].to_str().unwrap()]);

@@ -19,10 +19,9 @@ pub fn write(
     let warnings: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Warn).collect();
     match (failures.as_slice(), verdict) {
         ([first, others @ ..], _) => {
+            let mut line = format!("{} {}", opening(snapshot, first, view), first.brief);
             // A symptom is no answer to why.
             let symptom = findings.iter().any(|f| f.check.spec.id == first.cause && f.check.spec.symptom);
-            let unexplained = symptom.then(|| recorded::unexplained(snapshot, view)).flatten();
-            let mut line = unexplained.unwrap_or_else(|| format!("{} {}", opening(snapshot, first, view), first.brief));
             if let (true, Some(missing)) = (symptom, unknown.first()) {
                 line.push_str(&format!("; why could not be known ({}: {})", missing.why, missing.detail));
             }

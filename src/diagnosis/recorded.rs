@@ -9,13 +9,6 @@ pub fn tells_of_requests(snapshot: &Snapshot) -> bool {
     snapshot.facts.recorded.requests.known().is_some()
 }
 
-/// Requests that succeed beside an idle GPU are no answer to why; files have none.
-pub fn unexplained(snapshot: &Snapshot, view: &View) -> Option<String> {
-    let said = |path: &str| view.value(path).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
-    let (outcome, gpus) = (said("derived.recorded_outcome")?, said("derived.recorded_gpus")?);
-    tells_of_requests(snapshot).then(|| format!("GPU is idle although {outcome}: {gpus}; why, these files do not tell"))
-}
-
 /// What the cause is the cause of.
 pub fn opening(snapshot: &Snapshot, worked: bool) -> &'static str {
     let flat =

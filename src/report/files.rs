@@ -41,6 +41,7 @@ fn one(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
     let (kind, size) = (in_words(&file.kind), bytes(file.size_bytes as f64));
     let by = match file.kind.as_str() {
         "unrecognized" => format!("{size}: {}", file.recognized_by),
+        "archive" => format!("{size}; told by {}", file.recognized_by),
         _ => format!("{size}, {}; told by {}", counted(file), file.recognized_by),
     };
     paragraph(out, "  ", &format!("{} is {kind} ({by})", plain(&file.name)))?;
@@ -96,11 +97,9 @@ fn in_words(kind: &str) -> String {
     }
 }
 
-/// What a file holds, counted: `602 records`, `1 file`.
+/// What a file holds, counted: `602 records`.
 fn counted(file: &RecordedFile) -> String {
-    let thing = if file.kind == "archive" { "file" } else { "record" };
-    let plural = if file.records == 1 { "" } else { "s" };
-    format!("{} {thing}{plural}", grouped(file.records))
+    format!("{} record{}", grouped(file.records), if file.records == 1 { "" } else { "s" })
 }
 
 /// A time for people: `3.1 ms`, `470 ms`.

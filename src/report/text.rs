@@ -110,10 +110,6 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
     }
     writeln!(out, "   {}", "proof".bold())?;
     for evidence in &diagnosis.evidence {
-        // Words that fit only some cases are empty in the others.
-        if evidence.value.as_ref().is_some_and(|value| value == "") {
-            continue;
-        }
         // What no file could tell is no proof.
         if report.recorded.is_some() && evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
             continue;

@@ -67,7 +67,7 @@ const FAILED: &str = "failed";
 
 fn line(summary: &mut Summary, line: &str) {
     if let Some(error) = warned(line) {
-        return summary.failed(error, 1);
+        return summary.failed(&error.replace("\\\"", "\""), 1);
     }
     let Some((name, values)) = metric(line) else { return };
     let words: Vec<&str> = values.split_whitespace().collect();
@@ -85,7 +85,8 @@ fn line(summary: &mut Summary, line: &str) {
         }
         ("http_req_duration", values) => {
             for (name, ms) in values.iter().filter_map(|value| value.split_once('=')) {
-                let Some(ms) = duration_ms(ms) else { continue };
+                // Nothing takes no time: it is what k6 writes of requests that were never sent.
+                let Some(ms) = duration_ms(ms).filter(|ms| *ms > 0.0) else { continue };
                 match name {
                     "avg" => summary.mean_ms = Some(ms),
                     "med" => summary.median_ms = Some(ms),
@@ -141,9 +142,10 @@ fn of_json(document: &Value) -> Summary {
         summary.by_status.insert(FAILED.into(), failed);
     }
     summary.span_ms = number("http_reqs", "rate").and_then(|rate| span_ms(count as f64, rate));
-    summary.mean_ms = number("http_req_duration", "avg").and_then(possible);
-    summary.median_ms = number("http_req_duration", "med").and_then(possible);
-    summary.p99_ms = number("http_req_duration", "p(99)").and_then(possible);
+    let ms = |member: &str| number("http_req_duration", member).and_then(possible).filter(|ms| *ms > 0.0);
+    summary.mean_ms = ms("avg");
+    summary.median_ms = ms("med");
+    summary.p99_ms = ms("p(99)");
     if let (Some(passed), Some(failed)) =
         (number("checks", "passes").and_then(whole), number("checks", "fails").and_then(whole))
     {

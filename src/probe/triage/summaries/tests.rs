@@ -100,7 +100,7 @@ fn requests_without_an_answer_are_told_with_their_text() {
     let errors = &requests(&facts).errors;
     assert!(errors.len() == 1 && errors[0].count == 20 && errors[0].text.contains("connection refused"), "{errors:?}");
     let refused = read("k6-refused.txt");
-    assert_eq!((refused.1, refused.2, refused.3.as_str()), (6, Some(0), "none 6"));
+    assert_eq!((refused.1, refused.2, refused.3.as_str(), refused.4), (6, Some(0), "none 6", None));
 }
 
 #[test]
