@@ -415,6 +415,20 @@ fn rows_of_k6_are_read_from_csv_and_from_json() {
 }
 
 #[test]
+fn jmeter_s_elapsed_is_the_time_of_a_request_and_its_latency_is_not() {
+    let folder = TempDir::new().unwrap();
+    let header =
+        "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,failureMessage,Latency,Connect";
+    let rows: String =
+        (0..20).map(|n| format!("{},900,asr,200,OK,T 1-1,true,,30,0\n", 1_732_354_800_000u64 + n * 1000)).collect();
+    let (report, _) = triaged(&[&file(&folder, "results.jtl", format!("{header}\n{rows}"))]);
+    let requests = &report["recorded"]["requests"]["known"];
+    assert_eq!((&requests["count"], &requests["ok"]["known"]), (&20.into(), &20.into()));
+    assert!((requests["median_ms"]["known"].as_f64().unwrap() - 900.0).abs() < 1.0, "{requests}");
+    assert!(!says(&told(&report, "results.jtl"), "shows", "names no unit"));
+}
+
+#[test]
 fn texts_say_what_is_missing_once_and_in_plain_words() {
     let idle = [fixture("triage/idle/requests.csv"), fixture("triage/idle/gpu_samples.csv")];
     let (text, code) = read_aloud(&idle.each_ref().map(|path| path.to_str().unwrap()));
