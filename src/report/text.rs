@@ -23,7 +23,6 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
         styled.input = line;
         writeln!(out, "{styled}")?;
     }
-    writeln!(out)?;
     stages(report, out)?;
     contradictions(report, out)?;
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
@@ -47,6 +46,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
 fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     // Of files it need not be said, stage by stage, that they tell nothing of a machine.
     let told = |link: &&Link| report.recorded.is_none() || link.standing != Standing::NotApplicable;
+    if report.stages.iter().any(|link| told(&link)) {
+        writeln!(out)?;
+    }
     for link in report.stages.iter().filter(told) {
         let (word, style): (&str, fn(&str) -> ColoredString) = match link.standing {
             Standing::Pass => ("pass", |w| w.green()),

@@ -169,7 +169,13 @@ fn outcome(requests: &RecordedRequests) -> String {
         return format!("of {count} requests it is not told whether they succeeded");
     };
     if *ok > 0 {
-        return format!("{} of {count} requests succeeded", grouped(*ok));
+        let succeeded = format!("{} of {count} requests succeeded", grouped(*ok));
+        let failed = requests.by_status.iter().filter(|(status, _)| !status.starts_with('2') && *status != "unknown");
+        let told = |(status, number): (&String, &u64)| match status.as_str() {
+            "none" => format!("{} got no answer", grouped(*number)),
+            status => format!("{} were answered {status}", grouped(*number)),
+        };
+        return std::iter::once(succeeded).chain(failed.map(told)).collect::<Vec<_>>().join(", ");
     }
     let mut failures: Vec<(&String, &u64)> = requests.by_status.iter().collect();
     failures.sort_by(|a, b| b.1.cmp(a.1));

@@ -77,7 +77,7 @@ pub enum Detail {
 pub struct Requests {
     /// The file.
     pub file: String,
-    /// Who wrote it: `csv`, `locust`, `oha`. Several files of one writer may tell of the same run.
+    /// Who wrote it: `csv`, `locust`, `oha`, `wrk`, `ab`, `hey`, `k6`. Several files of one writer may tell of the same run.
     pub writer: &'static str,
     /// How much of the run it tells.
     pub detail: Detail,

@@ -94,7 +94,10 @@ fn pass(number: u64, bytes: &[u8], columns: &[String], inner: &mut dyn Reader, b
         return inner.feed(b"\n");
     }
     match serde_json::from_slice::<Map<String, Value>>(bytes) {
-        Ok(object) => rows(&object).iter().for_each(|row| inner.feed(cells(columns, row).as_bytes())),
+        Ok(object) => match rows(&object).as_slice() {
+            [] => inner.feed(b"\n"),
+            rows => rows.iter().for_each(|row| inner.feed(cells(columns, row).as_bytes())),
+        },
         Err(_) => {
             if broken.len() < 100_000 {
                 broken.push(number);
@@ -106,6 +109,9 @@ fn pass(number: u64, bytes: &[u8], columns: &[String], inner: &mut dyn Reader, b
 
 /// The rows of an object: one, or one for each of its `gpus`, with the members of the object itself.
 fn rows(object: &Map<String, Value>) -> Vec<Vec<(String, String)>> {
+    if let Some(of_k6) = k6_rows(object) {
+        return of_k6;
+    }
     let own = plain(object, "");
     let Some(Value::Array(gpus)) = object.get("gpus") else { return vec![own] };
     let each = |(place, gpu): (usize, &Value)| {
@@ -118,6 +124,30 @@ fn rows(object: &Map<String, Value>) -> Vec<Vec<(String, String)>> {
         row
     };
     gpus.iter().take(64).enumerate().map(each).collect()
+}
+
+/// The row of a line of `k6 run --out json=FILE` (k6, output/json/wrapper.go), with the columns that its CSV has: one for
+/// a value, none for the description of a metric.
+fn k6_rows(object: &Map<String, Value>) -> Option<Vec<Vec<(String, String)>>> {
+    let (kind, metric) = (object.get("type")?.as_str()?, object.get("metric")?.as_str()?);
+    let data = object.get("data")?.as_object()?;
+    let text = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.chars().take(CELL).collect(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let tag = |name: &str| (name.to_owned(), text(data.get("tags").and_then(|tags| tags.get(name))));
+    match kind {
+        "Metric" => Some(Vec::new()),
+        "Point" => Some(vec![vec![
+            ("metric_name".into(), metric.chars().take(CELL).collect()),
+            ("timestamp".into(), text(data.get("time"))),
+            ("metric_value".into(), text(data.get("value"))),
+            tag("error"),
+            tag("status"),
+        ]]),
+        _ => None,
+    }
 }
 
 /// The members that are values, and those of objects within, one level deep.

@@ -155,13 +155,19 @@ impl Columns {
             return None;
         }
         let metric = table.column(&["metricname"]);
-        // k6's times are milliseconds.
-        let latency = latency.map(|(column, factor)| (column, if metric.is_some() { 1.0 } else { factor }));
+        // k6 writes the value of each metric in one column; what JMeter calls latency is the time to the first byte. Both
+        // write milliseconds.
+        let of_jmeter = table.column(&["threadname"]).and_then(|_| table.column(&["elapsed"]));
+        let whole = metric.and_then(|_| table.column(&["metricvalue"])).or(of_jmeter);
+        let latency = match whole {
+            Some(column) => Some((column, 1.0)),
+            None => latency.filter(|_| metric.is_none()),
+        };
         let relative_factor = match begin.or(end).and_then(|column| table.columns.get(column)?.unit) {
             Some(Unit::Time(factor)) => factor / 1e3,
             _ => 1.0,
         };
-        if metric.is_some() {
+        if metric.is_some() || of_jmeter.is_some() {
             assumed.clear();
         }
         let (first, last_needed) = (0, 0);
