@@ -23,12 +23,12 @@ const FLOORS: &[(&str, u8)] = &[
 /// Which siblings inside a room import one another: the room, the imported sibling, the importers, and why.
 const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("check", "derive", &["load", "view"], "derived facts stand beside the recorded ones, and need their rooms"),
-    ("check", "expr", &["judge", "load"], "the one file that knows CEL"),
-    ("check", "load", &["catalogue", "judge", "lint"], "the checks"),
+    ("check", "expr", &["judge", "load", "reasons"], "the one room that knows CEL"),
+    ("check", "load", &["catalogue", "judge", "lint", "reasons"], "the checks"),
     ("check", "paths", &["lint"], "the paths that exist"),
     ("check", "spec", &["judge", "load"], "the YAML of a check"),
     ("check", "template", &["judge", "lint", "load"], "the one file that knows the templates"),
-    ("check", "view", &["judge", "paths"], "the facts as checks see them"),
+    ("check", "view", &["judge", "paths", "reasons"], "the facts as checks see them"),
     (
         "commands",
         "output",
