@@ -105,11 +105,7 @@ fn ids(places: &BTreeSet<usize>, holding: &[&Finding]) -> Vec<String> {
 }
 
 fn possibility(finding: &Finding) -> Possibility {
-    Possibility {
-        cause: finding.check.spec.id.clone(),
-        confidence: finding.confidence,
-        brief: finding.brief.clone(),
-    }
+    Possibility { cause: finding.check.spec.id.clone(), confidence: finding.confidence, brief: finding.brief.clone() }
 }
 
 fn diagnosis(finding: &Finding, explains: Vec<String>) -> Diagnosis {

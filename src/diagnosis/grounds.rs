@@ -14,6 +14,8 @@ pub fn of(finding: &Finding, reasons: &Reasons) -> String {
         Some((last, others)) => format!("by {} and {last}", others.join(", ")),
     };
     let rest = match finding.confidence {
+        // What a symptom comes from is another question than whether it is there.
+        _ if finding.check.spec.symptom => "",
         Confidence::Proven => "",
         Confidence::Likely => "little else would show the same",
         Confidence::Possible => "other causes would show the same",
@@ -23,26 +25,28 @@ pub fn of(finding: &Finding, reasons: &Reasons) -> String {
 
 /// The rooms of the facts that it was judged by, in words, each once.
 fn witnesses(finding: &Finding, reasons: &Reasons) -> Vec<&'static str> {
-    let mut witnesses = Vec::new();
-    let mut add = |path: &str| {
-        let words = witness(path).filter(|words| !witnesses.contains(words));
-        witnesses.extend(words);
-    };
     let proving = if finding.confidence == Confidence::Proven { reasons.proving(finding.check) } else { Vec::new() };
-    // That something is not so is a condition of a check, and seldom its proof.
-    let telling = |term: &&Term| term.is_so;
     let terms = [proving, reasons.showing(finding.check)];
-    terms.iter().flatten().flatten().filter(telling).flat_map(|term| term.paths.first()).for_each(|path| add(path));
+    // That something is not so is a condition of a check, and seldom its proof.
+    let telling = terms.iter().flatten().flatten().filter(|term: &&Term| term.is_so);
+    let mut witnesses = each_once(telling.filter_map(|term| witness(term.paths.first()?)));
     // What was derived is told by what it was derived from, which stands in the evidence.
     if witnesses.is_empty() {
         let known = finding.evidence.iter().filter(|evidence| evidence.value.as_ref().is_some_and(says_something));
-        known.for_each(|evidence| {
-            let words = witness(&evidence.path).filter(|words| !witnesses.contains(words));
-            witnesses.extend(words);
-        });
+        witnesses = each_once(known.filter_map(|evidence| witness(&evidence.path)));
     }
     witnesses.truncate(MOST);
     witnesses
+}
+
+fn each_once(words: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut once = Vec::new();
+    for one in words {
+        if !once.contains(&one) {
+            once.push(one);
+        }
+    }
+    once
 }
 
 fn says_something(value: &serde_json::Value) -> bool {

@@ -49,7 +49,8 @@ fn diagnosed(made: &[Made]) -> Vec<Diagnosis> {
 
 /// The causes, with what each explains and what it could be besides.
 fn told_of(made: &[Made]) -> Vec<String> {
-    let could_be = |one: &Diagnosis| one.could_be.iter().map(|other| format!(" or {}", other.cause)).collect::<String>();
+    let could_be =
+        |one: &Diagnosis| one.could_be.iter().map(|other| format!(" or {}", other.cause)).collect::<String>();
     diagnosed(made).iter().map(|one| format!("{}: {}{}", one.cause, one.explains.join(" "), could_be(one))).collect()
 }
 
@@ -62,11 +63,7 @@ fn told(checks: &[(&str, Severity, &str)]) -> Vec<String> {
 #[test]
 fn what_an_effect_explains_is_the_cause_s_too() {
     assert_eq!(told(&[("c", Fail, ""), ("b", Fail, "c"), ("a", Fail, "b")]), ["a: b c"]);
-    assert_eq!(
-        told(&[("a", Fail, "c"), ("b", Fail, "c"), ("c", Fail, "")]),
-        ["a: c", "b: c"],
-        "of two causes each"
-    );
+    assert_eq!(told(&[("a", Fail, "c"), ("b", Fail, "c"), ("c", Fail, "")]), ["a: c", "b: c"], "of two causes each");
     assert_eq!(told(&[("a", Fail, "not-there"), ("b", Fail, "")]), ["a: ", "b: "], "independent ones stay");
 }
 
