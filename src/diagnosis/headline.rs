@@ -19,12 +19,10 @@ pub fn write(
     let warnings: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Warn).collect();
     match (failures.as_slice(), verdict) {
         ([first, others @ ..], _) => {
-            let mut line = format!("{} {}", opening(snapshot, first, view), first.brief);
-            // A symptom is no answer to why.
-            let symptom = findings.iter().any(|f| f.check.spec.id == first.cause && f.check.spec.symptom);
-            if let (true, Some(missing)) = (symptom, unknown.first()) {
-                line.push_str(&format!("; why could not be known ({}: {})", missing.why, missing.detail));
-            }
+            let mut line = match first.symptom {
+                true => of_symptom(first, unknown),
+                false => format!("{} {}", opening(snapshot, first, view), first.brief),
+            };
             let others: Vec<&str> = others.iter().chain(&warnings).map(|diagnosis| diagnosis.brief.as_str()).collect();
             if !others.is_empty() {
                 line.push_str(&format!("; besides, {}", others.join("; and ")));
@@ -55,6 +53,15 @@ pub fn write(
             with_warnings(format!("No fault found {}{}", scope(snapshot, view), selected(findings, chain)), &warnings)
         }
     }
+}
+
+/// A symptom is no answer to why.
+fn of_symptom(symptom: &Diagnosis, unknown: &[Missing]) -> String {
+    let why = match unknown.first() {
+        Some(missing) => format!("why could not be known ({}: {})", missing.why, missing.detail),
+        None => "no cause was found".into(),
+    };
+    format!("GPU is idle: {}; {why}", symptom.brief)
 }
 
 /// What the cause is the cause of. Where the GPU worked on the doctor's own requests, it is not said to be idle, unless

@@ -2,13 +2,15 @@
 
 mod chain;
 mod graph;
+mod grounds;
 mod headline;
 mod recorded;
+mod ruled_out;
 
 pub use chain::{Link, Standing};
 pub use headline::in_words;
 
-use crate::check::{Checks, Confidence, Evidence, Finding, Severity, Step, Verdict as Judged, View, judge};
+use crate::check::{Checks, Confidence, Evidence, Finding, Reasons, Severity, Step, Verdict as Judged, View, judge};
 use crate::snapshot::{Outcome, Snapshot, Stage};
 use serde::{Deserialize, Serialize};
 
@@ -52,10 +54,16 @@ pub struct Diagnosis {
     pub cause: String,
     /// The broken stage.
     pub stage: Stage,
+    /// Whether it is a symptom for which no cause was found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub symptom: bool,
     /// How bad it is.
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
+    /// What makes it that sure: who bears witness, and whether something else would show the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub grounds: String,
     /// A clause for the headline.
     pub brief: String,
     /// The proof in words.
@@ -66,6 +74,9 @@ pub struct Diagnosis {
     pub evidence: Vec<Evidence>,
     /// Ids of the checks that hold because of it.
     pub explains: Vec<String>,
+    /// What else may be behind what it explains, less sure than this one; of a symptom, what may be behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub could_be: Vec<Possibility>,
     /// What to do, in order.
     pub fix: Vec<Step>,
     /// How to see that the fix worked.
@@ -73,6 +84,17 @@ pub struct Diagnosis {
     /// Other causes that could show alike and are ruled out, the nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ruled_out: Vec<RuledOut>,
+}
+
+/// A finding for which nothing asks beside a surer one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Possibility {
+    /// The check's id.
+    pub cause: String,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// It in a clause.
+    pub brief: String,
 }
 
 /// A cause that it is not.
@@ -117,7 +139,8 @@ pub struct Missing {
 pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, String> {
     let view = View::of(snapshot);
     let findings = judge(checks, snapshot, &view)?;
-    let diagnoses = graph::causes(&findings);
+    let mut diagnoses = graph::causes(&findings);
+    reason(&mut diagnoses, &findings, &view);
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     let (unknown, decisive) = missing(&findings, snapshot, worked);
     let chain = chain::links(snapshot, &findings);
@@ -134,6 +157,19 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
         unknown,
         contradictions: contradictions(&view),
     })
+}
+
+/// Adds to each cause what makes it that sure, and what it was told apart from.
+fn reason(diagnoses: &mut [Diagnosis], findings: &[Finding], view: &View) {
+    if diagnoses.is_empty() {
+        return;
+    }
+    let reasons = Reasons::of(view);
+    for diagnosis in diagnoses {
+        let Some(cause) = findings.iter().find(|finding| finding.check.spec.id == diagnosis.cause) else { continue };
+        diagnosis.grounds = grounds::of(cause, &reasons);
+        diagnosis.ruled_out = ruled_out::of(cause, findings, &reasons, view);
+    }
 }
 
 /// What was claimed and measured otherwise, each in one sentence.

@@ -7,6 +7,7 @@ mod files;
 mod json;
 mod list;
 mod requests;
+mod sureness;
 mod text;
 
 pub use audit::Audit;

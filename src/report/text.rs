@@ -1,6 +1,6 @@
 //! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
 
-use super::{ProbeLine, Report, files};
+use super::{ProbeLine, Report, files, sureness};
 use crate::check::{Confidence, Severity};
 use crate::diagnosis::{Diagnosis, Link, Standing, Verdict, in_words};
 use crate::snapshot::Outcome;
@@ -26,7 +26,7 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     stages(report, out)?;
     contradictions(report, out)?;
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
-        cause(number + 1, diagnosis, report, out)?;
+        cause(number + 1, diagnosis, report, verbose, out)?;
     }
     if let Some(exchanges) = &report.exchanges {
         let told = report.diagnoses.iter().flat_map(|diagnosis| &diagnosis.fix).map(|step| step.run.as_str());
@@ -92,8 +92,15 @@ fn row(
     Ok(())
 }
 
-fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+fn cause(
+    number: usize,
+    diagnosis: &Diagnosis,
+    report: &Report,
+    verbose: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let kind = match diagnosis.severity {
+        _ if diagnosis.symptom => "symptom without a known cause".yellow().bold(),
         Severity::Fail => "cause".red().bold(),
         Severity::Warn => "warning".yellow().bold(),
     };
@@ -108,7 +115,8 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
         let why = report.findings.iter().find(|finding| finding.check == *explained).map_or("", |f| f.why.as_str());
         paragraph(out, "   ", &format!("It explains {explained}: {why}"))?;
     }
-    writeln!(out, "   {}", "proof".bold())?;
+    sureness::possibilities(diagnosis, out)?;
+    sureness::grounds(diagnosis, out)?;
     for evidence in &diagnosis.evidence {
         // What no file could tell is no proof.
         if report.recorded.is_some() && evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
@@ -122,7 +130,8 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
         };
         writeln!(out, "     {} = {}", evidence.path, plain(&clip(&said, 220)))?;
     }
-    writeln!(out, "   {}", "fix".bold())?;
+    sureness::ruled_out(diagnosis, verbose, out)?;
+    writeln!(out, "   {}", if diagnosis.symptom { "to find out why" } else { "fix" }.bold())?;
     for step in &diagnosis.fix {
         if !step.say.is_empty() {
             paragraph(out, "     ", &step.say)?;

@@ -7,6 +7,7 @@
 mod cases;
 mod expect;
 mod load;
+mod reasons;
 mod score;
 
 use expect::{Kind, Said};
