@@ -65,6 +65,8 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "metrics", &["service"], "the server's own counters are read in step with the requests"),
     ("probe", "model", &["onnxruntime", "prediction"], "a placement is joined with the model's structure"),
     ("probe", "nvml", &["service"], "GPUs are sampled in step with the requests"),
+    ("probe", "nvml", &["smoke"], "GPUs are sampled while the doctor's own kernel runs"),
+    ("probe", "service", &["smoke"], "its samples are summed up as those of requests"),
     ("probe", "nvml", &["jobs"], "its jobs"),
     ("probe", "onnxruntime", &["jobs"], "its jobs"),
     ("probe", "packages", &["onnxruntime"], "what a build wrote about itself is read in one place"),

@@ -291,7 +291,8 @@ pub struct TargetOptions {
     /// The output of `nvidia-smi -q -x`, which then stands for asking NVML.
     #[arg(long, value_name = "FILE")]
     pub nvidia_smi: Option<PathBuf>,
-    /// Run a small kernel of the doctor's own on every device that CUDA shows, and verify its result.
+    /// Run a small kernel of the doctor's own on every device that CUDA shows, verify its result, and see whether the GPU's
+    /// counters rise while it is repeated for 1.5 s. A GPU that has work already is not kept busy.
     #[arg(long)]
     pub smoke: bool,
     /// Import this Python module with --python's interpreter, in a process of its own, and report what it prints (may be

@@ -4,10 +4,12 @@
 
 mod activity;
 mod budget;
+mod claims;
 mod collective;
 mod complaint;
 mod container;
 mod content_of_request;
+mod contradictions;
 mod copies;
 mod device_order;
 mod docker_daemon;
@@ -131,6 +133,7 @@ subjects! {
     loaded: Loaded,
     model_devices: ModelDevices,
     sources: Sources,
+    contradictions: Contradictions,
 }
 
 impl Derived {

@@ -339,8 +339,11 @@ fn counted_load(facts: &Facts) -> Result<String, Unknown> {
     Ok(format!("{requests} requests of others ran {others:.1} at once on average {}", one.when()))
 }
 
-/// Answers that no model computed.
-fn cached(facts: &Facts) -> Result<String, Unknown> {
+/// Answers that no model computed, in words; empty if none is known.
+///
+/// # Errors
+/// That nothing tells it.
+pub fn cached(facts: &Facts) -> Result<String, Unknown> {
     let exchanges = [&facts.request.client, &facts.request.good].into_iter().filter_map(Fact::known);
     for exchange in exchanges.filter(|exchange| exchange.accepted) {
         let hit = ["x-cache", "cf-cache-status"].into_iter().find_map(|name| {

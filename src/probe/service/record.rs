@@ -29,6 +29,10 @@ const TELLING_HEADERS: &[&str] = &[
     "via",
     "x-cache",
     "cf-cache-status",
+    "x-device",
+    "x-compute-device",
+    "x-inference-device",
+    "x-model-device",
 ];
 
 fn known<T>(value: Option<T>, lack: &str) -> Fact<T> {

@@ -8,6 +8,7 @@ mod signals;
 mod thresholds;
 mod verdict;
 
+pub use signals::drew_far_more;
 pub use verdict::{GpuActivity, Judged, judge};
 
 use super::Basis;

@@ -58,6 +58,7 @@ thresholds! {
     idle_utilization_percent,
     busy_rise_percent,
     energy_rise_share,
+    energy_burst_share,
     power_rise_share,
     power_rise_milliwatts,
     clock_rise_mhz,

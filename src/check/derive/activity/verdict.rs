@@ -5,6 +5,7 @@ use super::control::{self, Control};
 use super::ownership::{self, Owned, Place};
 use super::proportion;
 use super::signals::{self, Around, Kind, Signal, Standing};
+use crate::check::derive::{served, traffic};
 use crate::snapshot::{Fact, Facts, GpuWindow, Unknown, Why};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ struct Read {
     signals: Vec<Signal>,
     owned: Owned,
     control: Option<Control>,
+    /// Whether the energy counter rose further than anything but work explains.
+    drew_far_more: bool,
 }
 
 impl Read {
@@ -72,7 +75,15 @@ impl Read {
     /// Any counter of kernels, or draw and clock together: either alone moves for other reasons.
     fn is_active(&self) -> bool {
         self.signals.iter().any(|one| one.kind.counts_work() && one.standing == Standing::Moved)
-            || self.stands(Kind::Energy, Standing::Moved) && self.stands(Kind::Clock, Standing::Moved)
+            || self.stands(Kind::Energy, Standing::Moved)
+                && (self.stands(Kind::Clock, Standing::Moved) || self.is_burst())
+    }
+
+    /// Work that fell between the readings of every other counter: energy is an integral, which misses none. Only where
+    /// the server is alone, for another's bursts would be missed just as well.
+    fn is_burst(&self) -> bool {
+        let alone = self.owned.others.as_ref().is_some_and(Vec::is_empty);
+        self.drew_far_more && self.owned.place == Place::On && alone
     }
 
     fn flat(&self) -> Vec<Kind> {
@@ -85,10 +96,11 @@ impl Read {
         self.flat().iter().filter(|kind| moved.contains(kind)).count()
     }
 
-    /// Two counters at rest, one of which counts kernels unless the control showed that both tell.
+    /// Two counters at rest, one of which counts kernels unless the control showed that both tell; and no more was drawn.
     fn is_flat(&self) -> bool {
         let flat = self.flat();
-        flat.len() >= 2 && (flat.iter().any(|kind| kind.counts_work()) || self.shown() >= 2)
+        let drew = self.stands(Kind::Energy, Standing::Moved);
+        !drew && flat.len() >= 2 && (flat.iter().any(|kind| kind.counts_work()) || self.shown() >= 2)
     }
 }
 
@@ -136,12 +148,17 @@ pub fn judge(facts: &Facts, gpu_visible: &Fact<bool>) -> Judged {
     let overall = match (accepted, elsewhere.is_empty()) {
         (0, _) => no_work(),
         (_, false) => Ok(("active", elsewhere.clone())),
-        _ => of_server(facts, &deciders),
+        _ => match (of_server(facts, &deciders), untouched(facts)) {
+            (Ok(("active", words)), _) => Ok(("active", words)),
+            (_, Some(words)) => Ok(("no_work", words)),
+            (judged, None) => judged,
+        },
     };
+    let reached = !matches!(overall, Ok(("no_work", _)));
     let rests = matches!(overall, Ok(("idle" | "loaded_not_computing", _)));
     Judged {
         proven: rests && deciders.iter().all(|one| one.shown() >= 2),
-        gpus: Ok(windows.iter().zip(&all).map(|(window, one)| told(window, one, accepted)).collect()),
+        gpus: Ok(windows.iter().zip(&all).map(|(window, one)| told(window, one, reached)).collect()),
         blind: all.iter().filter_map(blind).collect(),
         elsewhere,
         overall,
@@ -165,7 +182,29 @@ fn read(facts: &Facts, window: &GpuWindow, owned: Owned) -> Read {
             signal.words.push_str(", but the doctor's own kernel did not move it either");
         }
     }
-    Read { name: format!("GPU {}", window.index), signals, owned, control }
+    Read {
+        name: format!("GPU {}", window.index),
+        signals,
+        owned,
+        control,
+        drew_far_more: signals::drew_far_more(window),
+    }
+}
+
+/// Why the accepted requests never came to the model, in words; `None` where nothing says so.
+///
+/// A model that counted nothing beside a server that computes is another one: the server's own work counts there.
+fn untouched(facts: &Facts) -> Option<String> {
+    let cached = traffic::cached(facts).unwrap_or_default();
+    let none_reached = "so no work reached the model";
+    match served::computed(facts) {
+        Ok((true, _)) => None,
+        Ok((false, _)) | Err(_) if !cached.is_empty() => Some(format!("{cached}, {none_reached}")),
+        _ => {
+            let words = served::none_computed(facts).filter(|_| !ownership::computes_itself(facts))?;
+            Some(format!("{words}, {none_reached}: a cache, a proxy or another server answers"))
+        }
+    }
 }
 
 /// The verdict on the GPUs that may be the server's.
@@ -181,6 +220,14 @@ fn of_server(facts: &Facts, deciders: &[&Read]) -> Result<(&'static str, String)
     }
     // Every one must be known to be flat.
     if let Some(one) = deciders.iter().find(|one| !one.is_flat()) {
+        if one.stands(Kind::Energy, Standing::Moved) {
+            return unsupported(format!(
+                "{} drew more while requests ran and no other counter tells of work, which may have fallen between two \
+                 readings: {}",
+                one.name,
+                [one.words(Standing::Moved), one.words(Standing::Flat)].concat().join("; ")
+            ));
+        }
         let seen =
             [one.words(Standing::Flat), one.words(Standing::Moved), one.words(Standing::Open)].concat().join("; ");
         let seen = if seen.is_empty() { "none was read often enough".into() } else { seen };
@@ -218,9 +265,9 @@ fn of_server(facts: &Facts, deciders: &[&Read]) -> Result<(&'static str, String)
     Ok((verdict, format!("{flat}; the server's processes used {cpu_percent:.0} % of a CPU")))
 }
 
-fn told(window: &GpuWindow, one: &Read, accepted: u64) -> GpuActivity {
-    let verdict = match (accepted, one.is_active(), one.is_flat(), one.owned.place) {
-        (0, ..) => "no_work",
+fn told(window: &GpuWindow, one: &Read, reached: bool) -> GpuActivity {
+    let verdict = match (reached, one.is_active(), one.is_flat(), one.owned.place) {
+        (false, ..) => "no_work",
         (_, true, ..) => "active",
         (_, _, true, Place::On) => "loaded_not_computing",
         (_, _, true, _) => "idle",
