@@ -156,7 +156,7 @@ fn said(gpu: &GpuWindow) -> Said {
 }
 
 /// A rise of power speaks against an idle GPU.
-fn power_rose(gpu: &GpuWindow) -> Option<String> {
+pub fn power_rose(gpu: &GpuWindow) -> Option<String> {
     let Phases { before, during, .. } = gpu.power_milliwatts.known()?;
     let rose = before.samples > 0 && during.samples > 0 && during.mean > before.mean * (1.0 + POWER_RISE_SHARE);
     let (before, during) = (before.mean / 1000.0, during.mean / 1000.0);
