@@ -14,6 +14,7 @@ mod unreported;
 pub use unreported::UnreportedGpu;
 
 use super::Basis;
+use super::activity::signals::Kind;
 use crate::snapshot::{Facts, GpuWindow, Unknown, Why, room};
 
 room! {
@@ -37,6 +38,8 @@ room! {
         pub untaken_result: String,
         /// That the server says GPU by a header or in its log, and has none in use.
         pub false_claim: String,
+        /// GPUs whose counters of kernels stayed flat while the doctor's own kernel ran there, in words.
+        pub unseen_control: Vec<String>,
         /// That requests lose their time in the load generator or on the way, before the server.
         pub client_limit: String,
     }
@@ -56,9 +59,21 @@ impl Measurement {
             watched_elsewhere: pages::elsewhere(basis).into(),
             untaken_result: results::untaken(basis).into(),
             false_claim: claims::lying(basis.facts).into(),
+            unseen_control: unseen_control(basis).into(),
             client_limit: client::limit(basis.facts).into(),
         }
     }
+}
+
+/// What the doctor's own kernel did not move, of the counters that count kernels: clock and draw may rest for other reasons,
+/// and the share of the server's processes is none of the doctor's.
+fn unseen_control(basis: &Basis) -> Result<Vec<String>, Unknown> {
+    basis.facts.smoke.runs.read()?;
+    let counts = |words: &&String| {
+        let names = words.split_once(": ").map_or("", |(_, names)| names);
+        names.split(", ").any(|name| name == Kind::Utilization.name() || name == Kind::SmActivity.name())
+    };
+    Ok(basis.watched.blind.iter().filter(counts).cloned().collect())
 }
 
 /// Utilization up to which a GPU counts as idle, percent.

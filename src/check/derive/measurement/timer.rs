@@ -17,9 +17,10 @@ pub fn early(basis: &Basis) -> Result<String, Unknown> {
     let facts = basis.facts;
     let count = accepted(facts)?;
     let (told_ms, place) = told(facts)?;
-    // What is known of requests that did not ask the GPU is another matter.
-    if !basis.gpu_seen_working || work_of_others(facts, count) {
-        return Ok(String::new());
+    match &basis.activity {
+        Ok(("active", _)) if !work_of_others(facts, count) => {}
+        Ok(_) => return Ok(String::new()),
+        Err(unknown) => return Err(unknown.clone()),
     }
     let windows = of_server(basis)?;
     let Some(span_ms) = span_ms(facts) else { return Ok(String::new()) };
