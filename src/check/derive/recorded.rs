@@ -97,6 +97,9 @@ fn judge(facts: &Facts, requests: &RecordedRequests) -> Result<(&'static str, St
     if let Some(words) = open.first() {
         return undecided(words.clone());
     }
+    if let Some(words) = super::measurement::unsampled(facts) {
+        return undecided(words);
+    }
     if flat.is_empty() {
         return undecided("the files hold no utilization of a GPU".into());
     }

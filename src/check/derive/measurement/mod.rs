@@ -11,6 +11,7 @@ mod start;
 mod timer;
 mod unreported;
 
+pub use pages::unsampled;
 pub use unreported::UnreportedGpu;
 
 use super::Basis;

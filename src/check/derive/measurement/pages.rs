@@ -92,7 +92,7 @@ fn stood_still(row: &ModelCounters) -> bool {
 }
 
 /// Of files: GPUs that were not sampled and are in use, while those that were did nothing.
-fn unsampled(facts: &Facts) -> Option<String> {
+pub fn unsampled(facts: &Facts) -> Option<String> {
     let windows = facts.execution.gpus.known().filter(|windows| !windows.is_empty())?;
     let rests = |window: &GpuWindow| {
         let phases = window.utilization_percent.known();

@@ -21,15 +21,19 @@ pub fn only(basis: &Basis) -> Result<String, Unknown> {
         return Ok(String::new());
     }
     let windows = of_server(basis)?;
-    // One GPU that works with the requests is enough.
-    if basis.gpu_seen_working {
-        return Ok(String::new());
+    if of_files(facts) {
+        // One GPU that works with the requests is enough.
+        let found = windows.iter().filter(|_| !basis.gpu_seen_working).find_map(|window| in_file(facts, window));
+        return Ok(found.unwrap_or_default());
     }
-    let found = windows.iter().find_map(|window| match of_files(facts) {
-        true => in_file(facts, window),
-        false => in_window(facts, window),
-    });
-    Ok(found.unwrap_or_default())
+    let worked: Vec<&&GpuWindow> = windows.iter().filter(|window| worked(window)).collect();
+    let all: Option<Vec<String>> = worked.into_iter().map(|window| in_window(facts, window)).collect();
+    Ok(all.unwrap_or_default().join("; "))
+}
+
+/// Whether utilization was seen in the window at all.
+fn worked(window: &GpuWindow) -> bool {
+    window.utilization_percent.known().is_some_and(|phases| phases.during.max > IDLE_PERCENT)
 }
 
 fn in_window(facts: &Facts, window: &GpuWindow) -> Option<String> {
