@@ -97,6 +97,9 @@ fn judge(facts: &Facts, requests: &RecordedRequests) -> Result<(&'static str, St
     if let Some(words) = open.first() {
         return undecided(words.clone());
     }
+    if let Some(words) = super::measurement::unsampled(facts) {
+        return undecided(words);
+    }
     if flat.is_empty() {
         return undecided("the files hold no utilization of a GPU".into());
     }
@@ -156,7 +159,7 @@ fn said(gpu: &GpuWindow) -> Said {
 }
 
 /// A rise of power speaks against an idle GPU.
-fn power_rose(gpu: &GpuWindow) -> Option<String> {
+pub fn power_rose(gpu: &GpuWindow) -> Option<String> {
     let Phases { before, during, .. } = gpu.power_milliwatts.known()?;
     let rose = before.samples > 0 && during.samples > 0 && during.mean > before.mean * (1.0 + POWER_RISE_SHARE);
     let (before, during) = (before.mean / 1000.0, during.mean / 1000.0);
