@@ -1,12 +1,17 @@
 //! Floor 2: from findings to causes. Which explain which, which comes first, and what it comes to. Pure.
 
 mod chain;
+mod command;
 mod graph;
 mod headline;
 mod recorded;
+mod unasked;
+mod verify;
+mod ways;
 
 pub use chain::{Link, Standing};
 pub use headline::in_words;
+pub use verify::reachable;
 
 use crate::check::{Checks, Confidence, Evidence, Finding, Severity, Step, Verdict as Judged, View, judge};
 use crate::snapshot::{Outcome, Snapshot, Stage};
@@ -108,7 +113,7 @@ pub struct Missing {
     pub detail: String,
     /// Checks that stay undecided without it.
     pub checks: Vec<String>,
-    /// How to get it: a flag, a user to run as; empty if no way is known.
+    /// How to get it, with the commands between backticks; empty if no way is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub get: String,
 }
@@ -117,9 +122,14 @@ pub struct Missing {
 pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, String> {
     let view = View::of(snapshot);
     let findings = judge(checks, snapshot, &view)?;
-    let diagnoses = graph::causes(&findings);
+    let mut diagnoses = graph::causes(&findings);
+    verify::complete(&mut diagnoses, snapshot);
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
-    let (unknown, decisive) = missing(&findings, snapshot, worked);
+    let (mut unknown, decisive) = missing(&findings, snapshot, worked);
+    for missing in &mut unknown {
+        missing.get = ways::way(&missing.path, &missing.why, &missing.detail, snapshot);
+    }
+    unknown.extend(unasked::of(&symptoms(&diagnoses, checks), &findings, snapshot, &view));
     let chain = chain::links(snapshot, &findings);
     let verdict = verdict(&findings, &diagnoses, decisive > 0, &chain, worked);
     // The GPUs of this machine say nothing about a server on another one.
@@ -134,6 +144,12 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
         unknown,
         contradictions: contradictions(&view),
     })
+}
+
+/// Those among the causes that are symptoms, so that nothing says why.
+fn symptoms<'a>(diagnoses: &'a [Diagnosis], checks: &Checks) -> Vec<&'a str> {
+    let ids = diagnoses.iter().map(|diagnosis| diagnosis.cause.as_str());
+    ids.filter(|id| checks.get(id).is_some_and(|check| check.spec.symptom)).collect()
 }
 
 /// What was claimed and measured otherwise, each in one sentence.
