@@ -53,6 +53,7 @@ bench: venvs drivers
 triage:
 	cargo build --release
 	benches/triage.py
+	benches/judge.py
 
 # The readers of models, schemas and files for triage under libFuzzer, a minute each, on stable Rust.
 fuzz:

@@ -1,14 +1,19 @@
 //! Floor 2: from findings to causes. Which explain which, which comes first, and what it comes to. Pure.
 
 mod chain;
+mod command;
 mod graph;
 mod grounds;
 mod headline;
 mod recorded;
 mod ruled_out;
+mod unasked;
+mod verify;
+mod ways;
 
 pub use chain::{Link, Standing};
 pub use headline::in_words;
+pub use verify::reachable;
 
 use crate::check::{Checks, Confidence, Evidence, Finding, Reasons, Severity, Step, Verdict as Judged, View, judge};
 use crate::snapshot::{Outcome, Snapshot, Stage};
@@ -130,7 +135,7 @@ pub struct Missing {
     pub detail: String,
     /// Checks that stay undecided without it.
     pub checks: Vec<String>,
-    /// How to get it: a flag, a user to run as; empty if no way is known.
+    /// How to get it, with the commands between backticks; empty if no way is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub get: String,
 }
@@ -141,8 +146,13 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let findings = judge(checks, snapshot, &view)?;
     let mut diagnoses = graph::causes(&findings);
     reason(&mut diagnoses, &findings, &view);
+    verify::complete(&mut diagnoses, snapshot);
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
-    let (unknown, decisive) = missing(&findings, snapshot, worked);
+    let (mut unknown, decisive) = missing(&findings, snapshot, worked);
+    for missing in &mut unknown {
+        missing.get = ways::way(&missing.path, &missing.why, &missing.detail, snapshot);
+    }
+    unknown.extend(unasked::of(&symptoms(&diagnoses, checks), &findings, snapshot, &view));
     let chain = chain::links(snapshot, &findings);
     let verdict = verdict(&findings, &diagnoses, decisive > 0, &chain, worked);
     // The GPUs of this machine say nothing about a server on another one.
@@ -170,6 +180,12 @@ fn reason(diagnoses: &mut [Diagnosis], findings: &[Finding], view: &View) {
         diagnosis.grounds = grounds::of(cause, &reasons);
         diagnosis.ruled_out = ruled_out::of(cause, findings, &reasons, view);
     }
+}
+
+/// Those among the causes that are symptoms, so that nothing says why.
+fn symptoms<'a>(diagnoses: &'a [Diagnosis], checks: &Checks) -> Vec<&'a str> {
+    let ids = diagnoses.iter().map(|diagnosis| diagnosis.cause.as_str());
+    ids.filter(|id| checks.get(id).is_some_and(|check| check.spec.symptom)).collect()
 }
 
 /// What was claimed and measured otherwise, each in one sentence.

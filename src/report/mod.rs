@@ -92,7 +92,7 @@ impl Report {
             stages: diagnosed.chain,
             device_budget: diagnosed.device_budget,
             contradictions: diagnosed.contradictions,
-            exchanges: Exchanges::of(&snapshot.facts.request),
+            exchanges: Exchanges::of(&snapshot.facts.request).map(|exchanges| exchanges.shown(&snapshot.target)),
             recorded: snapshot.facts.recorded.files.known().map(|_| snapshot.facts.recorded.clone()),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,

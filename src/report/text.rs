@@ -10,6 +10,15 @@ use std::io::Write;
 
 /// Width of the text, columns.
 const WIDTH: usize = 100;
+/// Obstacles that are told without `-v`.
+const OBSTACLES_MAX: usize = 6;
+
+/// What stands between the doctor and facts.
+struct Obstacle<'a> {
+    paths: Vec<&'a str>,
+    why: &'a str,
+    detail: &'a str,
+}
 
 /// Writes the report as text. Colour follows `colored`'s global switch, and nothing depends on it.
 pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
@@ -152,23 +161,54 @@ fn unknown(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Resu
         return Ok(());
     }
     writeln!(out, "\n{}", "could not be known".bold())?;
-    // One obstacle often hides several facts; it is told once.
-    let mut obstacles: Vec<(Vec<&str>, &str, &str)> = Vec::new();
+    // One obstacle often hides several facts, and one way often leads past several obstacles; each is told once.
+    let mut ways: Vec<(&str, Vec<Obstacle>)> = Vec::new();
+    let mut count = 0;
     for missing in &report.unknown {
+        if !ways.iter().any(|(get, _)| *get == missing.get) {
+            ways.push((&missing.get, Vec::new()));
+        }
+        let Some((_, obstacles)) = ways.iter_mut().find(|(get, _)| *get == missing.get) else { continue };
         let path = in_words(&missing.path);
-        match obstacles.iter_mut().find(|(_, _, detail)| *detail == missing.detail) {
-            Some((paths, ..)) => paths.push(path),
-            None => obstacles.push((vec![path], &missing.why, &missing.detail)),
+        match obstacles.iter_mut().find(|one| one.detail == missing.detail) {
+            Some(one) if one.paths.contains(&path) => {}
+            Some(one) => one.paths.push(path),
+            None => {
+                obstacles.push(Obstacle { paths: vec![path], why: &missing.why, detail: &missing.detail });
+                count += 1;
+            }
         }
     }
-    let shown = if verbose { obstacles.len() } else { 6 };
-    for (paths, why, detail) in obstacles.iter().take(shown) {
-        paragraph(out, "  ", &format!("{} ({why}): {detail}", paths.join(", ")))?;
+    let mut left = if verbose { usize::MAX } else { OBSTACLES_MAX };
+    for (get, obstacles) in &ways {
+        for one in obstacles.iter().take(left) {
+            paragraph(out, "  ", &format!("{} ({}): {}", one.paths.join(", "), one.why, one.detail))?;
+        }
+        if left > 0 {
+            to_know(get, out)?;
+        }
+        left = left.saturating_sub(obstacles.len());
     }
-    match obstacles.len().saturating_sub(shown) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {more} more (-v shows all)"),
+    match count {
+        more if !verbose && more > OBSTACLES_MAX => {
+            writeln!(out, "  and {} more (-v shows all)", more - OBSTACLES_MAX)
+        }
+        _ => Ok(()),
     }
+}
+
+/// How to get what is missing: words in lines, and each command on a line of its own, to be copied.
+fn to_know(get: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    let said = format!("to know it, {get}");
+    for (number, part) in said.split('`').enumerate().filter(|_| !get.is_empty()) {
+        let part = part.trim().trim_start_matches([',', ';']).trim();
+        match number % 2 {
+            _ if part.is_empty() => {}
+            0 => paragraph(out, "    ", part)?,
+            _ => writeln!(out, "      {}", plain(part).cyan())?,
+        }
+    }
+    Ok(())
 }
 
 fn probes(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
