@@ -28,7 +28,7 @@ impl TargetOfRequest {
     pub fn of(basis: &Basis) -> Self {
         let facts = basis.facts;
         let wrong_model =
-            rejected(facts).map(|client| client.map_or(String::new(), |client| wrong_model(facts, client)));
+            rejected(facts).and_then(|client| client.map_or(Ok(String::new()), |client| wrong_model(facts, client)));
         let wrong_path = match &wrong_model {
             // A server answers 404 for a model that it does not have, too.
             Ok(model) if !model.is_empty() => Ok(None),
@@ -105,10 +105,10 @@ fn model_of(exchange: &Exchange) -> Option<String> {
 }
 
 /// The client's model, if the server's answer is about models and it does not have this one.
-fn wrong_model(facts: &Facts, client: &Exchange) -> String {
+fn wrong_model(facts: &Facts, client: &Exchange) -> Result<String, Unknown> {
     let status = client.status.known().copied().unwrap_or(0);
     let (Some(model), true) = (model_of(client), matches!(status, 400 | 404 | 422 | 500 | 503)) else {
-        return String::new();
+        return Ok(String::new());
     };
     let answer = client.answer.to_lowercase();
     let says_unknown = [
@@ -125,16 +125,20 @@ fn wrong_model(facts: &Facts, client: &Exchange) -> String {
     let about_models =
         answer.contains("model") || answer.contains("servable") || answer.contains(&model.to_lowercase());
     if !about_models || !says_unknown.iter().any(|words| answer.contains(words)) {
-        return String::new();
+        return Ok(String::new());
     }
     // A model that is there and not loaded is another cause.
-    let listed = facts.engine.models.known().into_iter().flatten().any(|one| one.name == model);
+    let listed = match &facts.engine.models {
+        Fact::Known(models) => models.iter().any(|one| one.name == model),
+        Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => false,
+        Fact::Unknown(unknown) => return Err(unknown.clone()),
+    };
     // ollama's names may go without their tag.
     let same = |name: &String| *name == model || name.strip_suffix(":latest") == Some(&model);
     if listed || served(facts).is_empty() || served(facts).iter().any(same) {
-        return String::new();
+        return Ok(String::new());
     }
-    model
+    Ok(model)
 }
 
 /// What is wrong with path or method, and the operation that is nearest.
