@@ -48,6 +48,24 @@ fn the_first_cause_is_right_and_no_healthy_one_is_accused() {
     assert_eq!(table.dishonest(), Vec::<String>::new(), "unknown, and told as known");
 }
 
+/// Causes without a case, each with the reason.
+const WITHOUT_CASE: &[(&str, &str)] = &[];
+
+/// What the project says it can find, the corpus must hold: each cause is expected of a case, first or among others.
+#[test]
+fn every_claimed_cause_has_a_case() {
+    let cases = load::all();
+    let expected = |id: &str| {
+        cases.iter().map(|case| &case.expect).any(|case| case.first.iter().chain(&case.causes).any(|one| one == id))
+    };
+    let checks = Checks::load(None).unwrap();
+    let claimed = checks.iter().filter(|check| !check.spec.symptom).map(|check| check.spec.id.as_str());
+    let (with, without): (Vec<&str>, Vec<&str>) = claimed.partition(|id| expected(id));
+    let excepted: Vec<&str> = WITHOUT_CASE.iter().map(|(id, _)| *id).collect();
+    assert_eq!(without, excepted, "causes without a case, and those that are excepted, in the order of the checks");
+    assert!(WITHOUT_CASE.iter().all(|(id, reason)| reason.len() > 20 && !with.contains(id)), "give each a reason");
+}
+
 /// The text of a report is bounded and its lines are, whatever the case; and the same bytes give the same report.
 #[test]
 fn every_case_is_told() {

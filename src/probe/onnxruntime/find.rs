@@ -77,7 +77,9 @@ fn mapped(facts: &Facts, version: Option<&str>) -> Option<Result<Found, Unknown>
     let tree = process.map_or_else(|| Tree::new("/"), |process| Tree::of_process(process.pid));
     let found = below(&tree, &place, version).map_err(|unknown| {
         let detail = format!("the server's process has {mapped} mapped, but here: {}", unknown.detail);
-        Unknown::new(unknown.why, detail)
+        // Unlinked once it was loaded, on purpose or by an upgrade: a copy of it can be named.
+        let why = if unknown.why == Why::Absent { Why::NotAsked } else { unknown.why };
+        Unknown::new(why, detail)
     });
     let found_by = format!("maps of the server's process ({mapped})");
     Some(found.map(|library| Found { library, found_by }))
