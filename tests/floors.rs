@@ -92,6 +92,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "kubernetes", &["triage"], "its records among the files"),
     ("probe", "metrics", &["triage"], "pages that were saved"),
     ("probe", "nvml", &["triage"], "the output of nvidia-smi among the files"),
+    ("probe", "service", &["triage"], "which fields the answer to a failed request names as missing"),
     ("probe", "server_log", &["triage"], "logs among the files; failures are quoted without secrets"),
     ("probe", "server_log", &["loader"], "what the deployment's code prints says what its log would"),
     ("probe", "smoke", &["jobs"], "its job"),

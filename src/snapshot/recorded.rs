@@ -81,4 +81,7 @@ pub struct RecordedError {
     pub text: String,
     /// How often.
     pub count: u64,
+    /// Fields that the text names as missing.
+    #[serde(default)]
+    pub names_missing: Vec<String>,
 }

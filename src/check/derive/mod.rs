@@ -16,6 +16,7 @@ mod docker_daemon;
 mod driver;
 mod engine;
 mod expectations;
+mod failures;
 mod gpu;
 mod gpu_sharing;
 mod gpu_spread;
@@ -119,6 +120,7 @@ subjects! {
     residence: Residence,
     copies: Copies,
     recorded: Recorded,
+    failures: Failures,
     refusal: Refusals,
     request_phases: RequestPhases,
     request_split: RequestSplit,

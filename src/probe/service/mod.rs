@@ -61,6 +61,11 @@ pub fn client_request_url(
     client_request(origin, text, given).map(|request| request.url)
 }
 
+/// Fields that the answer to a rejected request names as missing.
+pub fn named_missing(answer: &str) -> Vec<String> {
+    conversation::complaint::read(answer.as_bytes(), &[]).missing.into_iter().map(|(name, _)| name).collect()
+}
+
 /// Whether a file that a field's value names can be sent.
 ///
 /// # Errors

@@ -15,6 +15,8 @@ const DELIMITER: char = '\t';
 const SAMPLE: usize = 200;
 /// Columns, at most.
 const COLUMNS: usize = 256;
+/// Members that hold the server's answer.
+const ANSWERS: &[&str] = &["response", "response_body", "response_text", "answer", "body", "error", "detail"];
 /// Longest text of a cell, characters.
 const CELL: usize = 1000;
 
@@ -156,6 +158,11 @@ fn plain(object: &Map<String, Value>, before: &str) -> Vec<(String, String)> {
     for (name, value) in object.iter().take(COLUMNS) {
         let name = if before.is_empty() { name.clone() } else { format!("{before}_{name}") };
         match value {
+            // What a server answered is kept as it is; other objects tell by their members.
+            Value::Object(_) | Value::Array(_) if ANSWERS.contains(&name.as_str()) => {
+                // The table has no quotes: within a cell they would stand for something.
+                found.push((name, value.to_string().replace('"', "'").chars().take(CELL).collect()));
+            }
             Value::Object(inner) if before.is_empty() => found.extend(plain(inner, &name)),
             Value::Object(_) | Value::Array(_) => {}
             Value::Null => found.push((name, String::new())),

@@ -7,7 +7,9 @@ mod requests;
 
 use super::evidence::{Evidence, Found, GpuSamples, Requests};
 use super::locust;
-use crate::snapshot::{Fact, Facts, RecordedFile, Target, Unknown, Why};
+use crate::probe::server_log::said_in_text;
+use crate::snapshot::{Fact, Facts, RecordedError, RecordedFile, RecordedRequests, Saying, Target, Unknown, Why};
+use crate::words::grouped;
 
 /// Takes samples that fit.
 pub const TAKE_SAMPLES: &str = "nvidia-smi --query-gpu=timestamp,index,uuid,name,utilization.gpu,memory.used,power.draw,\
@@ -90,6 +92,14 @@ fn append<T: Clone>(own: &mut Fact<Vec<T>>, other: &Fact<Vec<T>>) {
     }
 }
 
+/// What the answers to failed requests say that a log would say as well.
+fn said_in_answers(requests: &RecordedRequests) -> Vec<Saying> {
+    let said = |error: &RecordedError| {
+        said_in_text(&error.text, &format!("answer to {} of the recorded requests", grouped(error.count)))
+    };
+    requests.errors.iter().flat_map(said).collect()
+}
+
 fn join(
     facts: &mut Facts,
     mut requests: Vec<Requests>,
@@ -104,7 +114,9 @@ fn join(
     let told = requests::together(requests, doubts);
     let window = told.as_ref().and_then(requests::Told::window);
     if let Some(told) = &told {
-        facts.recorded.requests = Fact::Known(told.recorded(window.as_ref()));
+        let recorded = told.recorded(window.as_ref());
+        facts.server_log.said_in_answers = Fact::Known(said_in_answers(&recorded));
+        facts.recorded.requests = Fact::Known(recorded);
         if !taken.contains(&"execution") {
             told.fill(&mut facts.execution, window.as_ref());
         }

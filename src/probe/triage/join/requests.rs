@@ -2,6 +2,7 @@
 
 use super::super::evidence::{Clock, Detail, Requests};
 use super::instants::{self, Window};
+use crate::probe::service;
 use crate::snapshot::{ExecutionFacts, Fact, RecordedError, RecordedRequests, Unknown, Why};
 use crate::words::grouped;
 use hdrhistogram::Histogram;
@@ -151,9 +152,12 @@ impl Told {
             *sum.entry(text).or_default() += count;
         }
         let mut errors: Vec<RecordedError> =
-            sum.into_iter().map(|(text, count)| RecordedError { text: text.into(), count }).collect();
+            sum.into_iter().map(|(text, count)| RecordedError { text: text.into(), count, names_missing: Vec::new() }).collect();
         errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
         errors.truncate(ERRORS);
+        for error in &mut errors {
+            error.names_missing = service::named_missing(&error.text);
+        }
         errors
     }
 

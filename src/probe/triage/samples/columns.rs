@@ -45,7 +45,7 @@ pub struct CounterColumn {
 }
 
 const TIME: &[&str] =
-    &["timestamp", "time", "datetime", "date", "ts", "t", "unixtime", "epoch", "sampledat", "sampletime", "elapsed"];
+    &["timestamp", "time", "datetime", "date", "ts", "t", "unixtime", "epoch", "sampledat", "sampletime", "elapsed", "zeitstempel", "zeit"];
 const INDEX: &[&str] =
     &["index", "gpuindex", "gpuid", "gpuidx", "idx", "deviceid", "device", "deviceindex", "gpu", "id"];
 const UUID: &[&str] = &["uuid", "gpuuuid"];
