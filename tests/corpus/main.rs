@@ -5,6 +5,7 @@
 #[allow(dead_code)]
 #[path = "../setup/cases.rs"]
 mod cases;
+mod contradictions;
 mod expect;
 mod load;
 mod mutations;

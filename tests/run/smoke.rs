@@ -1,5 +1,6 @@
 //! The doctor's own kernel, on the fake CUDA that really adds, and its faults.
 
+use crate::plain_server;
 use crate::setup::doctor::{causes, diagnosis, gpu_doctor, verdict};
 use crate::setup::{driver_variables, scenario, scenario_with_faults};
 use serde_json::Value;
@@ -164,4 +165,49 @@ fn nvml_that_cannot_be_sampled_leaves_the_kernel_verified() {
     assert_eq!(runs[0]["counters"]["unknown"]["detail"], "nvmlInit_v2: the driver is not loaded (NVML 9)", "{runs}");
     assert!(runs[0]["uuid"]["known"].is_string(), "CUDA tells it: {runs}");
     assert_eq!(launches(&log), 1);
+}
+
+/// A server that answers and computes nothing on the GPU, examined under a scenario: the report and what `--smoke` adds.
+fn served(arguments: &[&str], change: impl Fn(&str) -> String) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scenario.yaml");
+    std::fs::write(&path, change(&std::fs::read_to_string(scenario("following-kernels")).unwrap())).unwrap();
+    let mut variables = driver_variables(&path).to_vec();
+    variables.push(("GPU_DOCTOR_FAKE_ACTIVITY", folder.path().join("activity")));
+    variables.push(("GPU_DOCTOR_FAKE_SERVER_PID", folder.path().join("pid")));
+    // libcuda is loaded with the server's variables.
+    let server = plain_server::start_with(folder.path(), &["--spin", "0.01"], &variables);
+    let request = server.client_request(folder.path(), "/infer");
+    let url = server.url();
+    let given = ["run", "--format", "json", "--server", &url, "--client-request", request.to_str().unwrap()];
+    gpu_doctor(&[&given[..], arguments].concat(), &variables).report()
+}
+
+#[test]
+fn idleness_that_the_control_confirms_is_proven_and_without_it_likely() {
+    for (arguments, confidence) in [(&["--smoke"][..], "proven"), (&[][..], "likely")] {
+        let report = served(arguments, str::to_owned);
+        let cause = diagnosis(&report, "gpu-idle-while-serving");
+        assert_eq!(cause["confidence"], confidence, "{report}");
+        let because = cause["because"].as_str().unwrap();
+        assert_eq!(
+            because.contains("rose while the doctor's own kernel ran there"),
+            confidence == "proven",
+            "{because}"
+        );
+    }
+}
+
+#[test]
+fn idleness_by_counters_that_are_blind_is_not_told() {
+    let blind = |text: &str| {
+        let busy = [("97", "0"), ("62", "0"), ("320000", "68000"), ("1980", "345"), ("99", "0")];
+        busy.iter().fold(text.to_owned(), |text, (busy, rest)| {
+            text.replace(&format!("busy: {busy}"), &format!("busy: {rest}"))
+        })
+    };
+    let report = served(&["--smoke"], blind);
+    assert_eq!(verdict(&report, "gpu-idle-while-serving"), "unknown", "{}", report["headline"]);
+    assert!(report["headline"].as_str().unwrap().contains("the doctor's own kernel did not move it either"));
+    assert_eq!(verdict(&served(&[], blind), "gpu-idle-while-serving"), "holds", "without the control nobody knows");
 }

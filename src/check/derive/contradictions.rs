@@ -95,7 +95,7 @@ fn holds_nothing(facts: &Facts) -> Option<(String, String)> {
     if windows.into_iter().any(|window| window.server_memory_bytes.known() > Some(&0)) {
         return None;
     }
-    let measured = "its processes hold no GPU memory and have not opened /dev/nvidia-uvm".to_owned();
+    let measured = "its processes hold no GPU memory and do not have /dev/nvidia-uvm open".to_owned();
     Some((measured, format!("open files of PID {}, before the first request and after the last", pids.join(", "))))
 }
 

@@ -8,6 +8,9 @@ pub mod signals;
 mod thresholds;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use signals::drew_far_more;
 pub use verdict::{GpuActivity, Judged, judge};
 
