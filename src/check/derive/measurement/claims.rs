@@ -1,6 +1,8 @@
 //! What a server says of itself by habit: a header that is fixed in its code, a line that it prints before it knows.
 
 use super::accepted;
+use crate::check::derive::Basis;
+use crate::check::derive::activity::ownership::computes_itself;
 use crate::check::derive::server::is_gpu;
 use crate::snapshot::{Fact, Facts, Unknown};
 
@@ -10,8 +12,14 @@ const HEADER: &str = "x-compute-type";
 const SAYINGS: &[&str] = &["using-device", "inference-device"];
 
 /// The claim and what was seen; empty if there is no claim, or if a GPU is in use.
-pub fn lying(facts: &Facts) -> Result<String, Unknown> {
+pub fn lying(basis: &Basis) -> Result<String, Unknown> {
+    let facts = basis.facts;
     accepted(facts)?;
+    // A gateway hands the header of the server behind it through, and computes nothing itself.
+    let alone = facts.execution.outbound_connections.known().is_some_and(Vec::is_empty);
+    if basis.gpu_seen_working || !alone && !computes_itself(facts) {
+        return Ok(String::new());
+    }
     let Some(claim) = header(facts).or_else(|| said(facts)) else { return Ok(String::new()) };
     let nodes = [&facts.process.device_nodes_open, &facts.execution.device_nodes_open_after];
     for nodes in nodes {

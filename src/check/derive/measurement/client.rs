@@ -18,7 +18,9 @@ const COUNTED: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 pub fn limit(facts: &Facts) -> Result<String, Unknown> {
     let sayings = facts.server_log.sayings.known().into_iter().flatten();
     if let Some(Saying { file, line_number, line, .. }) = sayings.into_iter().find(|saying| saying.id == SAID) {
-        return Ok(format!("the load generator itself says \"{line}\" ({file} line {line_number})"));
+        // What follows is where to read more.
+        let said = line.split(" See http").next().unwrap_or(line);
+        return Ok(format!("the load generator itself says \"{said}\" ({file} line {line_number})"));
     }
     let requests = facts.recorded.requests.read()?;
     let untold = |unknown: Unknown| not_asked(&unknown.detail);

@@ -59,7 +59,7 @@ impl Measurement {
             early_timer: timer::early(basis).into(),
             watched_elsewhere: pages::elsewhere(basis).into(),
             untaken_result: results::untaken(basis).into(),
-            false_claim: claims::lying(basis.facts).into(),
+            false_claim: claims::lying(basis).into(),
             unseen_control: unseen_control(basis).into(),
             client_limit: client::limit(basis.facts).into(),
         }
