@@ -78,7 +78,7 @@ fn ways_name_options_that_exist() {
     let of_doctor =
         regex::Regex::new(r"\{(?:again|as_root|as_user|elsewhere|in_container)([^}]*)\}|\[((?:--[a-z-]+,? ?)+)\]");
     let of_doctor = of_doctor.unwrap();
-    let flag = regex::Regex::new("--[a-z][a-z-]*").unwrap();
+    let flag = regex::Regex::new("--[a-z][a-z0-9-]*").unwrap();
     let text = std::fs::read_to_string(root().join("src/diagnosis/ways.yaml")).unwrap();
     let named: BTreeSet<&str> = of_doctor
         .captures_iter(&text)

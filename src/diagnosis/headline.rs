@@ -141,6 +141,25 @@ pub fn in_words(path: &str) -> &str {
         "cuda.init_code" => "whether CUDA starts",
         "process.environment" => "the server's environment variables",
         "nvml.gpus" => "which GPUs the driver lists",
+        "packages.onnxruntime_distributions" => "which onnxruntime packages are installed",
+        "packages.onnxruntime_owner" => "which package onnxruntime's files are of",
+        "derived.cpu_onnxruntime_installed_while_serving" => "whether a package was exchanged while the server ran",
+        "linker.runtimes" => "whether the server finds what its runtimes need",
+        "process.code_newer_than_start" => "whether the server's code is newer than its start",
+        "process.deleted_libraries" => "whether the server runs libraries that were replaced",
+        "ort.cuda_failure" => "why onnxruntime cannot use CUDA",
+        "derived.pipelines_on_cpu" | "derived.parameters_told" => "where the server's own code puts the model",
+        "smoke.runs" => "whether a kernel runs on the GPU",
+        "derived.model_gpu_bytes" => "what the model needs of the GPU's memory",
+        "derived.given_up_by_proxy" => "whether a proxy gives requests up",
+        "derived.limit_refusal" => "whether the server refuses requests above a limit",
+        "derived.model_time_percent" | "derived.outside_model_ms" => "how much of a request's time is the model's",
+        "execution.cores_busy" => "how busy the server's threads are",
+        "execution.light_request_during_ms" | "execution.light_request_idle_ms" | "execution.light_request_left_ms" => {
+            "whether a light request waits for a heavy one"
+        }
+        "derived.websocket_full" => "whether sessions are refused",
+        "request.missing_fields" => "what the server's requests need",
         "packages.onnxruntime_files" => "whether onnxruntime's package is whole",
         path => path,
     }

@@ -50,6 +50,8 @@ pub struct Diagnosed {
     pub device_budget: Option<String>,
     /// What was claimed and measured otherwise, one sentence each.
     pub contradictions: Vec<String>,
+    /// What each watched GPU did while requests ran, as it was derived (`derived.gpu_activity`).
+    pub gpu_activity: Vec<serde_json::Value>,
 }
 
 /// One cause, or a symptom that nothing explains.
@@ -166,6 +168,7 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
         diagnoses,
         unknown,
         contradictions: contradictions(&view),
+        gpu_activity: view.value("derived.gpu_activity").and_then(|one| one.as_array()).cloned().unwrap_or_default(),
     })
 }
 

@@ -1,8 +1,8 @@
 //! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
 
-use super::{ProbeLine, Report, files, sureness};
+use super::{ProbeLine, Report, activity, files, missing, sureness};
 use crate::check::{Confidence, Severity};
-use crate::diagnosis::{Diagnosis, Link, Standing, Verdict, in_words};
+use crate::diagnosis::{Diagnosis, Link, Standing, Verdict};
 use crate::snapshot::Outcome;
 use crate::words::{plain, wrap};
 use colored::{ColoredString, Colorize};
@@ -10,15 +10,6 @@ use std::io::Write;
 
 /// Width of the text, columns.
 const WIDTH: usize = 100;
-/// Obstacles that are told without `-v`.
-const OBSTACLES_MAX: usize = 6;
-
-/// What stands between the doctor and facts.
-struct Obstacle<'a> {
-    paths: Vec<&'a str>,
-    why: &'a str,
-    detail: &'a str,
-}
 
 /// Writes the report as text. Colour follows `colored`'s global switch, and nothing depends on it.
 pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
@@ -37,6 +28,8 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
         cause(number + 1, diagnosis, report, verbose, out)?;
     }
+    let proves = |diagnosis: &Diagnosis| diagnosis.evidence.iter().any(|one| one.path == activity::FACT);
+    activity::write(&report.activity, verbose, report.diagnoses.iter().any(proves), out)?;
     if let Some(exchanges) = &report.exchanges {
         let told = report.diagnoses.iter().flat_map(|diagnosis| &diagnosis.fix).map(|step| step.run.as_str());
         exchanges.write(&told.collect::<Vec<_>>(), out)?;
@@ -44,7 +37,7 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     if let Some(recorded) = &report.recorded {
         files::write(recorded, out)?;
     }
-    unknown(report, verbose, out)?;
+    missing::write(&report.unknown, verbose, out)?;
     probes(report, verbose, out)?;
     if verbose {
         findings(report, out)?;
@@ -127,8 +120,8 @@ fn cause(
     sureness::possibilities(diagnosis, out)?;
     sureness::grounds(diagnosis, out)?;
     for evidence in &diagnosis.evidence {
-        // What no file could tell is no proof.
-        if report.recorded.is_some() && evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
+        // What nobody asked for is no proof.
+        if evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
             continue;
         }
         let said = match (&evidence.value, &evidence.unknown) {
@@ -137,7 +130,11 @@ fn cause(
             (None, Some(unknown)) => format!("unknown: {unknown}"),
             (None, None) => "unknown".into(),
         };
-        writeln!(out, "     {} = {}", evidence.path, plain(&clip(&said, 220)))?;
+        let said = match evidence.path == activity::FACT && !report.activity.is_empty() {
+            true => "told below, GPU by GPU".to_owned(),
+            false => clip(&said, 220),
+        };
+        writeln!(out, "     {} = {}", evidence.path, plain(&said))?;
     }
     sureness::ruled_out(diagnosis, verbose, out)?;
     writeln!(out, "   {}", if diagnosis.symptom { "to find out why" } else { "fix" }.bold())?;
@@ -154,61 +151,6 @@ fn cause(
         writeln!(out, "       {}", plain(command).cyan())?;
     }
     writeln!(out, "   more: gpu-doctor explain {}", diagnosis.cause)
-}
-
-fn unknown(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
-    if report.unknown.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n{}", "could not be known".bold())?;
-    // One obstacle often hides several facts, and one way often leads past several obstacles; each is told once.
-    let mut ways: Vec<(&str, Vec<Obstacle>)> = Vec::new();
-    let mut count = 0;
-    for missing in &report.unknown {
-        if !ways.iter().any(|(get, _)| *get == missing.get) {
-            ways.push((&missing.get, Vec::new()));
-        }
-        let Some((_, obstacles)) = ways.iter_mut().find(|(get, _)| *get == missing.get) else { continue };
-        let path = in_words(&missing.path);
-        match obstacles.iter_mut().find(|one| one.detail == missing.detail) {
-            Some(one) if one.paths.contains(&path) => {}
-            Some(one) => one.paths.push(path),
-            None => {
-                obstacles.push(Obstacle { paths: vec![path], why: &missing.why, detail: &missing.detail });
-                count += 1;
-            }
-        }
-    }
-    let mut left = if verbose { usize::MAX } else { OBSTACLES_MAX };
-    for (get, obstacles) in &ways {
-        for one in obstacles.iter().take(left) {
-            paragraph(out, "  ", &format!("{} ({}): {}", one.paths.join(", "), one.why, one.detail))?;
-        }
-        if left > 0 {
-            to_know(get, out)?;
-        }
-        left = left.saturating_sub(obstacles.len());
-    }
-    match count {
-        more if !verbose && more > OBSTACLES_MAX => {
-            writeln!(out, "  and {} more (-v shows all)", more - OBSTACLES_MAX)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// How to get what is missing: words in lines, and each command on a line of its own, to be copied.
-fn to_know(get: &str, out: &mut dyn Write) -> std::io::Result<()> {
-    let said = format!("to know it, {get}");
-    for (number, part) in said.split('`').enumerate().filter(|_| !get.is_empty()) {
-        let part = part.trim().trim_start_matches([',', ';']).trim();
-        match number % 2 {
-            _ if part.is_empty() => {}
-            0 => paragraph(out, "    ", part)?,
-            _ => writeln!(out, "      {}", plain(part).cyan())?,
-        }
-    }
-    Ok(())
 }
 
 fn probes(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
@@ -249,28 +191,43 @@ fn spoken(exchange: &serde_json::Map<String, serde_json::Value>) -> String {
 
 /// A value of several members, without those that say nothing: `name: lang, place: form`.
 fn listed(value: &serde_json::Value) -> String {
-    use serde_json::Value;
-    let telling = |value: &Value| match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Object(members) => !members.is_empty() && !members.contains_key("unknown"),
-        _ => true,
-    };
     match value {
-        Value::Object(members) if !members.is_empty() => {
-            let members = members.iter().filter(|(_, value)| telling(value));
-            members.map(|(name, value)| format!("{name}: {}", short(value))).collect::<Vec<_>>().join(", ")
+        serde_json::Value::Object(members) if !members.is_empty() => {
+            members.iter().filter(|(_, value)| telling(value)).map(member).collect::<Vec<_>>().join(", ")
         }
-        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_object) => {
+        serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
             items.iter().map(listed).collect::<Vec<_>>().join("; ")
         }
         other => short(other),
     }
 }
 
+fn member((name, value): (&String, &serde_json::Value)) -> String {
+    match value {
+        serde_json::Value::Object(_) => format!("{name}: ({})", listed(value)),
+        serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
+            format!("{name}: ({})", listed(value))
+        }
+        _ => format!("{name}: {}", short(value)),
+    }
+}
+
+/// Whether a member says anything.
+fn telling(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null => false,
+        serde_json::Value::String(text) => !text.is_empty(),
+        serde_json::Value::Array(items) => !items.is_empty(),
+        serde_json::Value::Object(members) => !members.is_empty() && !members.contains_key("unknown"),
+        _ => true,
+    }
+}
+
 fn short(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) if items.is_empty() => "none".into(),
+        serde_json::Value::Array(items) => items.iter().map(short).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }
