@@ -74,7 +74,7 @@ fn no_case_is_accused_for_what_is_not_known() {
     let which = match std::env::var("GPU_DOCTOR_MUTATIONS").as_deref() {
         Ok("deep") => mutations::Facts::Deep,
         Ok(_) => mutations::Facts::All,
-        Err(_) => mutations::Facts::OneIn(16),
+        Err(_) => mutations::Facts::OneIn(32),
     };
     let checks = Checks::load(None).unwrap();
     let cases = load::all();
