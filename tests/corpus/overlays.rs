@@ -4,7 +4,7 @@
 
 use crate::expect::Kind;
 use crate::load::Case;
-use gpu_doctor::check::{Checks, Severity};
+use gpu_doctor::check::Checks;
 use gpu_doctor::diagnosis::{Diagnosed, diagnose};
 use gpu_doctor::snapshot::Snapshot;
 use serde_json::{Map, Value};
@@ -19,7 +19,7 @@ pub struct Joined {
     pub faults: Vec<String>,
 }
 
-/// Joins every two cases of different stages that have one failure each.
+/// Joins every two cases of different stages that have one cause each.
 pub fn all(checks: &Checks, cases: &[Case]) -> Joined {
     let mut joined = Joined::default();
     let fails: Vec<(&Case, Diagnosed, Value)> = cases
@@ -28,7 +28,7 @@ pub fn all(checks: &Checks, cases: &[Case]) -> Joined {
         .filter_map(|case| {
             let said = diagnose(checks, &case.snapshot).ok()?;
             let first = said.diagnoses.first()?;
-            let right = case.expect.first.as_ref() == Some(&first.cause) && first.severity == Severity::Fail;
+            let right = case.expect.first.as_ref() == Some(&first.cause);
             right.then(|| (case, said, serde_json::to_value(&case.snapshot).expect("a snapshot is JSON")))
         })
         .collect();

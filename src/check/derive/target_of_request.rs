@@ -130,7 +130,8 @@ fn wrong_model(facts: &Facts, client: &Exchange) -> Result<String, Unknown> {
     // A model that is there and not loaded is another cause.
     let listed = match &facts.engine.models {
         Fact::Known(models) => models.iter().any(|one| one.name == model),
-        Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => false,
+        // Software that answers nothing of its models lists none.
+        Fact::Unknown(Unknown { why: Why::NotAsked | Why::Absent | Why::Unsupported, .. }) => false,
         Fact::Unknown(unknown) => return Err(unknown.clone()),
     };
     // ollama's names may go without their tag.
