@@ -256,7 +256,7 @@ mod tests {
         assert!(found.library.ends_with("libonnxruntime.so.1.23.2"));
         let gone = BTreeMap::from([("onnxruntime".to_string(), "/nowhere/libonnxruntime.so.1".to_string())]);
         let unknown = ask(Ask::default(), |facts| facts.process.gpu_libraries = Fact::Known(gone)).unwrap_err();
-        assert!(unknown.why == Why::Absent && unknown.detail.contains("server's process has /nowhere"), "{unknown}");
+        assert!(unknown.why == Why::NotAsked && unknown.detail.contains("server's process has /nowhere"), "{unknown}");
     }
 
     #[test]
