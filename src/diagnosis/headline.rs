@@ -62,7 +62,7 @@ pub fn write(
 fn opening(snapshot: &Snapshot, first: &Diagnosis, view: &View) -> &'static str {
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     match snapshot.target.server {
-        _ if snapshot.facts.recorded.files.known().is_some() => recorded::opening(snapshot, worked),
+        _ if snapshot.facts.recorded.files.known().is_some() => recorded::opening(snapshot, worked, view),
         Some(_) if worked && first.stage != Stage::Request => "The GPU works, yet",
         Some(_) => "GPU is idle because",
         None => "The GPU cannot be used because",

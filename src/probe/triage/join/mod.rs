@@ -7,9 +7,7 @@ mod requests;
 
 use super::evidence::{Evidence, Found, GpuSamples, Requests};
 use crate::probe::server_log::said_in_text;
-use crate::snapshot::{
-    Fact, Facts, RecordedError, RecordedFile, RecordedRequests, Saying, Target, Unknown, Why,
-};
+use crate::snapshot::{Fact, Facts, RecordedError, RecordedFile, RecordedRequests, Saying, Target, Unknown, Why};
 use crate::words::grouped;
 
 /// How to take samples that fit.

@@ -138,8 +138,10 @@ impl Told {
         for (text, count) in list.iter().flat_map(|one| &one.errors) {
             *sum.entry(text).or_default() += count;
         }
-        let mut errors: Vec<RecordedError> =
-            sum.into_iter().map(|(text, count)| RecordedError { text: text.into(), count, names_missing: Vec::new() }).collect();
+        let mut errors: Vec<RecordedError> = sum
+            .into_iter()
+            .map(|(text, count)| RecordedError { text: text.into(), count, names_missing: Vec::new() })
+            .collect();
         errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
         errors.truncate(ERRORS);
         for error in &mut errors {

@@ -159,7 +159,12 @@ impl Columns {
         let (status, success, error) = (table.column(STATUS), table.column(SUCCESS), table.column(ERROR));
         let failed = table.column(FAILED);
         // Whether a request failed an answer does not tell: successful ones have one too.
-        let error = error.or_else(|| table.column(ANSWER).filter(|column| is_prose(table, *column)).filter(|_| status.or(success).or(failed).is_some()));
+        let error = error.or_else(|| {
+            table
+                .column(ANSWER)
+                .filter(|column| is_prose(table, *column))
+                .filter(|_| status.or(success).or(failed).is_some())
+        });
         // A status alone may be anything's.
         let tells = |column: Option<usize>| usize::from(column.is_some());
         let kinds =
@@ -281,7 +286,8 @@ fn is_time(table: &Table, column: usize) -> bool {
 /// Whether a column holds words, and not sizes.
 fn is_prose(table: &Table, column: usize) -> bool {
     let unit = table.columns.get(column).and_then(|column| column.unit);
-    unit.is_none() && table.sample.iter().filter_map(|row| row.get(column)).any(|cell| cell.contains(char::is_alphabetic))
+    unit.is_none()
+        && table.sample.iter().filter_map(|row| row.get(column)).any(|cell| cell.contains(char::is_alphabetic))
 }
 
 /// What makes milliseconds of a column of durations, and what was assumed.
