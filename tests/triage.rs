@@ -183,7 +183,7 @@ fn a_busy_gpu_is_not_called_idle_for_requests_that_were_rejected() {
     let busy = desk.write("gpu.csv", samples(0.0, |_| "97.0".into()));
     let rejected = desk.write("requests.csv", requests(401));
     let report = triage(&[&rejected, &busy], &[]).report();
-    assert_eq!(causes(&report), ["all-requests-rejected"]);
+    assert_eq!(causes(&report), ["auth-rejected"]);
     assert!(
         report["headline"].as_str().unwrap().starts_with("The model gets no work because"),
         "{}",

@@ -69,7 +69,7 @@ fn of_symptom(symptom: &Diagnosis, unknown: &[Missing]) -> String {
 fn opening(snapshot: &Snapshot, first: &Diagnosis, view: &View) -> &'static str {
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     match snapshot.target.server {
-        _ if recorded::tells_of_requests(snapshot) => recorded::opening(snapshot, worked),
+        _ if recorded::tells_of_requests(snapshot) => recorded::opening(snapshot, worked, view),
         Some(_) if worked && first.stage != Stage::Request => "The GPU works, yet",
         Some(_) => "GPU is idle because",
         None => "The GPU cannot be used because",

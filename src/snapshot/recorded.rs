@@ -82,6 +82,6 @@ pub struct RecordedError {
     /// How often.
     pub count: u64,
     /// Fields that the text names as missing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names_missing: Vec<String>,
 }

@@ -14,6 +14,8 @@ room! {
         pub many_requests_fail: bool,
         /// Why no connection to the server came about, by the word of files in which no request succeeded; empty if one did.
         pub recorded_unreachable: String,
+        /// What most failures of the files were answered, if that is more than the status; empty otherwise.
+        pub recorded_answer: String,
         /// GPUs that did nothing in the whole recording beside one that worked, in words; empty if there are none.
         pub recorded_idle_gpus: String,
     }
@@ -30,6 +32,7 @@ impl Failures {
             ),
             requests_failing: failing.map(|one| one.map(|one| one.says).unwrap_or_default()).into(),
             recorded_unreachable: Fact::Known(unreachable(facts).unwrap_or_default()),
+            recorded_answer: Fact::Known(told(facts).unwrap_or_default()),
             recorded_idle_gpus: Fact::Known(idle_gpus(facts).unwrap_or_default()),
         }
     }
@@ -73,8 +76,7 @@ fn failing(facts: &Facts) -> Result<Option<Failing>, Unknown> {
         Some(requests) => (requests.count, *requests.ok.read().map_err(not_asked)?, Some(&requests.by_status)),
         None => {
             let execution = &facts.execution;
-            let sent = *execution.requests_sent.read().map_err(not_asked)?;
-            (sent, *execution.requests_ok.read().map_err(not_asked)?, execution.answers_by_status.known())
+            (*execution.requests_sent.read()?, *execution.requests_ok.read()?, execution.answers_by_status.known())
         }
     };
     let failed = count.saturating_sub(ok);
@@ -105,6 +107,57 @@ fn unreachable(facts: &Facts) -> Option<String> {
     };
     let error = requests.errors.first().filter(|error| says(&error.text))?;
     Some(format!("{} of {} requests: {}", grouped(error.count), grouped(requests.count), error.text))
+}
+
+/// Words by which clients name a status. Lower case.
+const OF_STATUS: &[&str] = &[
+    "http",
+    "httperror",
+    "status",
+    "code",
+    "error",
+    "client",
+    "server",
+    "bad",
+    "request",
+    "unauthorized",
+    "forbidden",
+    "not",
+    "found",
+    "unprocessable",
+    "entity",
+    "content",
+    "internal",
+    "service",
+    "unavailable",
+    "too",
+    "many",
+    "requests",
+    "gateway",
+    "timeout",
+    "time",
+    "out",
+    "failed",
+    "exception",
+    "for",
+    "url",
+    "response",
+    "message",
+    "method",
+    "allowed",
+    "none",
+    "other",
+    "texts",
+];
+
+/// The most frequent failure's text, unless it only names the status: `400 Client Error: Bad Request for url: http://...`.
+fn told(facts: &Facts) -> Option<String> {
+    let text = &facts.recorded.requests.known()?.errors.first()?.text;
+    let parts = text.split_whitespace().filter(|part| !part.contains("://"));
+    let mut words = parts.flat_map(|part| part.split(|c: char| !c.is_alphanumeric()));
+    let telling =
+        |word: &str| word.chars().any(char::is_alphabetic) && !OF_STATUS.contains(&word.to_lowercase().as_str());
+    words.any(telling).then(|| text.chars().take(160).collect())
 }
 
 /// In files nothing tells which GPUs the server was meant to have, so that idle ones are told beside one that works.

@@ -17,6 +17,8 @@ room! {
         pub credentials_sent: bool,
         /// The refusal for the request's size, in words; empty if there is none.
         pub size_refused: String,
+        /// The refusal of a content type (415), in words; empty if none was seen.
+        pub media_type_refused: String,
         /// Whether the refusal is told by files of recorded requests.
         pub refused_by_record: bool,
         /// Who refused the size: `nginx`, `cloudflare`, `flask`, `aiohttp`, `litserve`, `application`, `proxy`, or
@@ -38,6 +40,7 @@ impl Refusals {
         };
         Self {
             credentials_refused: words(&credentials),
+            media_type_refused: Fact::Known(media_type_refused(&refused)),
             refused_by_record: Fact::Known(matches!(refused, Fact::Known(Some(Refused::Recorded(..))))),
             credentials_wanted: credentials
                 .as_ref()
@@ -129,6 +132,14 @@ fn turned_away(facts: &Facts) -> Fact<Option<Refused<'_>>> {
     let open = [&request.client, &request.rejected].into_iter().filter_map(Fact::reason);
     let open = open.max_by_key(|unknown| unknown.why != Why::NotAsked).cloned();
     Fact::Unknown(open.unwrap_or_else(|| Unknown::new(Why::NotAsked, "no request was sent")))
+}
+
+/// 415 is for this alone (RFC 9110, 15.5.16).
+fn media_type_refused(refused: &Fact<Option<Refused>>) -> String {
+    match refused {
+        Fact::Known(Some(refused)) if refused.status() == 415 => refused.in_words(),
+        _ => String::new(),
+    }
 }
 
 /// Files in which every request was answered with the same status.

@@ -73,7 +73,8 @@ fn refused(exchange: &Exchange) -> Option<String> {
         .then(|| format!("{} {} answers {status}: {}", exchange.method, exchange.path, message(&exchange.answer)))
 }
 
-fn says_not_loaded(status: u64, answer: &str) -> bool {
+/// Whether the words are those for a model that is not loaded.
+pub fn says_not_loaded(status: u64, answer: &str) -> bool {
     let answer = answer.to_lowercase();
     // MLServer's "Model NAME not found" and TorchServe's "Model not found: NAME", both with 404.
     let unknown_model = status == 404 && answer.contains("\"model ") && answer.contains("not found");

@@ -1,7 +1,7 @@
 //! Whether the client's own request goes to what the server has: its port, path, method and model.
 
 use super::Basis;
-use crate::snapshot::{Exchange, Fact, Facts, Unknown, Why, room};
+use crate::snapshot::{Exchange, Fact, Facts, RequestFacts, Unknown, Why, room};
 
 room! {
     /// Where the client's request goes, and what is there.
@@ -71,6 +71,9 @@ fn wrong_port(facts: &Facts) -> Fact<String> {
             () => String::new(),
         });
     }
+    if let Some(page) = page_for_everything(request) {
+        return Fact::Known(page);
+    }
     request.server_kind.as_ref().map(|kind| {
         match kind.as_str() {
             "triton-metrics" => "this is Triton's metrics port; its HTTP port is usually 8000",
@@ -88,6 +91,23 @@ fn wrong_port(facts: &Facts) -> Fact<String> {
             _ => "",
         }
         .to_owned()
+    })
+}
+
+/// A web page that answers whatever it is asked: the frontend of an application, or a proxy's own page. A program that
+/// answers requests for its model with pages has none at the path of a schema.
+fn page_for_everything(request: &RequestFacts) -> Option<String> {
+    let html = |exchange: &&Exchange| {
+        let kind = exchange.headers.get("content-type").map(|kind| kind.to_ascii_lowercase()).unwrap_or_default();
+        exchange.status.known().is_some_and(|status| (200..300).contains(status)) && kind.starts_with("text/html")
+    };
+    let asked = [&request.client, &request.good].into_iter().filter_map(Fact::known).find(html)?;
+    let schema = request.schema_error.known().is_some_and(|error| error.contains("got HTML"));
+    schema.then(|| {
+        format!(
+            "{} {} and every other path are answered with the same kind of web page, so that this is a frontend or a proxy",
+            asked.method, asked.path
+        )
     })
 }
 
@@ -136,7 +156,10 @@ fn wrong_model(facts: &Facts, client: &Exchange) -> Result<String, Unknown> {
     };
     // ollama's names may go without their tag.
     let same = |name: &String| *name == model || name.strip_suffix(":latest") == Some(&model);
-    if listed || served(facts).is_empty() || served(facts).iter().any(same) {
+    // Without a list of models the answer itself must speak of this one, and not of a load that failed.
+    let named = answer.contains(&model.to_lowercase()) && !super::state::says_not_loaded(status, &client.answer);
+    let unlisted = served(facts).is_empty() && !(named && matches!(status, 400 | 404 | 422));
+    if listed || unlisted || served(facts).iter().any(same) {
         return Ok(String::new());
     }
     Ok(model)

@@ -302,8 +302,9 @@ fn low_load(basis: &Basis) -> Result<String, Unknown> {
         Some(said) => said,
         None => counted_load(facts)?,
     };
-    if said.is_empty() {
-        return Ok(said);
+    // A GPU that does nothing for requests is not short of them.
+    if said.is_empty() || matches!(basis.activity, Ok(("idle" | "loaded_not_computing", _))) {
+        return Ok(String::new());
     }
     let busy = memory::busy_percent(facts, &basis.gpu_visible).ok().or_else(|| told_busy(facts));
     match busy.ok_or_else(|| not_asked("how busy the GPUs were meanwhile is not known"))? {
