@@ -28,6 +28,7 @@ const TELLING_HEADERS: &[&str] = &[
     "content-type",
     "via",
     "x-cache",
+    "x-compute-type",
     "cf-cache-status",
     "x-device",
     "x-compute-device",

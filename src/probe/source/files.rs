@@ -1,7 +1,7 @@
 //! Which Python files are read: the server's own, the code that came with its model, and packages that wrap a runtime.
 
 use super::syntax::Source;
-use crate::probe::process::imports::{is_source, module_to_import, words};
+use crate::probe::process::imports::{imports, is_source, module_to_import, words};
 use crate::probe::process::own_code::OwnCode;
 use crate::probe::tree::Tree;
 use crate::snapshot::{Unknown, Why};
@@ -64,8 +64,13 @@ impl Reader {
         while let Some(index) = ready.pop() {
             let (Some(mark), Some(text)) = (loaded.get_mut(index), texts.get(index)) else { continue };
             *mark = true;
-            for word in words(&text.text) {
-                ready.extend(waiting.remove(word).unwrap_or_default());
+            let words: BTreeSet<&str> = words(&text.text).collect();
+            for word in &words {
+                let Some(named) = waiting.get_mut(word) else { continue };
+                let found = |index: &mut usize| {
+                    texts.get(*index).is_some_and(|other| imports(&text.path, &words, &other.path, word))
+                };
+                ready.extend(named.extract_if(.., found));
             }
         }
         drop(waiting);
