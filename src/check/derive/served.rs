@@ -110,6 +110,11 @@ pub fn none_computed(facts: &Facts) -> Option<String> {
     (counted.count == 0.0 && counted.what != "requests").then(|| counted.in_words())
 }
 
+/// Whether the model computed for some of the window's requests by its own count.
+pub fn some_computed(facts: &Facts) -> bool {
+    counted(facts).is_ok_and(|counted| counted.count > 0.0 && counted.what != "requests")
+}
+
 /// Share of the window in which the model that was asked computed by its own counters, percent.
 ///
 /// # Errors

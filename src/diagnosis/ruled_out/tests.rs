@@ -25,7 +25,7 @@ fn by<'r>(ruled_out: &'r [(String, String)], id: &str) -> &'r str {
 fn neighbours_of_a_rejection_are_ruled_out_by_what_was_answered() {
     let ruled_out = beside("seed-a1", "required-field-missing");
     assert_eq!(by(&ruled_out, "auth-rejected"), "no answer asks for credentials");
-    assert_eq!(by(&ruled_out, "wrong-content-type"), "nothing points to the content type");
+    assert_eq!(by(&ruled_out, "payload-too-large"), "no answer complains of the request's size");
     assert!(ruled_out.len() <= MOST);
 }
 

@@ -3,8 +3,8 @@
 use super::signals::{self, Around, Kind, Standing};
 use super::*;
 use crate::snapshot::{
-    EnergyRates, Facts, Gpu, GpuWindow, ModelCounters, Phases, RequestTime, Series, SmokeRun, Unknown,
-    UtilizationReading, WatchedProcess, Why,
+    EnergyRates, Facts, Gpu, GpuWindow, ModelCounters, OutboundConnection, Phases, RequestTime, Series, SmokeRun,
+    Unknown, UtilizationReading, WatchedProcess, Why,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -173,6 +173,48 @@ fn energy_alone_is_neither_idleness_nor_work_until_it_is_far_more_and_the_server
         of_server: false,
     };
     assert_eq!(alone(GpuWindow { processes: Fact::Known(vec![other]), ..drawn(176e3) }), "unknown");
+}
+
+#[test]
+fn without_a_cycle_while_requests_were_under_way_a_server_that_waits_is_idle_too() {
+    let waiting = |sm_percent: f64, duration_ms: f64| {
+        let window = GpuWindow { sm_activity_percent: steady(0.0, sm_percent), ..resting(0) };
+        let mut facts = facts(vec![window], &[0]);
+        facts.execution.server_cpu_ms = Fact::Known(30.0);
+        let time = |n: u32| RequestTime { begun_ms: f64::from(n) * 300.0, duration_ms, accepted: true };
+        facts.execution.requests_sent = Fact::Known(10);
+        facts.execution.request_times = Fact::Known((0..10).map(time).collect());
+        verdict(&facts)
+    };
+    assert_eq!(waiting(0.0, 290.0), "loaded_not_computing");
+    assert_eq!(waiting(0.3, 290.0), "unknown", "a short kernel in each request");
+    assert_eq!(waiting(0.0, 30.0), "unknown", "little was asked");
+}
+
+#[test]
+fn beside_the_work_of_others_a_server_that_computes_alone_on_the_cpu_is_idle() {
+    let beside = |nodes: &[&str], peers: &[&str]| {
+        let other = |pid| WatchedProcess {
+            pid,
+            memory_bytes: Fact::Known(1 << 30),
+            utilization_percent: Fact::Known(90),
+            of_server: false,
+        };
+        let processes = Fact::Known(vec![other(99)]);
+        let window = GpuWindow { utilization_percent: steady(90.0, 90.0), processes, ..silent(0) };
+        let mut facts = facts(vec![window], &[]);
+        let peer = |peer: &&str| OutboundConnection {
+            peer: (*peer).to_owned(),
+            present_percent: 100.0,
+            opened_in_window: false,
+        };
+        facts.execution.device_nodes_open_after = Fact::Known(nodes.iter().map(|node| (*node).to_owned()).collect());
+        facts.execution.outbound_connections = Fact::Known(peers.iter().map(peer).collect());
+        verdict(&facts)
+    };
+    assert_eq!(beside(&[], &[]), "idle");
+    assert_eq!(beside(&[], &["127.0.0.1:8001"]), "unknown", "a gateway before an engine");
+    assert_eq!(beside(&["/dev/nvidia-uvm", "/dev/nvidia0"], &[]), "unknown");
 }
 
 #[test]

@@ -53,6 +53,8 @@ macro_rules! thresholds {
 
 thresholds! {
     sm_activity_rise_percent,
+    sm_activity_none_percent,
+    in_flight_share,
     process_utilization_percent,
     utilization_rise_percent,
     idle_utilization_percent,

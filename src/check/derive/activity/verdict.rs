@@ -5,6 +5,7 @@ use super::control::{self, Control};
 use super::ownership::{self, Owned, Place};
 use super::proportion;
 use super::signals::{self, Around, Kind, Signal, Standing};
+use super::thresholds;
 use crate::check::derive::{served, traffic};
 use crate::snapshot::{Fact, Facts, GpuWindow, Unknown, Why};
 use schemars::JsonSchema;
@@ -57,6 +58,8 @@ struct Read {
     control: Option<Control>,
     /// Whether the energy counter rose further than anything but work explains.
     drew_far_more: bool,
+    /// Whether the multiprocessors' activity was 0.0 in every reading.
+    is_without_a_cycle: bool,
 }
 
 impl Read {
@@ -182,8 +185,12 @@ fn read(facts: &Facts, window: &GpuWindow, owned: Owned) -> Read {
             signal.words.push_str(", but the doctor's own kernel did not move it either");
         }
     }
+    let is_without_a_cycle = signals::usable(&window.sm_activity_percent)
+        .is_some_and(|phases| phases.during.max < thresholds::sm_activity_none_percent())
+        && signals.iter().any(|one| one.kind == Kind::SmActivity && one.standing == Standing::Flat);
     Read {
         name: format!("GPU {}", window.index),
+        is_without_a_cycle,
         signals,
         owned,
         control,
@@ -199,6 +206,7 @@ fn untouched(facts: &Facts) -> Option<String> {
     let none_reached = "so no work reached the model";
     match served::computed(facts) {
         Ok((true, _)) => None,
+        _ if served::some_computed(facts) => None,
         Ok((false, _)) | Err(_) if !cached.is_empty() => Some(format!("{cached}, {none_reached}")),
         _ => {
             let words = served::none_computed(facts).filter(|_| !ownership::computes_itself(facts))?;
@@ -216,7 +224,18 @@ fn of_server(facts: &Facts, deciders: &[&Read]) -> Result<(&'static str, String)
         return Ok(("active", moved.join("; ")));
     }
     if deciders.is_empty() {
-        return unsupported("every watched GPU is used by others, and the server is on none of them".into());
+        // One that hands its work on would be connected to another, and hold no device file either.
+        let on_its_own = facts.execution.outbound_connections.known().is_some_and(Vec::is_empty);
+        let without_gpu = facts.execution.device_nodes_open_after.known().is_some_and(Vec::is_empty);
+        return match on_its_own && without_gpu && ownership::computes_itself(facts) {
+            true => Ok((
+                "idle",
+                "the server computes on the CPU, holds no GPU device file open and is connected to no other \
+                server; the GPUs' work is that of others"
+                    .into(),
+            )),
+            false => unsupported("every watched GPU is used by others, and the server is on none of them".into()),
+        };
     }
     // Every one must be known to be flat.
     if let Some(one) = deciders.iter().find(|one| !one.is_flat()) {
@@ -251,8 +270,13 @@ fn of_server(facts: &Facts, deciders: &[&Read]) -> Result<(&'static str, String)
             expected.words
         ));
     }
+    let is_under_way = expected.as_ref().is_some_and(|expected| expected.share >= thresholds::in_flight_share());
     if let Some(expected) = expected.filter(|expected| expected.told) {
         return Ok((verdict, format!("{flat}; {}", expected.words)));
+    }
+    // Activity of the multiprocessors is counted by cycles: 0.0 leaves room for nothing.
+    if is_under_way && deciders.iter().all(|one| one.is_without_a_cycle) {
+        return Ok((verdict, format!("{flat}; requests were under way for most of the window")));
     }
     let execution = &facts.execution;
     let (cpu_ms, window_ms) = (*execution.server_cpu_ms.read()?, *execution.window_ms.read()?);
