@@ -41,7 +41,10 @@ pub fn write(
             with_warnings(line, &warnings)
         }
         ([], Verdict::Undecided) => {
-            let (first, others) = (&unknown[0], unknown.len() - 1);
+            // What was asked comes first: whether the GPU works. A probe that crashed or hangs says more.
+            let asked = unknown.iter().find(|missing| missing.path == "derived.activity");
+            let (first, others) =
+                (asked.filter(|_| !unknown[0].checks.is_empty()).unwrap_or(&unknown[0]), unknown.len() - 1);
             let mut line =
                 format!("Undecided: {} could not be known ({}: {})", in_words(&first.path), first.why, first.detail);
             if others > 0 {

@@ -279,13 +279,18 @@ fn of_server(facts: &Facts, deciders: &[&Read]) -> Result<(&'static str, String)
         return Ok((verdict, format!("{flat}; requests were under way for most of the window")));
     }
     let execution = &facts.execution;
-    let (cpu_ms, window_ms) = (*execution.server_cpu_ms.read()?, *execution.window_ms.read()?);
+    let cpu_ms = execution.server_cpu_ms.read().map_err(|unknown| {
+        let detail =
+            format!("the counters stayed at rest; what the server did instead is not known: {}", unknown.detail);
+        Unknown::new(unknown.why, detail)
+    })?;
+    let window_ms = *execution.window_ms.read()?;
     if !ownership::computes_itself(facts) {
         let holds =
             if context == Some(true) { "the server holds GPU memory" } else { "the server may hold GPU memory" };
         return unsupported(format!("{holds} and little was to be done in the window, too little to be seen: {flat}"));
     }
-    let cpu_percent = 100.0 * cpu_ms / window_ms.max(1.0);
+    let cpu_percent = 100.0 * *cpu_ms / window_ms.max(1.0);
     Ok((verdict, format!("{flat}; the server's processes used {cpu_percent:.0} % of a CPU")))
 }
 
