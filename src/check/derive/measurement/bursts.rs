@@ -17,6 +17,14 @@ pub fn missed(basis: &Basis) -> Result<(bool, String), Unknown> {
     let windows = of_server(basis)?;
     let of_file = of_files(facts);
     let busy_cpu = computes_itself(facts);
+    // Where utilization shows the work on one of the server's GPUs, nobody takes it for idle.
+    let shows = |window: &&GpuWindow| {
+        let signals = signals::read(window, &Around::default());
+        signals.iter().any(|signal| signal.kind == Kind::Utilization && signal.standing == Standing::Moved)
+    };
+    if !of_file && windows.iter().any(shows) {
+        return Ok((false, String::new()));
+    }
     let judged = |window: &&GpuWindow| if of_file { in_file(window) } else { in_window(window, busy_cpu) };
     Ok(windows.iter().find_map(judged).unwrap_or((false, String::new())))
 }
