@@ -147,7 +147,9 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let view = View::of(snapshot);
     let findings = judge(checks, snapshot, &view)?;
     let mut diagnoses = graph::causes(&findings);
-    reason(&mut diagnoses, &findings, &view);
+    // Files of a load test tell statuses, and seldom words: what they do not tell rules nothing out.
+    let tells = snapshot.facts.recorded.requests.known().is_none();
+    reason(&mut diagnoses, &findings, &view, tells);
     verify::complete(&mut diagnoses, snapshot);
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     let (mut unknown, decisive) = missing(&findings, snapshot, worked);
@@ -173,7 +175,7 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
 }
 
 /// Adds to each cause what makes it that sure, and what it was told apart from.
-fn reason(diagnoses: &mut [Diagnosis], findings: &[Finding], view: &View) {
+fn reason(diagnoses: &mut [Diagnosis], findings: &[Finding], view: &View, tells: bool) {
     if diagnoses.is_empty() {
         return;
     }
@@ -181,7 +183,9 @@ fn reason(diagnoses: &mut [Diagnosis], findings: &[Finding], view: &View) {
     for diagnosis in diagnoses {
         let Some(cause) = findings.iter().find(|finding| finding.check.spec.id == diagnosis.cause) else { continue };
         diagnosis.grounds = grounds::of(cause, &reasons);
-        diagnosis.ruled_out = ruled_out::of(cause, findings, &reasons, view);
+        if tells {
+            diagnosis.ruled_out = ruled_out::of(cause, findings, &reasons, view);
+        }
     }
 }
 
