@@ -114,7 +114,7 @@ fn work_that_never_comes_back_is_a_warm_up() {
     let until = |end: f64| ("gpu.csv", samples(1, move |_, at| if (0.0..end).contains(&at) { 90 } else { 0 }));
     let (code, report) = triage(&[rows(), until(2.0)]);
     assert_eq!((code, causes(&report)), (Some(1), vec!["gpu-idle-while-serving"]), "{}", headline(&report));
-    assert!(headline(&report).starts_with("GPU is idle because"), "{}", headline(&report));
+    assert!(headline(&report).starts_with("GPU is idle"), "{}", headline(&report));
     let (code, report) = triage(&[rows(), until(59.0)]);
     assert_eq!((code, causes(&report)), (Some(0), Vec::new()), "{}", headline(&report));
 }

@@ -76,7 +76,11 @@ fn a_log_that_names_the_missing_field_tells_why() {
     let log = file(&folder, "asr.log", rejected_log() + &error);
     let (report, code) = triaged(&[&log]);
     assert_eq!((causes(&report), code), (vec!["required-field-missing"], 1));
-    assert!(report["headline"].as_str().unwrap().contains("missing field: lang"), "{}", report["headline"]);
+    assert!(
+        report["headline"].as_str().unwrap().contains("the missing field is named: lang"),
+        "{}",
+        report["headline"]
+    );
     assert_eq!(report["diagnoses"][0]["confidence"], "likely");
     assert!(says(&told(&report, "asr.log"), "shows", "602 x failure: app:Missing required parameter"));
     // The same log beside requests that succeed accuses nobody.
@@ -204,7 +208,13 @@ fn a_snapshot_is_judged_as_it_is_and_joined_with_other_files() {
     let output = Command::new(GPU_DOCTOR).arg("diagnose").arg(&a1).args(["--format", "json"]).output().unwrap();
     let alone: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((causes(&report), Some(code)), (causes(&alone), output.status.code()));
-    assert_eq!(report["target"], alone["target"]);
+    // What was run is another command.
+    let target = |report: &Value| {
+        let mut target = report["target"].clone();
+        target.as_object_mut().unwrap().remove("command");
+        target
+    };
+    assert_eq!(target(&report), target(&alone));
     let folder = TempDir::new().unwrap();
     let log = file(&folder, "uvicorn.log", "torch.OutOfMemoryError: CUDA out of memory.\n");
     let (report, _) = triaged(&[&fixture("snapshots/healthy-machine.json"), &log]);

@@ -161,6 +161,11 @@ pub fn in_words(path: &str) -> &str {
         "execution.light_request_during_ms" | "execution.light_request_idle_ms" | "execution.light_request_left_ms" => {
             "whether a light request waits for a heavy one"
         }
+        "derived.requests_failing" => "how many requests fail",
+        "derived.missed_bursts" => "whether work falls between the readings of utilization",
+        "derived.unreported_gpus" => "whether the GPU tells its utilization",
+        "derived.start_only_work" => "whether the GPU worked at the start only",
+        "derived.hidden_processes" => "whose processes hold the GPU's memory",
         "derived.websocket_full" => "whether sessions are refused",
         "request.missing_fields" => "what the server's requests need",
         "packages.onnxruntime_files" => "whether onnxruntime's package is whole",

@@ -106,11 +106,17 @@ fn of_files(facts: &Facts) -> bool {
 
 /// The watched GPUs, each unless the server is known not to be on it.
 fn of_server<'a>(basis: &Basis<'a>) -> Result<Vec<&'a GpuWindow>, Unknown> {
-    let windows = basis.facts.execution.gpus.read()?;
+    let windows = basis.facts.execution.gpus.read().map_err(nothing_to_watch)?;
     let judged = basis.watched.gpus.as_ref().map(Vec::as_slice).unwrap_or_default();
     let elsewhere =
         |window: &GpuWindow| judged.iter().any(|one| one.index == window.index && one.server == "not_on_it");
     Ok(windows.iter().filter(|window| !elsewhere(window)).collect())
+}
+
+/// Where there is no driver at all, nothing was measured that could be measured wrong.
+fn nothing_to_watch(unknown: Unknown) -> Unknown {
+    let why = if unknown.why == Why::Absent { Why::NotAsked } else { unknown.why };
+    Unknown { why, ..unknown }
 }
 
 /// The length of the requests' time, milliseconds.

@@ -15,7 +15,7 @@ const LIBRARY: &str = "libnvidia-ml.so.1";
 /// other counters needs no list.
 pub fn hidden(basis: &Basis) -> Result<String, Unknown> {
     let facts = basis.facts;
-    let gpus = facts.nvml.gpus.read()?;
+    let gpus = facts.nvml.gpus.read().map_err(super::nothing_to_watch)?;
     let source = facts.nvml.source.known().map(String::as_str).unwrap_or(LIBRARY);
     if source != LIBRARY {
         let words = unlisted(gpus, HELD_BYTES_IN_FILE);
