@@ -5,7 +5,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::{Captures, Regex, RegexBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// Most places of one line that are looked at for one saying.
 const MATCHES_MAX: usize = 4;
@@ -49,8 +49,25 @@ struct Entry {
 struct Known {
     id: String,
     proves: String,
-    pattern: Regex,
-    unless: Option<Regex>,
+    pattern: Pattern,
+    unless: Option<Pattern>,
+}
+
+/// A pattern that is compiled when a line holds one of its texts: all of them together take 30 MB, and a log seldom needs
+/// more than a few.
+struct Pattern {
+    text: String,
+    compiled: OnceLock<Regex>,
+}
+
+impl Pattern {
+    fn new(text: String) -> Self {
+        Self { text, compiled: OnceLock::new() }
+    }
+
+    fn regex(&self) -> &Regex {
+        self.compiled.get_or_init(|| regex(&self.text))
+    }
 }
 
 /// The compiled table.
@@ -71,8 +88,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         texts.extend(required);
     }
     let known = entries.into_iter().map(|entry| Known {
-        pattern: regex(&entry.pattern),
-        unless: entry.unless.as_deref().map(regex),
+        pattern: Pattern::new(entry.pattern),
+        unless: entry.unless.map(Pattern::new),
         id: entry.id,
         proves: entry.proves,
     });
@@ -128,13 +145,14 @@ pub fn read_for(line: &str, texts: &[usize]) -> Vec<Said> {
     let mut all: Vec<Said> = Vec::new();
     for known in entries.into_iter().filter_map(|index| TABLE.known.get(index)) {
         // A line may say it twice, and name the thing the second time only.
-        let found: Vec<Captures> = known.pattern.captures_iter(line.as_bytes()).take(MATCHES_MAX).collect();
+        let found: Vec<Captures> = known.pattern.regex().captures_iter(line.as_bytes()).take(MATCHES_MAX).collect();
         let Some(at) = found.first().and_then(|found| found.get(0)).map(|whole| whole.start()) else { continue };
-        if known.unless.as_ref().is_some_and(|unless| unless.is_match(line.as_bytes())) {
+        if known.unless.as_ref().is_some_and(|unless| unless.regex().is_match(line.as_bytes())) {
             continue;
         }
-        let named =
-            found.iter().flat_map(|found| known.pattern.capture_names().flatten().map(move |name| (name, found)));
+        let named = found
+            .iter()
+            .flat_map(|found| known.pattern.regex().capture_names().flatten().map(move |name| (name, found)));
         let values = named.filter_map(|(name, found)| {
             Some((name.to_string(), String::from_utf8_lossy(found.name(name)?.as_bytes()).into_owned()))
         });
