@@ -22,6 +22,7 @@ pub mod host;
 pub mod kernel_log;
 pub mod kubernetes;
 pub mod linker;
+pub mod load;
 pub mod loader;
 pub mod metrics;
 pub mod model;
