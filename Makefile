@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test corpus help lint venvs drivers rig bench placement requests triage fuzz
+.PHONY: test corpus corpus-mutations help lint venvs drivers rig bench placement requests triage fuzz
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
@@ -22,6 +22,10 @@ test: venvs drivers rig
 # What the doctor says of every case in fixtures/cases: per stage, the first cause right, false causes, unknown told.
 corpus:
 	@cargo test --quiet --test corpus -- --nocapture the_first_cause
+
+# The same with one fact less, for every fact of every case: nothing may be claimed that was not seen with it. Minutes.
+corpus-mutations:
+	@GPU_DOCTOR_MUTATIONS=deep cargo test --quiet --test corpus -- --nocapture no_case_is_accused
 
 # The Python deployments that tests examine, under target/.
 venvs:
@@ -53,6 +57,7 @@ bench: venvs drivers
 triage:
 	cargo build --release
 	benches/triage.py
+	benches/judge.py
 
 # The readers of models, schemas and files for triage under libFuzzer, a minute each, on stable Rust.
 fuzz:

@@ -1,8 +1,12 @@
-//! CEL: the only file that names the cel crate.
+//! CEL: the only room that names the cel crate.
 //!
 //! Logic is three-valued. A missing fact makes a term undetermined; `undetermined && false` is false and
 //! `undetermined || true` is true, as in Kleene's logic, so an expression has a value exactly when the missing facts
 //! cannot change it. What would be a trap, a misspelt path that silently makes a check clear, is caught by `lint`.
+
+mod decisive;
+
+pub use decisive::{Asks, Term};
 
 use cel::common::ast::{Expr, IdedExpr};
 use cel::parser::PrattParser;

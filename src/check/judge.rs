@@ -107,12 +107,18 @@ fn judge_one<'a, 'v>(
         finding.confidence = Confidence::Proven;
     }
     let told = told();
-    let text = |source: &String| render(source, told).map_err(|error| format!("{}: {error}", check.file));
-    finding.brief = text(&spec.brief)?;
-    finding.because = text(&spec.because)?;
+    // A text that cannot be written without what is missing is left out; any other that cannot be is a fault of the check.
+    let text_or = |instead: &str, source: &String| match render(source, told) {
+        Err(_) if reads_unknown(source, view)? => Ok(instead.to_owned()),
+        rendered => rendered.map_err(|error| format!("{}: {error}", check.file)),
+    };
+    let text = |source: &String| text_or("", source);
+    finding.brief = text_or(&spec.title, &spec.brief)?;
+    finding.because = text_or(&spec.title, &spec.because)?;
     finding.subjects = spec.subjects.iter().map(text).collect::<Result<_, _>>()?;
     finding.subjects.retain(|subject| !subject.is_empty() && subject != "unknown");
     finding.verify = spec.verify.iter().map(text).collect::<Result<_, _>>()?;
+    finding.verify.retain(|command| !command.is_empty());
     for step in &spec.fix {
         let step = Step { say: text(&step.say)?, run: text(&step.run)? };
         if !(step.say.is_empty() && step.run.is_empty()) {
@@ -121,6 +127,11 @@ fn judge_one<'a, 'v>(
     }
     finding.evidence = spec.evidence.iter().map(|path| evidence(path, view)).collect();
     Ok(finding)
+}
+
+/// Whether a text reads a fact of which something is not known.
+fn reads_unknown(source: &str, view: &View) -> Result<bool, String> {
+    Ok(template::paths(source)?.iter().any(|path| view.unknown_at(path).next().is_some()))
 }
 
 fn verdict(when: &Expression, of_this_machine: bool, snapshot: &Snapshot, view: &View, values: &Values) -> Verdict {

@@ -9,14 +9,17 @@ mod judge;
 mod lint;
 mod load;
 mod paths;
+mod reasons;
 mod spec;
 mod template;
 mod view;
 
 pub use catalogue::{Coverage, coverage};
 pub use derive::{CONTEXT_BYTES, Derived, loaded_in_words, mebibytes};
+pub use expr::{Asks, Term};
 pub use judge::{Evidence, Finding, Verdict, judge};
 pub use lint::lint;
 pub use load::{Check, Checks, LoadError};
+pub use reasons::Reasons;
 pub use spec::{Confidence, Severity, Spec, Step};
 pub use view::View;

@@ -1,8 +1,8 @@
 //! Texts of checks: the only file that names the minijinja crate.
 
 use crate::words::{bytes, count};
-use minijinja::value::ValueKind;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, State, UndefinedBehavior, Value, filters};
 use std::sync::LazyLock;
 
 /// The values that templates are rendered over.
@@ -40,13 +40,36 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         }
         _ => minijinja::escape_formatter(out, state, value),
     });
-    environment.add_filter("bytes", bytes);
+    environment.add_filter("bytes", |number: Value| given(&number, |number| Ok(bytes(f64::try_from(number)?))));
     // For commands to copy: a path with a space stays one word.
-    environment
-        .add_filter("shell", |text: String| shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into()));
-    environment.add_filter("count", |items: Vec<Value>, word: String| count(items.len(), &word));
+    environment.add_filter("shell", |text: Value| {
+        given(&text, |text| {
+            let text = text.to_string();
+            Ok(shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into()))
+        })
+    });
+    environment.add_filter("count", |items: Value, word: String| match items.is_undefined() {
+        true => Ok(format!("an unknown number of {word}s")),
+        false => items.try_iter().map(|items| count(items.count(), &word)),
+    });
+    // The crate's own give 0 for what is undefined.
+    environment.add_filter("int", |state: &State, number: Value, rest: Kwargs| {
+        given(&number, |number| filters::int(state, &number, None, None, rest))
+    });
+    environment.add_filter("float", |state: &State, number: Value, rest: Kwargs| {
+        given(&number, |number| filters::float(state, &number, None, rest))
+    });
+    environment.add_filter("round", |number: Value, digits: Option<i32>, rest: Kwargs| {
+        given(&number, |number| filters::round(number, digits, None, rest))
+    });
+    environment.add_filter("length", |items: Value| given(&items, |items| filters::length(&items)));
     environment
 });
+
+/// What a filter makes of a value; a fact that is not known stays so.
+fn given<T: Into<Value>>(value: &Value, filter: impl FnOnce(Value) -> Result<T, Error>) -> Result<Value, Error> {
+    if value.is_undefined() { Ok(Value::UNDEFINED) } else { filter(value.clone()).map(Into::into) }
+}
 
 #[cfg(test)]
 mod tests {
@@ -62,6 +85,19 @@ mod tests {
         let text =
             render("onnxruntime {{ ort.version }}\n  at {{ ort.library }}", &json!({"ort": {"version": "1.23"}}));
         assert_eq!(text.unwrap(), "onnxruntime 1.23 at unknown");
+    }
+
+    #[test]
+    fn filters_leave_what_is_not_known_unknown() {
+        for (source, told) in [
+            ("{{ a.b | round | int }} %", "unknown %"),
+            ("{{ a.b | bytes }} and {{ a.b | shell }}", "unknown and unknown"),
+            ("{{ a.b | count(\"GPU\") }}", "an unknown number of GPUs"),
+            ("{{ a.b | length }} of {{ a.c | count(\"GPU\") }}", "unknown of 2 GPUs"),
+            ("{{ a.n | round(1) }} {{ a.n | int }} {{ a.t | int }} {{ a.c | length }}", "2.5 2 7 2"),
+        ] {
+            assert_eq!(render(source, &json!({"a": {"c": [1, 2], "n": 2.46, "t": "7"}})).unwrap(), told, "{source}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod values;
 
-pub use values::{callable, duration, named_value, server_url, utc_offset, version};
+pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub enum Command {
     Collect(Collect),
     /// Judge recorded facts, on any machine.
     Diagnose(Diagnose),
-    /// Judge files that you already have: results of a load test, GPU samples, logs.
+    /// Judge files that you already have: results of a load test, GPU samples, logs, metrics, snapshots.
     Triage(Triage),
     /// Start a built-in speech server with a typical fault on 127.0.0.1, then examine it for real.
     Demo(Demo),
@@ -178,10 +178,17 @@ pub struct Diagnose {
 
 /// What stands below the help of `triage`.
 const TRIAGE_HELP: &str = "\
-Files are told apart by what is in them, not by their names. Read are: tables of requests (CSV, with a status or a time for \
-each), tables of GPU samples, the output of nvidia-smi --query-gpu=... --format=csv and of nvidia-smi dmon, Locust's \
-*_stats.csv, *_stats_history.csv, *_failures.csv and *_exceptions.csv, oha's --output-format json, and the same packed \
-with gzip.
+Files are told apart by what is in them, not by their names. Read are
+  requests     tables with a row for each (CSV, JSON Lines; hey -o csv, k6 --out csv or json),
+               Locust's --csv, oha's JSON, k6's --summary-export,
+               what wrk, ab, hey, oha and k6 print at the end
+  GPU samples  tables with a row for each (CSV, JSON Lines),
+               nvidia-smi --query-gpu=... --format=csv, nvidia-smi dmon and pmon
+  the server   its log, its metrics page (two make a difference),
+               docker inspect, kubectl get -o json
+  the machine  nvidia-smi, nvidia-smi -q -x
+  gpu-doctor   its snapshots and reports
+and the same packed: gzip, zip, tar, tar.gz.
 
 Exit codes: 0 nothing failed, 1 a failure was diagnosed, 2 undecided (the files do not tell enough), 64 usage, 70 bug.";
 
@@ -284,7 +291,7 @@ pub struct TargetOptions {
     /// The output of `nvidia-smi -q -x`, which then stands for asking NVML.
     #[arg(long, value_name = "FILE")]
     pub nvidia_smi: Option<PathBuf>,
-    /// Run a small kernel of the doctor's own on every device that CUDA shows, and verify its result.
+    /// Run a kernel of the doctor's own on each CUDA device, verify it, and see whether the counters of idle GPUs rise with it.
     #[arg(long)]
     pub smoke: bool,
     /// Import this Python module with --python's interpreter, in a process of its own, and report what it prints (may be
@@ -317,7 +324,7 @@ pub struct TargetOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub requests: Option<u32>,
     /// Samples of every GPU's counters a second while the window's requests run, 1 to 100 [default: 20].
-    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "HZ", value_parser = sample_rate, allow_hyphen_values = true)]
     pub sample_rate: Option<u32>,
     /// Path of the operation to try, for instance /asr, where the server has several.
     #[arg(long, value_name = "PATH")]

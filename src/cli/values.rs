@@ -82,3 +82,9 @@ pub fn callable(text: &str) -> Result<String, String> {
         _ => Err("write it as module:callable, for instance app.models:load".into()),
     }
 }
+
+/// Accepts a number of samples a second, 1 to 100.
+pub fn sample_rate(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|rate| (1..=100).contains(rate));
+    rate.ok_or_else(|| "write how many samples a second, from 1 to 100".to_string())
+}

@@ -21,6 +21,7 @@ pub fn run(options: Demo) -> Result<u8, Failure> {
     let ask = Ask {
         server: Some(cli::server_url(&url).map_err(|error| Failure::Bug(anyhow::anyhow!(error)))?),
         client_request: Some(("the demo's client".into(), server.client_request())),
+        command: vec!["demo".into()],
         ..Ask::default()
     };
     let checks = Checks::load(None).map_err(|error| Failure::Bug(error.into()))?;

@@ -5,6 +5,7 @@ mod collect;
 mod demo;
 mod diagnose;
 mod explain;
+mod given;
 mod model;
 mod output;
 mod progress;

@@ -1,6 +1,6 @@
 //! Joins flags and config file into the question that the probes are asked.
 
-use super::Failure;
+use super::{Failure, given};
 use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
 use crate::config::{Auth, Config, ConfigError, ConnectionConfig, FieldValue};
 use crate::probe::service::{client_request_url, given_file, verify_connection};
@@ -20,6 +20,7 @@ pub fn resolve(
     selection: &mut Selection,
     mut output: Option<&mut Output>,
 ) -> Result<Ask, Failure> {
+    let command = given::command(&target, selection.checks.as_deref());
     let (config, mut headers) = match &target.config {
         None => (Config::default(), Vec::new()),
         Some(path) => read_config(path).map_err(|error| Failure::Usage(error.into()))?,
@@ -91,6 +92,7 @@ pub fn resolve(
         window: standard.window,
         sample_rate_hz,
         timeout: timeout.unwrap_or(usual_timeout),
+        command,
     };
     if !ask.root.is_dir() {
         return Err(Failure::Usage(anyhow!("--root {}: there is no such folder", ask.root.display())));

@@ -1,6 +1,6 @@
 //! `triage`: judge files that people already have.
 
-use super::{Failure, output};
+use super::{Failure, given, output};
 use crate::cli::Triage;
 use crate::probe::triage;
 use anyhow::anyhow;
@@ -9,7 +9,8 @@ use anyhow::anyhow;
 pub fn run(options: Triage) -> Result<u8, Failure> {
     output::verify_save(&options.output)?;
     let checks = output::checks(&options.selection)?;
-    let snapshot =
+    let mut snapshot =
         triage::collect(&options.files, options.utc_offset).map_err(|problem| Failure::Usage(anyhow!(problem)))?;
+    snapshot.target.command = given::triage(&options);
     output::tell(&snapshot, &checks, &options.output)
 }

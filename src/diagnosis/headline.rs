@@ -19,12 +19,10 @@ pub fn write(
     let warnings: Vec<&Diagnosis> = diagnoses.iter().filter(|d| d.severity == Severity::Warn).collect();
     match (failures.as_slice(), verdict) {
         ([first, others @ ..], _) => {
-            let mut line = format!("{} {}", opening(snapshot, first, view), first.brief);
-            // A symptom is no answer to why.
-            let symptom = findings.iter().any(|f| f.check.spec.id == first.cause && f.check.spec.symptom);
-            if let (true, Some(missing)) = (symptom, unknown.first()) {
-                line.push_str(&format!("; why could not be known ({}: {})", missing.why, missing.detail));
-            }
+            let mut line = match first.symptom {
+                true => of_symptom(first, unknown),
+                false => format!("{} {}", opening(snapshot, first, view), first.brief),
+            };
             let others: Vec<&str> = others.iter().chain(&warnings).map(|diagnosis| diagnosis.brief.as_str()).collect();
             if !others.is_empty() {
                 line.push_str(&format!("; besides, {}", others.join("; and ")));
@@ -43,7 +41,10 @@ pub fn write(
             with_warnings(line, &warnings)
         }
         ([], Verdict::Undecided) => {
-            let (first, others) = (&unknown[0], unknown.len() - 1);
+            // What was asked comes first: whether the GPU works. A probe that crashed or hangs says more.
+            let asked = unknown.iter().find(|missing| missing.path == "derived.activity");
+            let (first, others) =
+                (asked.filter(|_| !unknown[0].checks.is_empty()).unwrap_or(&unknown[0]), unknown.len() - 1);
             let mut line =
                 format!("Undecided: {} could not be known ({}: {})", in_words(&first.path), first.why, first.detail);
             if others > 0 {
@@ -57,12 +58,21 @@ pub fn write(
     }
 }
 
+/// A symptom is no answer to why.
+fn of_symptom(symptom: &Diagnosis, unknown: &[Missing]) -> String {
+    let why = match unknown.first() {
+        Some(missing) => format!("why could not be known ({}: {})", missing.why, missing.detail),
+        None => "no cause was found".into(),
+    };
+    format!("GPU is idle: {}; {why}", symptom.brief)
+}
+
 /// What the cause is the cause of. Where the GPU worked on the doctor's own requests, it is not said to be idle, unless
 /// the client's requests never get that far.
 fn opening(snapshot: &Snapshot, first: &Diagnosis, view: &View) -> &'static str {
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     match snapshot.target.server {
-        _ if snapshot.facts.recorded.files.known().is_some() => recorded::opening(snapshot, worked),
+        _ if recorded::tells_of_requests(snapshot) => recorded::opening(snapshot, worked, view),
         Some(_) if worked && first.stage != Stage::Request => "The GPU works, yet",
         Some(_) => "GPU is idle because",
         None => "The GPU cannot be used because",
@@ -134,6 +144,30 @@ pub fn in_words(path: &str) -> &str {
         "cuda.init_code" => "whether CUDA starts",
         "process.environment" => "the server's environment variables",
         "nvml.gpus" => "which GPUs the driver lists",
+        "packages.onnxruntime_distributions" => "which onnxruntime packages are installed",
+        "packages.onnxruntime_owner" => "which package onnxruntime's files are of",
+        "derived.cpu_onnxruntime_installed_while_serving" => "whether a package was exchanged while the server ran",
+        "linker.runtimes" => "whether the server finds what its runtimes need",
+        "process.code_newer_than_start" => "whether the server's code is newer than its start",
+        "process.deleted_libraries" => "whether the server runs libraries that were replaced",
+        "ort.cuda_failure" => "why onnxruntime cannot use CUDA",
+        "derived.pipelines_on_cpu" | "derived.parameters_told" => "where the server's own code puts the model",
+        "smoke.runs" => "whether a kernel runs on the GPU",
+        "derived.model_gpu_bytes" => "what the model needs of the GPU's memory",
+        "derived.given_up_by_proxy" => "whether a proxy gives requests up",
+        "derived.limit_refusal" => "whether the server refuses requests above a limit",
+        "derived.model_time_percent" | "derived.outside_model_ms" => "how much of a request's time is the model's",
+        "execution.cores_busy" => "how busy the server's threads are",
+        "execution.light_request_during_ms" | "execution.light_request_idle_ms" | "execution.light_request_left_ms" => {
+            "whether a light request waits for a heavy one"
+        }
+        "derived.requests_failing" => "how many requests fail",
+        "derived.missed_bursts" => "whether work falls between the readings of utilization",
+        "derived.unreported_gpus" => "whether the GPU tells its utilization",
+        "derived.start_only_work" => "whether the GPU worked at the start only",
+        "derived.hidden_processes" => "whose processes hold the GPU's memory",
+        "derived.websocket_full" => "whether sessions are refused",
+        "request.missing_fields" => "what the server's requests need",
         "packages.onnxruntime_files" => "whether onnxruntime's package is whole",
         path => path,
     }

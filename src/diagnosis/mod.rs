@@ -1,14 +1,21 @@
 //! Floor 2: from findings to causes. Which explain which, which comes first, and what it comes to. Pure.
 
 mod chain;
+mod command;
 mod graph;
+mod grounds;
 mod headline;
 mod recorded;
+mod ruled_out;
+mod unasked;
+mod verify;
+mod ways;
 
 pub use chain::{Link, Standing};
 pub use headline::in_words;
+pub use verify::reachable;
 
-use crate::check::{Checks, Confidence, Evidence, Finding, Severity, Step, Verdict as Judged, View, judge};
+use crate::check::{Checks, Confidence, Evidence, Finding, Reasons, Severity, Step, Verdict as Judged, View, judge};
 use crate::snapshot::{Outcome, Snapshot, Stage};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +50,8 @@ pub struct Diagnosed {
     pub device_budget: Option<String>,
     /// What was claimed and measured otherwise, one sentence each.
     pub contradictions: Vec<String>,
+    /// What each watched GPU did while requests ran, as it was derived (`derived.gpu_activity`).
+    pub gpu_activity: Vec<serde_json::Value>,
 }
 
 /// One cause, or a symptom that nothing explains.
@@ -52,10 +61,16 @@ pub struct Diagnosis {
     pub cause: String,
     /// The broken stage.
     pub stage: Stage,
+    /// Whether it is a symptom for which no cause was found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub symptom: bool,
     /// How bad it is.
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
+    /// What makes it that sure: who bears witness, and whether something else would show the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub grounds: String,
     /// A clause for the headline.
     pub brief: String,
     /// The proof in words.
@@ -66,6 +81,9 @@ pub struct Diagnosis {
     pub evidence: Vec<Evidence>,
     /// Ids of the checks that hold because of it.
     pub explains: Vec<String>,
+    /// What else may be behind what it explains, less sure than this one; of a symptom, what may be behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub could_be: Vec<Possibility>,
     /// What to do, in order.
     pub fix: Vec<Step>,
     /// How to see that the fix worked.
@@ -73,6 +91,17 @@ pub struct Diagnosis {
     /// Other causes that could show alike and are ruled out, the nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ruled_out: Vec<RuledOut>,
+}
+
+/// A finding for which nothing asks beside a surer one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Possibility {
+    /// The check's id.
+    pub cause: String,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// It in a clause.
+    pub brief: String,
 }
 
 /// A cause that it is not.
@@ -108,7 +137,7 @@ pub struct Missing {
     pub detail: String,
     /// Checks that stay undecided without it.
     pub checks: Vec<String>,
-    /// How to get it: a flag, a user to run as; empty if no way is known.
+    /// How to get it, with the commands between backticks; empty if no way is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub get: String,
 }
@@ -117,9 +146,17 @@ pub struct Missing {
 pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, String> {
     let view = View::of(snapshot);
     let findings = judge(checks, snapshot, &view)?;
-    let diagnoses = graph::causes(&findings);
+    let mut diagnoses = graph::causes(&findings);
+    // Files of a load test tell statuses, and seldom words: what they do not tell rules nothing out.
+    let tells = snapshot.facts.recorded.requests.known().is_none();
+    reason(&mut diagnoses, &findings, &view, tells);
+    verify::complete(&mut diagnoses, snapshot);
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
-    let (unknown, decisive) = missing(&findings, snapshot, worked);
+    let (mut unknown, decisive) = missing(&findings, snapshot, worked);
+    for missing in &mut unknown {
+        missing.get = ways::way(&missing.path, &missing.why, &missing.detail, snapshot);
+    }
+    unknown.extend(unasked::of(&symptoms(&diagnoses, checks), &findings, snapshot, &view));
     let chain = chain::links(snapshot, &findings);
     let verdict = verdict(&findings, &diagnoses, decisive > 0, &chain, worked);
     // The GPUs of this machine say nothing about a server on another one.
@@ -133,7 +170,29 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
         diagnoses,
         unknown,
         contradictions: contradictions(&view),
+        gpu_activity: view.value("derived.gpu_activity").and_then(|one| one.as_array()).cloned().unwrap_or_default(),
     })
+}
+
+/// Adds to each cause what makes it that sure, and what it was told apart from.
+fn reason(diagnoses: &mut [Diagnosis], findings: &[Finding], view: &View, tells: bool) {
+    if diagnoses.is_empty() {
+        return;
+    }
+    let reasons = Reasons::of(view);
+    for diagnosis in diagnoses {
+        let Some(cause) = findings.iter().find(|finding| finding.check.spec.id == diagnosis.cause) else { continue };
+        diagnosis.grounds = grounds::of(cause, &reasons);
+        if tells {
+            diagnosis.ruled_out = ruled_out::of(cause, findings, &reasons, view);
+        }
+    }
+}
+
+/// Those among the causes that are symptoms, so that nothing says why.
+fn symptoms<'a>(diagnoses: &'a [Diagnosis], checks: &Checks) -> Vec<&'a str> {
+    let ids = diagnoses.iter().map(|diagnosis| diagnosis.cause.as_str());
+    ids.filter(|id| checks.get(id).is_some_and(|check| check.spec.symptom)).collect()
 }
 
 /// What was claimed and measured otherwise, each in one sentence.

@@ -4,12 +4,19 @@ use super::Link;
 use crate::check::View;
 use crate::snapshot::{GpuWindow, RecordedFile, Snapshot};
 
+/// Whether files tell of requests; a snapshot or a log alone is judged as what was found on a machine.
+pub fn tells_of_requests(snapshot: &Snapshot) -> bool {
+    snapshot.facts.recorded.requests.known().is_some()
+}
+
 /// What the cause is the cause of.
-pub fn opening(snapshot: &Snapshot, worked: bool) -> &'static str {
+pub fn opening(snapshot: &Snapshot, worked: bool, view: &View) -> &'static str {
+    let idle = view.value("derived.activity").and_then(serde_json::Value::as_str) == Some("idle");
     let flat =
         |gpu: &GpuWindow| gpu.utilization_percent.known().is_some_and(|phases| phases.during.max <= IDLE_PERCENT);
     match snapshot.facts.execution.gpus.known() {
         _ if worked => "The GPU works, yet",
+        _ if idle => "GPU is idle because",
         Some(gpus) if !gpus.is_empty() && gpus.iter().all(flat) => "GPU is idle because",
         _ => "The model gets no work because",
     }
@@ -32,9 +39,22 @@ pub fn undecided(snapshot: &Snapshot, open: Option<&Link>) -> String {
     if files.iter().all(|file| file.kind == "unrecognized") {
         return format!("Undecided: nothing could be read from {}", named(files));
     }
+    let only = |kind: &str| {
+        files.iter().all(|file| matches!(file.kind.as_str(), "unrecognized" | "archive") || file.kind == kind)
+    };
+    let requests = snapshot.facts.recorded.requests.known();
     match open {
+        _ if only("report") => format!(
+            "Undecided: {} tells what was judged, not what was seen; give the snapshot (gpu-doctor run --save FILE)",
+            named(files)
+        ),
+        _ if requests.is_none() && only("metrics_page") => format!(
+            "Undecided: the server's counters alone (in {}) do not tell whether a GPU worked; add GPU samples and the load test's \
+             own results",
+            named(files)
+        ),
         Some(link) => format!("Undecided: {}", link.seen),
-        None if snapshot.facts.recorded.requests.known().is_none() => {
+        None if requests.is_none() => {
             format!("Undecided: no requests are told of in {}; add the load test's own results", named(files))
         }
         None => format!("Undecided: {} do not tell enough", named(files)),

@@ -71,6 +71,8 @@ pub struct Ask {
     pub sample_rate_hz: u32,
     /// Longest time the whole run may take.
     pub timeout: Duration,
+    /// The subcommand and its options, without secrets.
+    pub command: Vec<String>,
 }
 
 /// How the model's placement is to be found out.
@@ -135,6 +137,7 @@ impl Default for Ask {
             window: Duration::from_secs(3),
             sample_rate_hz: 20,
             timeout: Duration::from_secs(60),
+            command: Vec::new(),
         }
     }
 }
@@ -166,6 +169,7 @@ impl Ask {
             loader: self.loader.clone(),
             forward: self.forward.clone(),
             expect: self.expect.clone(),
+            command: self.command.clone(),
         }
     }
 }

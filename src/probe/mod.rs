@@ -37,9 +37,10 @@ pub mod smoke;
 pub mod source;
 pub mod triage;
 
-pub use ask::{Ask, Connection, PlacementAsk};
+pub use ask::{Ask, Connection, PlacementAsk, without_credentials};
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
+pub use secret::is_in_field as is_secret;
 
 use crate::snapshot::{Facts, Outcome, Stage, Unknown, Why};
 use std::time::{Duration, Instant};

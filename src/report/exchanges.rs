@@ -1,6 +1,7 @@
 //! The client's request beside the accepted one, and the contract, as tables.
 
-use crate::snapshot::{ClientReading, CodeChange, ContractCase, Difference, Fact, RequestFacts};
+use crate::diagnosis::reachable;
+use crate::snapshot::{ClientReading, CodeChange, ContractCase, Difference, Fact, RequestFacts, Target};
 use crate::words::{count, plain, wrap};
 use colored::Colorize;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,12 @@ impl Exchanges {
         };
         let notes = exchanges.client_reading.as_ref().is_some_and(|reading| !reading.notes.is_empty());
         (notes || !exchanges.differences.is_empty() || !exchanges.contract.is_empty()).then_some(exchanges)
+    }
+
+    /// The same with commands that can be run.
+    pub fn shown(mut self, target: &Target) -> Self {
+        self.mended_curl = self.mended_curl.map(|curl| reachable(target, &curl));
+        self
     }
 
     /// Writes the tables. `told` are commands that the report has shown already.

@@ -1,14 +1,18 @@
 //! Floor 3: tells the diagnosis. One document, one file per form of it.
 
+mod activity;
 mod audit;
 mod exchanges;
 mod explain;
 mod files;
 mod json;
 mod list;
+mod missing;
 mod requests;
+mod sureness;
 mod text;
 
+pub use activity::{Activity, Counter};
 pub use audit::Audit;
 pub use exchanges::Exchanges;
 pub use explain::explain;
@@ -49,6 +53,9 @@ pub struct Report {
     /// What was claimed and measured otherwise, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contradictions: Vec<String>,
+    /// What each GPU did before, while and after requests ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub activity: Vec<Activity>,
     /// The client's own request held against the good one, and what the server answers to broken ones; where there is
     /// something to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +98,8 @@ impl Report {
             stages: diagnosed.chain,
             device_budget: diagnosed.device_budget,
             contradictions: diagnosed.contradictions,
-            exchanges: Exchanges::of(&snapshot.facts.request),
+            activity: activity::of(snapshot, &diagnosed.gpu_activity),
+            exchanges: Exchanges::of(&snapshot.facts.request).map(|exchanges| exchanges.shown(&snapshot.target)),
             recorded: snapshot.facts.recorded.files.known().map(|_| snapshot.facts.recorded.clone()),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,

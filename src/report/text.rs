@@ -1,8 +1,8 @@
 //! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
 
-use super::{ProbeLine, Report, files};
+use super::{ProbeLine, Report, activity, files, missing, sureness};
 use crate::check::{Confidence, Severity};
-use crate::diagnosis::{Diagnosis, Link, Standing, Verdict, in_words};
+use crate::diagnosis::{Diagnosis, Link, Standing, Verdict};
 use crate::snapshot::Outcome;
 use crate::words::{plain, wrap};
 use colored::{ColoredString, Colorize};
@@ -23,12 +23,13 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
         styled.input = line;
         writeln!(out, "{styled}")?;
     }
-    writeln!(out)?;
     stages(report, out)?;
     contradictions(report, out)?;
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
-        cause(number + 1, diagnosis, report, out)?;
+        cause(number + 1, diagnosis, report, verbose, out)?;
     }
+    let proves = |diagnosis: &Diagnosis| diagnosis.evidence.iter().any(|one| one.path == activity::FACT);
+    activity::write(&report.activity, verbose, report.diagnoses.iter().any(proves), out)?;
     if let Some(exchanges) = &report.exchanges {
         let told = report.diagnoses.iter().flat_map(|diagnosis| &diagnosis.fix).map(|step| step.run.as_str());
         exchanges.write(&told.collect::<Vec<_>>(), out)?;
@@ -36,7 +37,7 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     if let Some(recorded) = &report.recorded {
         files::write(recorded, out)?;
     }
-    unknown(report, verbose, out)?;
+    missing::write(&report.unknown, verbose, out)?;
     probes(report, verbose, out)?;
     if verbose {
         findings(report, out)?;
@@ -47,6 +48,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
 fn stages(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     // Of files it need not be said, stage by stage, that they tell nothing of a machine.
     let told = |link: &&Link| report.recorded.is_none() || link.standing != Standing::NotApplicable;
+    if report.stages.iter().any(|link| told(&link)) {
+        writeln!(out)?;
+    }
     for link in report.stages.iter().filter(told) {
         let (word, style): (&str, fn(&str) -> ColoredString) = match link.standing {
             Standing::Pass => ("pass", |w| w.green()),
@@ -90,8 +94,15 @@ fn row(
     Ok(())
 }
 
-fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+fn cause(
+    number: usize,
+    diagnosis: &Diagnosis,
+    report: &Report,
+    verbose: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let kind = match diagnosis.severity {
+        _ if diagnosis.symptom => "symptom without a known cause".yellow().bold(),
         Severity::Fail => "cause".red().bold(),
         Severity::Warn => "warning".yellow().bold(),
     };
@@ -106,10 +117,11 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
         let why = report.findings.iter().find(|finding| finding.check == *explained).map_or("", |f| f.why.as_str());
         paragraph(out, "   ", &format!("It explains {explained}: {why}"))?;
     }
-    writeln!(out, "   {}", "proof".bold())?;
+    sureness::possibilities(diagnosis, out)?;
+    sureness::grounds(diagnosis, out)?;
     for evidence in &diagnosis.evidence {
-        // What no file could tell is no proof.
-        if report.recorded.is_some() && evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
+        // What nobody asked for is no proof.
+        if evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked")) {
             continue;
         }
         let said = match (&evidence.value, &evidence.unknown) {
@@ -118,9 +130,14 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
             (None, Some(unknown)) => format!("unknown: {unknown}"),
             (None, None) => "unknown".into(),
         };
-        writeln!(out, "     {} = {}", evidence.path, plain(&clip(&said, 220)))?;
+        let said = match evidence.path == activity::FACT && !report.activity.is_empty() {
+            true => "told below, GPU by GPU".to_owned(),
+            false => clip(&said, 220),
+        };
+        writeln!(out, "     {} = {}", evidence.path, plain(&said))?;
     }
-    writeln!(out, "   {}", "fix".bold())?;
+    sureness::ruled_out(diagnosis, verbose, out)?;
+    writeln!(out, "   {}", if diagnosis.symptom { "to find out why" } else { "fix" }.bold())?;
     for step in &diagnosis.fix {
         if !step.say.is_empty() {
             paragraph(out, "     ", &step.say)?;
@@ -134,30 +151,6 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
         writeln!(out, "       {}", plain(command).cyan())?;
     }
     writeln!(out, "   more: gpu-doctor explain {}", diagnosis.cause)
-}
-
-fn unknown(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
-    if report.unknown.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n{}", "could not be known".bold())?;
-    // One obstacle often hides several facts; it is told once.
-    let mut obstacles: Vec<(Vec<&str>, &str, &str)> = Vec::new();
-    for missing in &report.unknown {
-        let path = in_words(&missing.path);
-        match obstacles.iter_mut().find(|(_, _, detail)| *detail == missing.detail) {
-            Some((paths, ..)) => paths.push(path),
-            None => obstacles.push((vec![path], &missing.why, &missing.detail)),
-        }
-    }
-    let shown = if verbose { obstacles.len() } else { 6 };
-    for (paths, why, detail) in obstacles.iter().take(shown) {
-        paragraph(out, "  ", &format!("{} ({why}): {detail}", paths.join(", ")))?;
-    }
-    match obstacles.len().saturating_sub(shown) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {more} more (-v shows all)"),
-    }
 }
 
 fn probes(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
@@ -198,28 +191,43 @@ fn spoken(exchange: &serde_json::Map<String, serde_json::Value>) -> String {
 
 /// A value of several members, without those that say nothing: `name: lang, place: form`.
 fn listed(value: &serde_json::Value) -> String {
-    use serde_json::Value;
-    let telling = |value: &Value| match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Object(members) => !members.is_empty() && !members.contains_key("unknown"),
-        _ => true,
-    };
     match value {
-        Value::Object(members) if !members.is_empty() => {
-            let members = members.iter().filter(|(_, value)| telling(value));
-            members.map(|(name, value)| format!("{name}: {}", short(value))).collect::<Vec<_>>().join(", ")
+        serde_json::Value::Object(members) if !members.is_empty() => {
+            members.iter().filter(|(_, value)| telling(value)).map(member).collect::<Vec<_>>().join(", ")
         }
-        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_object) => {
+        serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
             items.iter().map(listed).collect::<Vec<_>>().join("; ")
         }
         other => short(other),
     }
 }
 
+fn member((name, value): (&String, &serde_json::Value)) -> String {
+    match value {
+        serde_json::Value::Object(_) => format!("{name}: ({})", listed(value)),
+        serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
+            format!("{name}: ({})", listed(value))
+        }
+        _ => format!("{name}: {}", short(value)),
+    }
+}
+
+/// Whether a member says anything.
+fn telling(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null => false,
+        serde_json::Value::String(text) => !text.is_empty(),
+        serde_json::Value::Array(items) => !items.is_empty(),
+        serde_json::Value::Object(members) => !members.is_empty() && !members.contains_key("unknown"),
+        _ => true,
+    }
+}
+
 fn short(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) if items.is_empty() => "none".into(),
+        serde_json::Value::Array(items) => items.iter().map(short).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }

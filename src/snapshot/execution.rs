@@ -27,6 +27,10 @@ room! {
         pub server_reported_in: String,
         /// What that time is of by its name: `inference`, or `request` for all that the server did.
         pub server_reported_of: String,
+        /// Median time of the model that the accepted answers name although their requests took less, milliseconds.
+        pub server_reported_over_ms: f64,
+        /// Where they say so.
+        pub server_reported_over_in: String,
         /// The window's requests in order, each with its time, at most 256.
         pub request_times: Vec<RequestTime>,
         /// Requests whose input had another length than the window's, each sent twice: what a new shape costs.

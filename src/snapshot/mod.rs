@@ -130,6 +130,9 @@ pub struct Target {
     /// What the user expects of the machine.
     #[serde(default)]
     pub expect: Expectations,
+    /// The subcommand that was run and its options, without secrets: `run`, `--server`, ...; empty if it was not recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
 }
 
 /// How one probe went.

@@ -26,14 +26,15 @@ pub struct RecordedFile {
     /// The name that was given, or `archive.tar.gz/member`.
     pub name: String,
     /// What it is: `requests_csv`, `gpu_samples_csv`, `locust_stats`, `locust_history`, `locust_failures`, `oha_json`,
-    /// `nvidia_smi_csv`, `nvidia_smi_dmon`, `nvidia_smi_xml`, `metrics_page`, `server_log`, `snapshot`, `report`,
-    /// `watch`, `archive` or `unrecognized`.
+    /// `k6_json`, `wrk_summary`, `ab_summary`, `hey_summary`, `oha_summary`, `k6_summary`, `nvidia_smi_csv`,
+    /// `nvidia_smi_dmon`, `nvidia_smi_xml`, `metrics_page`, `server_log`, `snapshot`, `report`, `watch`, `archive`,
+    /// `unrecognized` and others.
     pub kind: String,
     /// By what it was recognized.
     pub recognized_by: String,
     /// Its size, bytes; of a member of an archive, unpacked.
     pub size_bytes: u64,
-    /// Rows or lines that hold a record.
+    /// Rows or lines that hold a record, or summaries.
     pub records: u64,
     /// What it shows, one sentence each.
     pub shows: Vec<String>,
@@ -80,4 +81,7 @@ pub struct RecordedError {
     pub text: String,
     /// How often.
     pub count: u64,
+    /// Fields that the text names as missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names_missing: Vec<String>,
 }

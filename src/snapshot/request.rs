@@ -179,7 +179,8 @@ pub struct Exchange {
     /// Fields that the answer names as missing.
     pub names_missing: Vec<String>,
     /// Headers of the answer that tell something of the server: `server`, `allow`, `www-authenticate`, `retry-after`,
-    /// `location`, `content-type`, `via`, `x-cache`, `cf-cache-status`, in lower case.
+    /// `location`, `content-type`, `via`, `x-cache`, `cf-cache-status`, `x-compute-type`, `x-device` and the like, in lower
+    /// case.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// What the time went into.

@@ -32,10 +32,11 @@ pub struct SmokeRun {
     /// `GPU-...` or `MIG-...` identifier of the device.
     #[serde(default)]
     pub uuid: Fact<String>,
-    /// How long the kernel was repeated for the counters to see it, milliseconds.
+    /// How long the kernel was repeated for the counters to see it, milliseconds; not asked where the GPU had work already.
     #[serde(default)]
     pub busy_ms: Fact<f64>,
-    /// The counters of its GPU before, while and after the kernel was repeated: the positive control.
+    /// The counters of its GPU before, while and after the kernel was repeated: the positive control. What they call the
+    /// server's is the doctor's own process.
     #[serde(default)]
     pub counters: Fact<GpuWindow>,
 }

@@ -32,6 +32,8 @@ room! {
         pub request_fields: Vec<SourceField>,
         /// Calls inside a request's handler that fetch from another server: `requests.get(url)`.
         pub fetch_calls: Vec<FetchCall>,
+        /// Calls whose result is computed only while it is iterated over: `transcribe` of faster-whisper.
+        pub lazy_results: Vec<LazyResult>,
         /// Whether the server's own code mentions CUDA at all, comments aside.
         pub mentions_cuda: bool,
     }
@@ -106,4 +108,18 @@ pub struct FetchCall {
     pub at: String,
     /// The function in which it stands.
     pub function: String,
+}
+
+/// A call whose result is computed only while it is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LazyResult {
+    /// The statement, in one line, with secrets left out, at most 300 characters.
+    pub text: String,
+    /// File and line.
+    pub at: String,
+    /// The function in which it stands; empty at the top of a file.
+    pub function: String,
+    /// Whether the text behind it names the result at all. One that is handed on may still go untaken.
+    pub taken: bool,
 }

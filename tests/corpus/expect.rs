@@ -102,7 +102,8 @@ pub struct Outcome {
 }
 
 impl Expect {
-    fn may_be_listed(&self, cause: &String) -> bool {
+    /// Whether the case may have this cause.
+    pub fn may_be_listed(&self, cause: &String) -> bool {
         let named = [&self.causes, &self.also_allowed, &self.or_first];
         (self.first.as_ref() == Some(cause) || named.iter().any(|list| list.contains(cause)))
             && !self.not.contains(cause)

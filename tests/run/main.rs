@@ -18,6 +18,8 @@ mod linker;
 mod loader;
 mod logs;
 mod models;
+#[path = "../setup/plain_server.rs"]
+mod plain_server;
 mod prediction;
 mod replay;
 mod rig;

@@ -26,7 +26,13 @@ pub fn program() -> PathBuf {
 
 /// Starts the server with these arguments in this folder, and waits until it listens.
 pub fn start(folder: &Path, arguments: &[&str]) -> PlainServer {
+    start_with(folder, arguments, &[])
+}
+
+/// The same with variables of its own.
+pub fn start_with(folder: &Path, arguments: &[&str], variables: &[(&str, PathBuf)]) -> PlainServer {
     let mut command = Command::new("python3");
+    command.envs(variables.iter().map(|(name, value)| (*name, value.as_path())));
     command.arg(program()).args(arguments).current_dir(folder);
     // Its errors must not go where the tests print: if that is a file, it would be read as the server's log.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

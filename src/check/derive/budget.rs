@@ -81,7 +81,8 @@ impl Needs {
     /// By the best teller: the placement by the deployment's own onnxruntime before all parameters of the file.
     fn of(facts: &Facts) -> Result<Needs, Unknown> {
         let whole = whole(facts)?;
-        let may_be_spread = facts.model.format.known().is_some_and(|format| format != "onnx");
+        // A format that could not be read may be one of those.
+        let may_be_spread = facts.model.format.known().is_none_or(|format| format != "onnx");
         let predicted = facts.prediction.gpu_parameter_bytes.known().copied();
         let tellers = [("placement", placed(facts)), ("prediction", predicted)];
         let told = tellers.into_iter().find_map(|(from, bytes)| Some((from, bytes?)));

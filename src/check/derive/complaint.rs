@@ -22,6 +22,8 @@ room! {
         pub answers_too_fast: String,
         /// The other server that requests wait for, with the figures; empty if there is none.
         pub waits_for_other: String,
+        /// Whether there was seen to be one: a server that computes nothing while it waits has no work that a GPU could lack.
+        pub seen_waiting_for_other: bool,
         /// Whether the GPUs were seen to stay idle while requests were accepted.
         pub gpu_seen_idle: bool,
     }
@@ -33,6 +35,7 @@ impl Complaints {
         let facts = basis.facts;
         let idle = matches!(basis.activity, Ok(("idle" | "loaded_not_computing", _)));
         let masked = masked(facts);
+        let waits = waits_for_other(facts, basis.gpu_seen_working);
         Self {
             fields_not_named: fields_not_named(facts),
             rejected_without_words: rejected_without_words(facts),
@@ -40,7 +43,8 @@ impl Complaints {
             masked_as_5xx_proven: masked.as_ref().map(|(_, proven)| *proven).map_err(Unknown::clone).into(),
             masked_as_5xx: masked.map(|(words, _)| words).into(),
             answers_too_fast: too_fast(facts, basis.gpu_seen_working),
-            waits_for_other: waits_for_other(facts, basis.gpu_seen_working),
+            seen_waiting_for_other: Fact::Known(waits.known().is_some_and(|peer| !peer.is_empty())),
+            waits_for_other: waits,
             gpu_seen_idle: Fact::Known(idle),
         }
     }

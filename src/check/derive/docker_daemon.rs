@@ -1,7 +1,7 @@
 //! Whether another Docker daemon than the system's was seen in use. Not seen is no proof of absence.
 
 use super::Basis;
-use crate::snapshot::{Fact, Facts, room};
+use crate::snapshot::{Fact, Facts, Why, room};
 
 room! {
     /// Which Docker is in use.
@@ -43,7 +43,20 @@ fn in_desktop(facts: &Facts) -> Fact<bool> {
 
 /// The installation in use that is not the system's; empty if none was seen.
 fn other(facts: &Facts) -> Fact<String> {
-    once_looked(facts, other_seen(facts).into())
+    let seen = other_seen(facts);
+    match &facts.docker.installation {
+        // Which Docker holds the container could not be read: not seen is not known then.
+        Fact::Unknown(unknown)
+            if seen.is_empty() && is(&facts.docker.record, "container") && unreadable(unknown.why) =>
+        {
+            Fact::Unknown(unknown.clone())
+        }
+        _ => once_looked(facts, seen.into()),
+    }
+}
+
+fn unreadable(why: Why) -> bool {
+    matches!(why, Why::Denied | Why::TimedOut | Why::Crashed | Why::Malformed)
 }
 
 /// Whether the container runs in Docker Desktop's virtual machine, by its record or by the program behind the server's

@@ -215,7 +215,7 @@ fn devices_told(facts: &Facts) -> bool {
 
 /// The proof that ollama's word is wrong: its models were in GPU memory before any request of the doctor's, and neither
 /// NVML nor the device nodes know of its processes.
-fn claim_unseen(facts: &Facts, gpu_works: bool) -> Result<String, Unknown> {
+pub fn claim_unseen(facts: &Facts, gpu_works: bool) -> Result<String, Unknown> {
     of_kind(facts, &["ollama"])?;
     let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
     if gpu_works || device_node_seen_open(facts) {

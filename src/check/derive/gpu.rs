@@ -50,6 +50,8 @@ pub fn visible(facts: &Facts) -> Fact<bool> {
         }
     }
     match (&facts.nvml.status, facts.nvml.init_code.known()) {
+        // A driver that works and whose GPUs could not be listed may have some.
+        (Fact::Known(status), _) if status == "ok" && in_nvml.is_none() => facts.nvml.gpus.as_ref().map(|_| false),
         (Fact::Known(status), _) if matches!(status.as_str(), "library_missing" | "library_invalid" | "ok") => {
             Fact::Known(false)
         }

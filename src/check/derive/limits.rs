@@ -160,7 +160,10 @@ fn refused(facts: &Facts) -> Result<(String, &'static str), Unknown> {
 }
 
 fn spares_some(facts: &Facts) -> bool {
-    let recorded = facts.recorded.requests.known().is_some_and(|recorded| recorded.ok.known() > Some(&0));
+    // Where files tell of many refusals the limit is what the clients meet, not the exception.
+    let recorded = facts.recorded.requests.known().is_some_and(|recorded| {
+        recorded.ok.known().is_some_and(|ok| *ok as f64 > (1.0 - super::failures::MANY_SHARE) * recorded.count as f64)
+    });
     let counted = facts.counters.models.known().is_some_and(|rows| !rows.is_empty());
     facts.request.good.known().is_some() || recorded || counted
 }

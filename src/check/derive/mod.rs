@@ -4,16 +4,19 @@
 
 mod activity;
 mod budget;
+mod claims;
 mod collective;
 mod complaint;
 mod container;
 mod content_of_request;
+mod contradictions;
 mod copies;
 mod device_order;
 mod docker_daemon;
 mod driver;
 mod engine;
 mod expectations;
+mod failures;
 mod gpu;
 mod gpu_sharing;
 mod gpu_spread;
@@ -24,6 +27,7 @@ mod image_requirement;
 mod limits;
 mod linker;
 mod loaded;
+mod measurement;
 mod memory;
 mod model_devices;
 mod packages;
@@ -116,6 +120,7 @@ subjects! {
     residence: Residence,
     copies: Copies,
     recorded: Recorded,
+    failures: Failures,
     refusal: Refusals,
     request_phases: RequestPhases,
     request_split: RequestSplit,
@@ -124,6 +129,7 @@ subjects! {
     collective: Collective,
     shapes: Shapes,
     activity: Activity,
+    measurement: Measurement,
     served: Served,
     traffic: Traffic,
     limits: Limits,
@@ -131,6 +137,7 @@ subjects! {
     loaded: Loaded,
     model_devices: ModelDevices,
     sources: Sources,
+    contradictions: Contradictions,
 }
 
 impl Derived {
@@ -199,7 +206,7 @@ mod tests {
     fn every_room_that_is_read_here_is_needed() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/derive");
         let mut read = 0;
-        let rooms = [folder.clone(), folder.join("activity")];
+        let rooms = [folder.clone(), folder.join("activity"), folder.join("measurement")];
         let entries = rooms.iter().flat_map(|room| std::fs::read_dir(room).unwrap());
         let paths = entries.map(|entry| entry.unwrap().path());
         for path in paths.filter(|path| path.extension().is_some_and(|kind| kind == "rs")) {

@@ -3,7 +3,7 @@
 //! Such files rarely hold an idle baseline or a second counter; in their stead stands the length of what they cover.
 
 use super::Basis;
-use crate::snapshot::{Fact, Facts, GpuWindow, Phases, RecordedRequests, Saying, Unknown, Why, room};
+use crate::snapshot::{Fact, Facts, GpuWindow, Phases, RecordedError, RecordedRequests, Saying, Unknown, Why, room};
 use crate::words::grouped;
 
 room! {
@@ -13,10 +13,10 @@ room! {
         pub recorded_outcome: String,
         /// What the GPU samples of the files show while requests ran: `GPU 0 at 0 % in all of 121 samples`.
         pub recorded_gpus: String,
-        /// The field that a log among the files names as missing, where no request of the files succeeded; empty where
+        /// The field that the files name as missing, in an answer or a log, where no request of them succeeded; empty where
         /// none does.
         pub recorded_missing_field: String,
-        /// The line of the log that names it, with its place.
+        /// The answer or the line of the log that names it, with its place.
         pub recorded_missing_field_said: String,
     }
 }
@@ -44,6 +44,8 @@ const IDLE_PERCENT: f64 = 5.0;
 const RISE_PERCENT: f64 = 3.0;
 /// Part of the requests' time that samples must cover for idleness, percent.
 const COVERED_PERCENT: f64 = 80.0;
+/// Part of the requests' time, as a share, in which work that never comes back is a warm-up.
+const START_SHARE: f64 = 0.3;
 /// Samples while requests ran that idleness takes.
 const SAMPLES: u64 = 10;
 /// Requests that ran at once on average, below which a GPU may have worked too little to be seen.
@@ -59,9 +61,30 @@ pub fn all_rejected(facts: &Facts) -> Fact<bool> {
     }
 }
 
-/// The newest field that a log names as missing, and the line that does; none unless every request was rejected.
+/// How many requests the files tell of, if all were answered with the same status that is none of success; what most of
+/// the answers say, and the status.
+pub fn answered_alike(facts: &Facts) -> Option<(u64, &str, u64)> {
+    (all_rejected(facts) == Fact::Known(true)).then_some(())?;
+    let requests = facts.recorded.requests.known()?;
+    let (status, count) = requests.by_status.iter().next()?;
+    let answer = requests.errors.first().map(|error| error.text.as_str()).unwrap_or_default();
+    (*count == requests.count).then_some((requests.count, answer, status.parse().ok()?))
+}
+
+/// The field that an answer, else the newest one that a log names as missing, and where; none unless every request was
+/// rejected.
 pub fn missing_field(facts: &Facts) -> Option<(String, String)> {
     (all_rejected(facts) == Fact::Known(true)).then_some(())?;
+    let requests = facts.recorded.requests.known()?;
+    let answered = |error: &RecordedError| {
+        let field = error.names_missing.first()?.clone();
+        // What only a few were told is another fault.
+        let most = 2 * error.count > requests.count;
+        most.then(|| (field, format!("the answer to {} of them: {}", grouped(error.count), error.text)))
+    };
+    if let Some(found) = requests.errors.iter().find_map(answered) {
+        return Some(found);
+    }
     let sayings = facts.server_log.sayings.known()?.iter().rev();
     let named = |saying: &Saying| {
         let is_one = saying.id == "required-field-missing" || saying.id == "field-name-lost-in-error";
@@ -96,6 +119,9 @@ fn judge(facts: &Facts, requests: &RecordedRequests) -> Result<(&'static str, St
     let undecided = |detail: String| Err(Unknown::new(Why::Unsupported, detail));
     if let Some(words) = open.first() {
         return undecided(words.clone());
+    }
+    if let Some(words) = super::measurement::unsampled(facts) {
+        return undecided(words);
     }
     if flat.is_empty() {
         return undecided("the files hold no utilization of a GPU".into());
@@ -139,6 +165,9 @@ fn said(gpu: &GpuWindow) -> Said {
         0.0 => format!("{name} at 0 % in all of {} samples", during.samples),
         max => format!("{name} at most {max:.0} % in {} samples", during.samples),
     };
+    if let Some(words) = warm_up_only(gpu, &name) {
+        return Said::Flat(words);
+    }
     if during.max > IDLE_PERCENT {
         // Who made it busy is told only where it was idle before.
         return match before.samples > 0 && during.max < before.max + RISE_PERCENT {
@@ -155,8 +184,25 @@ fn said(gpu: &GpuWindow) -> Said {
     }
 }
 
+/// A GPU that worked when the first requests came and never again, though they went on.
+fn warm_up_only(gpu: &GpuWindow, name: &str) -> Option<String> {
+    let trace = gpu.utilization_trace.known()?;
+    let (first, last) = (trace.first()?.at_ms, trace.last()?.at_ms);
+    let worked = trace.iter().rfind(|reading| reading.percent as f64 > IDLE_PERCENT)?;
+    let rested = trace.iter().filter(|reading| reading.at_ms > worked.at_ms).count() as u64;
+    let begun_in = worked.at_ms - first;
+    (rested >= 2 * SAMPLES && begun_in <= START_SHARE * (last - first)).then(|| {
+        format!(
+            "{name} worked in the first {:.1} s alone and at most {IDLE_PERCENT:.0} % in the {rested} samples of the \
+             {:.0} s after, while requests went on",
+            begun_in / 1e3,
+            (last - worked.at_ms) / 1e3
+        )
+    })
+}
+
 /// A rise of power speaks against an idle GPU.
-fn power_rose(gpu: &GpuWindow) -> Option<String> {
+pub fn power_rose(gpu: &GpuWindow) -> Option<String> {
     let Phases { before, during, .. } = gpu.power_milliwatts.known()?;
     let rose = before.samples > 0 && during.samples > 0 && during.mean > before.mean * (1.0 + POWER_RISE_SHARE);
     let (before, during) = (before.mean / 1000.0, during.mean / 1000.0);
@@ -169,7 +215,13 @@ fn outcome(requests: &RecordedRequests) -> String {
         return format!("of {count} requests it is not told whether they succeeded");
     };
     if *ok > 0 {
-        return format!("{} of {count} requests succeeded", grouped(*ok));
+        let succeeded = format!("{} of {count} requests succeeded", grouped(*ok));
+        let failed = requests.by_status.iter().filter(|(status, _)| !status.starts_with('2') && *status != "unknown");
+        let told = |(status, number): (&String, &u64)| match status.as_str() {
+            "none" => format!("{} got no answer", grouped(*number)),
+            status => format!("{} were answered {status}", grouped(*number)),
+        };
+        return std::iter::once(succeeded).chain(failed.map(told)).collect::<Vec<_>>().join(", ");
     }
     let mut failures: Vec<(&String, &u64)> = requests.by_status.iter().collect();
     failures.sort_by(|a, b| b.1.cmp(a.1));

@@ -1,8 +1,9 @@
 //! Refusals by which the server, or a proxy before it, turns a request away before anything reads what it asks for: for
 //! want of credentials, for its size.
 
-use super::Basis;
+use super::{Basis, recorded};
 use crate::snapshot::{Exchange, Fact, Facts, RequestFacts, Unknown, Why, room};
+use crate::words::grouped;
 
 room! {
     /// Refusals of that kind.
@@ -16,6 +17,10 @@ room! {
         pub credentials_sent: bool,
         /// The refusal for the request's size, in words; empty if there is none.
         pub size_refused: String,
+        /// The refusal of a content type (415), in words; empty if none was seen.
+        pub media_type_refused: String,
+        /// Whether the refusal is told by files of recorded requests.
+        pub refused_by_record: bool,
         /// Who refused the size: `nginx`, `cloudflare`, `flask`, `aiohttp`, `litserve`, `application`, `proxy`, or
         /// `unknown`; empty if nobody did.
         pub size_refused_by: String,
@@ -35,6 +40,8 @@ impl Refusals {
         };
         Self {
             credentials_refused: words(&credentials),
+            media_type_refused: Fact::Known(media_type_refused(&refused)),
+            refused_by_record: Fact::Known(matches!(refused, Fact::Known(Some(Refused::Recorded(..))))),
             credentials_wanted: credentials
                 .as_ref()
                 .map(|one| one.map(|one| wanted(&one, request)).unwrap_or_default()),
@@ -52,12 +59,14 @@ enum Refused<'a> {
     Exchange(&'a Exchange, u64),
     /// The server's description of itself could not be read for it: what was tried, and what came.
     Schema(&'a str, u64),
+    /// Files tell that all of so many requests were, and with what words most of them.
+    Recorded(u64, &'a str, u64),
 }
 
 impl Refused<'_> {
     fn status(&self) -> u64 {
         match self {
-            Refused::Exchange(_, status) | Refused::Schema(_, status) => *status,
+            Refused::Exchange(_, status) | Refused::Schema(_, status) | Refused::Recorded(.., status) => *status,
         }
     }
 
@@ -65,6 +74,7 @@ impl Refused<'_> {
     fn answer(&self) -> &str {
         match self {
             Refused::Exchange(exchange, _) => &exchange.answer,
+            Refused::Recorded(_, answer, _) => answer,
             Refused::Schema(..) => "",
         }
     }
@@ -72,19 +82,22 @@ impl Refused<'_> {
     fn header(&self, name: &str) -> &str {
         match self {
             Refused::Exchange(exchange, _) => exchange.headers.get(name).map(String::as_str).unwrap_or_default(),
-            Refused::Schema(..) => "",
+            Refused::Schema(..) | Refused::Recorded(..) => "",
         }
     }
 
     fn in_words(self) -> String {
         /// Characters of an answer that are told.
         const TOLD: usize = 160;
+        let answer: String = self.answer().split_whitespace().collect::<Vec<_>>().join(" ");
+        let answer: String = answer.chars().take(TOLD).collect();
+        let said = if answer.is_empty() { String::new() } else { format!(": {answer}") };
         match self {
             Refused::Exchange(exchange, status) => {
-                let answer: String = exchange.answer.split_whitespace().collect::<Vec<_>>().join(" ");
-                let answer: String = answer.chars().take(TOLD).collect();
-                let said = if answer.is_empty() { String::new() } else { format!(": {answer}") };
                 format!("{} {} is answered {status}{said}", exchange.method, exchange.path)
+            }
+            Refused::Recorded(count, _, status) => {
+                format!("{0} of {0} recorded requests were answered {status}{said}", grouped(count))
             }
             Refused::Schema(error, _) => error.split("; ").next().unwrap_or(error).to_owned(),
         }
@@ -96,6 +109,7 @@ impl Refused<'_> {
 fn turned_away(facts: &Facts) -> Fact<Option<Refused<'_>>> {
     let request = &facts.request;
     match request.reachable.read() {
+        Err(_) if facts.recorded.requests.known().is_some() => return Fact::Known(refused_by_record(facts)),
         Err(unknown) => return Fact::Unknown(unknown),
         Ok(false) => return Fact::Known(None),
         Ok(true) => {}
@@ -118,6 +132,20 @@ fn turned_away(facts: &Facts) -> Fact<Option<Refused<'_>>> {
     let open = [&request.client, &request.rejected].into_iter().filter_map(Fact::reason);
     let open = open.max_by_key(|unknown| unknown.why != Why::NotAsked).cloned();
     Fact::Unknown(open.unwrap_or_else(|| Unknown::new(Why::NotAsked, "no request was sent")))
+}
+
+/// 415 is for this alone (RFC 9110, 15.5.16).
+fn media_type_refused(refused: &Fact<Option<Refused>>) -> String {
+    match refused {
+        Fact::Known(Some(refused)) if refused.status() == 415 => refused.in_words(),
+        _ => String::new(),
+    }
+}
+
+/// Files in which every request was answered with the same status.
+fn refused_by_record(facts: &Facts) -> Option<Refused<'_>> {
+    let (count, answer, status) = recorded::answered_alike(facts)?;
+    Some(Refused::Recorded(count, answer, status))
 }
 
 fn refused(exchange: &Exchange) -> Option<Refused<'_>> {
@@ -171,7 +199,7 @@ fn sent(refused: &Refused, request: &RequestFacts) -> bool {
             let curl = exchange.curl.to_ascii_lowercase();
             CARRIERS.iter().any(|carrier| curl.contains(carrier))
         }
-        Refused::Schema(..) => false,
+        Refused::Schema(..) | Refused::Recorded(..) => false,
     };
     everywhere || own
 }

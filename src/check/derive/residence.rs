@@ -204,7 +204,12 @@ fn computed_beside_gpu(basis: &Basis, weights: Option<u64>) -> String {
 }
 
 /// Whether the server's own counters say that its model was not run in the window: its answers came from a cache.
+/// Counters that could not be read may say so too.
 fn nothing_computed(facts: &Facts) -> bool {
+    let may_say = |why| matches!(why, Why::Denied | Why::TimedOut | Why::Crashed | Why::Malformed);
+    if facts.counters.models.reason().is_some_and(|unknown| may_say(unknown.why)) {
+        return true;
+    }
     let models = facts.counters.models.known().map(Vec::as_slice).unwrap_or_default();
     let idle = |model: &ModelCounters| model.executions.known().or(model.inferences.known()) == Some(&0.0);
     !models.is_empty() && models.iter().all(idle)

@@ -103,7 +103,23 @@ fn sum(rows: &[&ModelCounters], of: fn(&ModelCounters) -> &Fact<f64>) -> Option<
     (!counted.is_empty()).then(|| counted.iter().sum())
 }
 
-fn busy_percent(facts: &Facts) -> Result<f64, Unknown> {
+/// The count in words, if the model itself counted nothing: no inference and no execution. That an application counted no
+/// request may be another worker's page.
+pub fn none_computed(facts: &Facts) -> Option<String> {
+    let counted = counted(facts).ok()?;
+    (counted.count == 0.0 && counted.what != "requests").then(|| counted.in_words())
+}
+
+/// Whether the model computed for some of the window's requests by its own count.
+pub fn some_computed(facts: &Facts) -> bool {
+    counted(facts).is_ok_and(|counted| counted.count > 0.0 && counted.what != "requests")
+}
+
+/// Share of the window in which the model that was asked computed by its own counters, percent.
+///
+/// # Errors
+/// That no counter tells it.
+pub fn busy_percent(facts: &Facts) -> Result<f64, Unknown> {
     let rows = of_requests(facts)?;
     sum(&rows, |row| &row.busy_percent)
         .ok_or_else(|| not_asked("the server's counters do not tell how long it computed"))

@@ -119,7 +119,7 @@ pub fn seen_without_onnxruntime(facts: &Facts) -> bool {
 
 /// Whether the deployment's onnxruntime has no CUDA. The library's word counts before the packages': a build of one's own
 /// with CUDA may be called `onnxruntime` too, and where both packages are installed their names decide nothing.
-fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
+pub fn onnxruntime_without_cuda(facts: &Facts) -> Fact<bool> {
     let unknown = match &facts.ort.cuda_compiled_in {
         Fact::Known(compiled_in) => return Fact::Known(!compiled_in),
         Fact::Unknown(unknown) => unknown,

@@ -56,8 +56,9 @@ room! {
         pub llama_asks_no_layers: String,
         /// Words for devices that the server's runtime does not take, or that name a GPU which is not there.
         pub device_typos: Vec<DeviceTypo>,
-        /// Whether the GPU was seen to stay idle while requests succeeded.
-        pub gpu_seen_idle: bool,
+        /// Whether the server's own code was read as a whole, and neither it nor a package that it imports and that is known for
+        /// it uses onnxruntime. Meant for ruling causes out: what lies beside a server is not what it runs.
+        pub onnxruntime_unused_by_code: bool,
     }
 }
 
@@ -107,7 +108,6 @@ impl Sources {
             models.iter().filter(fits).cloned().collect::<Vec<_>>()
         };
         let refusal = refused(facts);
-        let activity = basis.activity.as_ref().ok().map(|(verdict, _)| *verdict);
         Self {
             session_calls_without_gpu: Fact::Known(without_gpu(sessions, false)),
             all_sessions_without_gpu: Fact::Known(all_without_gpu(facts, sessions)),
@@ -137,7 +137,7 @@ impl Sources {
             ),
             llama_asks_no_layers: Fact::Known(layers_kept(facts, models)),
             device_typos: Fact::Known(typos(facts)),
-            gpu_seen_idle: Fact::Known(matches!(activity, Some("idle" | "loaded_not_computing"))),
+            onnxruntime_unused_by_code: Fact::Known(unused_by_code(facts)),
         }
     }
 }
@@ -158,6 +158,17 @@ fn meant_for_cpu(facts: &Facts, sessions: &[SourceCall]) -> Fact<bool> {
         Fact::Unknown(unknown) if unknown.why == Why::NotAsked => Fact::Known(false),
         wrappers => wrappers.as_ref().map(|names| !own && !names.is_empty() && names.iter().all(meant)),
     }
+}
+
+/// Whether the code was read as a whole and names onnxruntime nowhere.
+fn unused_by_code(facts: &Facts) -> bool {
+    let source = &facts.source;
+    let none = |list: &Fact<Vec<String>>| list.known().is_some_and(Vec::is_empty);
+    source.files.known().is_some_and(|files| !files.is_empty())
+        && source.cut_short.known().is_some_and(String::is_empty)
+        && source.imports.known().is_some_and(|names| !names.iter().any(|name| name.starts_with("onnxruntime")))
+        && [&source.not_read, &source.wrappers, &source.remote_onnxruntime_files].into_iter().all(none)
+        && source.session_calls.known().is_some_and(Vec::is_empty)
 }
 
 /// The last of these sayings in each file of the log.

@@ -1,7 +1,8 @@
 //! What the server's answers tell of its own state: is the model loaded, is the engine awake?
 
-use super::{Basis, told};
+use super::{Basis, recorded, told};
 use crate::snapshot::{Exchange, Fact, Facts, StateAnswer, Unknown, room};
+use crate::words::grouped;
 
 room! {
     /// What the server says of its state.
@@ -49,7 +50,7 @@ fn model_not_loaded(facts: &Facts) -> Fact<String> {
     }
     let attempts = request.attempts.known().into_iter().flatten();
     let exchanges = request.rejected.known().into_iter().chain(request.client.known()).chain(attempts);
-    if let Some(told) = exchanges.filter_map(refused).next() {
+    if let Some(told) = exchanges.filter_map(refused).next().or_else(|| refused_by_record(facts)) {
         return Fact::Known(told);
     }
     request.state_answers.as_ref().map(|answers| {
@@ -68,11 +69,24 @@ fn model_not_loaded(facts: &Facts) -> Fact<String> {
 /// What a rejection says, if it is that the model is not there.
 fn refused(exchange: &Exchange) -> Option<String> {
     let status = exchange.status.known().filter(|status| (400..600).contains(*status))?;
-    let answer = exchange.answer.to_lowercase();
-    // MLServer's "Model NAME not found" and TorchServe's "Model not found: NAME", both with 404.
-    let unknown_model = *status == 404 && answer.contains("\"model ") && answer.contains("not found");
-    (unknown_model || NOT_LOADED.iter().any(|words| answer.contains(words)))
+    says_not_loaded(*status, &exchange.answer)
         .then(|| format!("{} {} answers {status}: {}", exchange.method, exchange.path, message(&exchange.answer)))
+}
+
+/// Whether the words are those for a model that is not loaded.
+pub fn says_not_loaded(status: u64, answer: &str) -> bool {
+    let answer = answer.to_lowercase();
+    // MLServer's "Model NAME not found" and TorchServe's "Model not found: NAME", both with 404.
+    let unknown_model = status == 404 && answer.contains("\"model ") && answer.contains("not found");
+    unknown_model || NOT_LOADED.iter().any(|words| answer.contains(words))
+}
+
+/// The same of files in which every request was answered alike.
+fn refused_by_record(facts: &Facts) -> Option<String> {
+    let (count, answer, status) = recorded::answered_alike(facts)?;
+    let all = grouped(count);
+    says_not_loaded(status, answer)
+        .then(|| format!("{all} of {all} recorded requests were answered {status}: {}", message(answer)))
 }
 
 /// Whether the answer says that the server or its model is not ready. `live` is whether a KServe server says it is alive.

@@ -1,7 +1,7 @@
 //! Whether the client's own request goes to what the server has: its port, path, method and model.
 
 use super::Basis;
-use crate::snapshot::{Exchange, Fact, Facts, Unknown, Why, room};
+use crate::snapshot::{Exchange, Fact, Facts, RequestFacts, Unknown, Why, room};
 
 room! {
     /// Where the client's request goes, and what is there.
@@ -28,7 +28,7 @@ impl TargetOfRequest {
     pub fn of(basis: &Basis) -> Self {
         let facts = basis.facts;
         let wrong_model =
-            rejected(facts).map(|client| client.map_or(String::new(), |client| wrong_model(facts, client)));
+            rejected(facts).and_then(|client| client.map_or(Ok(String::new()), |client| wrong_model(facts, client)));
         let wrong_path = match &wrong_model {
             // A server answers 404 for a model that it does not have, too.
             Ok(model) if !model.is_empty() => Ok(None),
@@ -71,6 +71,9 @@ fn wrong_port(facts: &Facts) -> Fact<String> {
             () => String::new(),
         });
     }
+    if let Some(page) = page_for_everything(request) {
+        return Fact::Known(page);
+    }
     request.server_kind.as_ref().map(|kind| {
         match kind.as_str() {
             "triton-metrics" => "this is Triton's metrics port; its HTTP port is usually 8000",
@@ -91,6 +94,23 @@ fn wrong_port(facts: &Facts) -> Fact<String> {
     })
 }
 
+/// A web page that answers whatever it is asked: the frontend of an application, or a proxy's own page. A program that
+/// answers requests for its model with pages has none at the path of a schema.
+fn page_for_everything(request: &RequestFacts) -> Option<String> {
+    let html = |exchange: &&Exchange| {
+        let kind = exchange.headers.get("content-type").map(|kind| kind.to_ascii_lowercase()).unwrap_or_default();
+        exchange.status.known().is_some_and(|status| (200..300).contains(status)) && kind.starts_with("text/html")
+    };
+    let asked = [&request.client, &request.good].into_iter().filter_map(Fact::known).find(html)?;
+    let schema = request.schema_error.known().is_some_and(|error| error.contains("got HTML"));
+    schema.then(|| {
+        format!(
+            "{} {} and every other path are answered with the same kind of web page, so that this is a frontend or a proxy",
+            asked.method, asked.path
+        )
+    })
+}
+
 fn served(facts: &Facts) -> &[String] {
     facts.request.served_models.known().map(Vec::as_slice).unwrap_or_default()
 }
@@ -105,10 +125,10 @@ fn model_of(exchange: &Exchange) -> Option<String> {
 }
 
 /// The client's model, if the server's answer is about models and it does not have this one.
-fn wrong_model(facts: &Facts, client: &Exchange) -> String {
+fn wrong_model(facts: &Facts, client: &Exchange) -> Result<String, Unknown> {
     let status = client.status.known().copied().unwrap_or(0);
     let (Some(model), true) = (model_of(client), matches!(status, 400 | 404 | 422 | 500 | 503)) else {
-        return String::new();
+        return Ok(String::new());
     };
     let answer = client.answer.to_lowercase();
     let says_unknown = [
@@ -125,16 +145,24 @@ fn wrong_model(facts: &Facts, client: &Exchange) -> String {
     let about_models =
         answer.contains("model") || answer.contains("servable") || answer.contains(&model.to_lowercase());
     if !about_models || !says_unknown.iter().any(|words| answer.contains(words)) {
-        return String::new();
+        return Ok(String::new());
     }
     // A model that is there and not loaded is another cause.
-    let listed = facts.engine.models.known().into_iter().flatten().any(|one| one.name == model);
+    let listed = match &facts.engine.models {
+        Fact::Known(models) => models.iter().any(|one| one.name == model),
+        // Software that answers nothing of its models lists none.
+        Fact::Unknown(Unknown { why: Why::NotAsked | Why::Absent | Why::Unsupported, .. }) => false,
+        Fact::Unknown(unknown) => return Err(unknown.clone()),
+    };
     // ollama's names may go without their tag.
     let same = |name: &String| *name == model || name.strip_suffix(":latest") == Some(&model);
-    if listed || served(facts).is_empty() || served(facts).iter().any(same) {
-        return String::new();
+    // Without a list of models the answer itself must speak of this one, and not of a load that failed.
+    let named = answer.contains(&model.to_lowercase()) && !super::state::says_not_loaded(status, &client.answer);
+    let unlisted = served(facts).is_empty() && !(named && matches!(status, 400 | 404 | 422));
+    if listed || unlisted || served(facts).iter().any(same) {
+        return Ok(String::new());
     }
-    model
+    Ok(model)
 }
 
 /// What is wrong with path or method, and the operation that is nearest.

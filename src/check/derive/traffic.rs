@@ -126,17 +126,23 @@ fn rows(facts: &Facts) -> Result<&[ModelCounters], Unknown> {
     Ok(facts.counters.models.read()?)
 }
 
-/// Requests of the doctor's own between the readings.
-fn own(facts: &Facts) -> f64 {
-    facts.execution.requests_sent.known().copied().unwrap_or(0) as f64
+/// Requests of the doctor's own between the readings; none where it was not to send any.
+fn own(facts: &Facts) -> Result<f64, Unknown> {
+    match &facts.execution.requests_sent {
+        Fact::Known(sent) => Ok(*sent as f64),
+        Fact::Unknown(Unknown { why: Why::NotAsked, .. }) => Ok(0.0),
+        Fact::Unknown(_) => Err(not_asked("how many of the counted requests are the doctor's own is not known")),
+    }
 }
 
 /// Models with enough traffic of others.
 fn observed(facts: &Facts) -> Result<Vec<Observed<'_>>, Unknown> {
     let interval_ms = facts.counters.interval_ms.known().copied();
+    let rows = rows(facts)?;
+    let own = own(facts)?;
     let one = |row| {
         let requests = requests(row).unwrap_or(0.0);
-        if requests - own(facts) >= OTHERS_MIN {
+        if requests - own >= OTHERS_MIN {
             return Some(Observed {
                 row,
                 in_window: true,
@@ -161,7 +167,7 @@ fn observed(facts: &Facts) -> Result<Vec<Observed<'_>>, Unknown> {
             interval_ms: None,
         })
     };
-    Ok(rows(facts)?.iter().filter_map(one).collect())
+    Ok(rows.iter().filter_map(one).collect())
 }
 
 fn requests(row: &ModelCounters) -> Option<f64> {
@@ -296,8 +302,9 @@ fn low_load(basis: &Basis) -> Result<String, Unknown> {
         Some(said) => said,
         None => counted_load(facts)?,
     };
-    if said.is_empty() {
-        return Ok(said);
+    // A GPU that does nothing for requests is not short of them.
+    if said.is_empty() || matches!(basis.activity, Ok(("idle" | "loaded_not_computing", _))) {
+        return Ok(String::new());
     }
     let busy = memory::busy_percent(facts, &basis.gpu_visible).ok().or_else(|| told_busy(facts));
     match busy.ok_or_else(|| not_asked("how busy the GPUs were meanwhile is not known"))? {
@@ -335,12 +342,15 @@ fn counted_load(facts: &Facts) -> Result<String, Unknown> {
     if others > LOW || waits {
         return Ok(String::new());
     }
-    let requests = whole(one.requests - own(facts));
+    let requests = whole(one.requests - own(facts)?);
     Ok(format!("{requests} requests of others ran {others:.1} at once on average {}", one.when()))
 }
 
-/// Answers that no model computed.
-fn cached(facts: &Facts) -> Result<String, Unknown> {
+/// Answers that no model computed, in words; empty if none is known.
+///
+/// # Errors
+/// That nothing tells it.
+pub fn cached(facts: &Facts) -> Result<String, Unknown> {
     let exchanges = [&facts.request.client, &facts.request.good].into_iter().filter_map(Fact::known);
     for exchange in exchanges.filter(|exchange| exchange.accepted) {
         let hit = ["x-cache", "cf-cache-status"].into_iter().find_map(|name| {

@@ -214,6 +214,9 @@ fn execution(facts: &Facts) -> Words {
         Fact::Known(gpus) => {
             for gpu in gpus {
                 match gpu.utilization_percent.known() {
+                    Some(phases) if phases.during.samples > 0 && phases.during.max == 0.0 => {
+                        words.push_str(&format!("; GPU {} at 0 %", gpu.index));
+                    }
                     Some(phases) => words.push_str(&format!("; GPU {} at most {:.0} %", gpu.index, phases.during.max)),
                     None => words.push_str(&format!("; GPU {} utilization not reported", gpu.index)),
                 }
@@ -223,10 +226,13 @@ fn execution(facts: &Facts) -> Words {
         Fact::Unknown(unknown) => {
             let reason = match facts.nvml.status.known() {
                 Some(status) if status != "ok" => "NVML is not usable".to_string(),
+                // Of files it need not be said that nobody asked.
+                _ if facts.recorded.files.known().is_some() => unknown.detail.clone(),
                 _ => unknown.to_string(),
             };
             return Ok(broken(format!("{words}; GPU not watched: {reason}")));
         }
     }
-    Ok(words.into())
+    // Of requests that nobody answered, a GPU can show nothing.
+    Ok(Sight { words, works: *sent == 0 || *accepted > 0 })
 }

@@ -4,7 +4,7 @@ use super::SUBCOMMAND;
 use crate::snapshot::{Unknown, Why};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -202,6 +202,13 @@ impl Child {
     /// Whether the child has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.process.try_wait(), Ok(None))
+    }
+
+    /// Writes a line to the child's standard input. A child that is gone hears nothing, and that is told by its end.
+    pub fn tell(&mut self, line: &str) {
+        if let Some(input) = &mut self.process.stdin {
+            let _ = writeln!(input, "{line}");
+        }
     }
 
     /// Tells a streaming child to stop (its standard input closes) and hears it out until `deadline`.

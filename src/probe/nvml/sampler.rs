@@ -57,6 +57,11 @@ pub fn start(server_pids: &[u64], rate_hz: u32) -> Result<Sampler, Unknown> {
 }
 
 impl Sampler {
+    /// What was read so far.
+    pub fn so_far(&self) -> Recording {
+        Recording::read(&self.child.parts_so_far(), self.period_ms, self.server_pids.clone())
+    }
+
     /// Stops sampling and returns all that was read. What was read before a fault is kept, and the fault is told.
     ///
     /// # Errors

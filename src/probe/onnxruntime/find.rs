@@ -77,7 +77,9 @@ fn mapped(facts: &Facts, version: Option<&str>) -> Option<Result<Found, Unknown>
     let tree = process.map_or_else(|| Tree::new("/"), |process| Tree::of_process(process.pid));
     let found = below(&tree, &place, version).map_err(|unknown| {
         let detail = format!("the server's process has {mapped} mapped, but here: {}", unknown.detail);
-        Unknown::new(unknown.why, detail)
+        // Unlinked once it was loaded, on purpose or by an upgrade: a copy of it can be named.
+        let why = if unknown.why == Why::Absent { Why::NotAsked } else { unknown.why };
+        Unknown::new(why, detail)
     });
     let found_by = format!("maps of the server's process ({mapped})");
     Some(found.map(|library| Found { library, found_by }))
@@ -254,7 +256,7 @@ mod tests {
         assert!(found.library.ends_with("libonnxruntime.so.1.23.2"));
         let gone = BTreeMap::from([("onnxruntime".to_string(), "/nowhere/libonnxruntime.so.1".to_string())]);
         let unknown = ask(Ask::default(), |facts| facts.process.gpu_libraries = Fact::Known(gone)).unwrap_err();
-        assert!(unknown.why == Why::Absent && unknown.detail.contains("server's process has /nowhere"), "{unknown}");
+        assert!(unknown.why == Why::NotAsked && unknown.detail.contains("server's process has /nowhere"), "{unknown}");
     }
 
     #[test]

@@ -61,6 +61,17 @@ pub fn client_request_url(
     client_request(origin, text, given).map(|request| request.url)
 }
 
+/// Fields that the answer to a rejected request names as missing.
+pub fn named_missing(answer: &str) -> Vec<String> {
+    let read = |text: &str| conversation::complaint::read(text.as_bytes(), &[]).missing;
+    let mut missing = read(answer);
+    if missing.is_empty() && answer.starts_with(['{', '[']) {
+        // As Python prints what was JSON.
+        missing = read(&answer.replace('\'', "\""));
+    }
+    missing.into_iter().map(|(name, _)| name).collect()
+}
+
 /// Whether a file that a field's value names can be sent.
 ///
 /// # Errors

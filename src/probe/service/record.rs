@@ -28,7 +28,12 @@ const TELLING_HEADERS: &[&str] = &[
     "content-type",
     "via",
     "x-cache",
+    "x-compute-type",
     "cf-cache-status",
+    "x-device",
+    "x-compute-device",
+    "x-inference-device",
+    "x-model-device",
 ];
 
 fn known<T>(value: Option<T>, lack: &str) -> Fact<T> {

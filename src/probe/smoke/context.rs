@@ -6,6 +6,7 @@ use crate::probe::cuda::driver::{Driver, why};
 use crate::probe::isolation::Reporter;
 use crate::snapshot::Unknown;
 use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::time::{Duration, Instant};
 
 /// A device address (cuda.h, CUdeviceptr).
 pub type Address = u64;
@@ -65,8 +66,8 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Compiles the kernel, runs it on the three vectors, waits for its end, and returns its time in milliseconds.
-    pub fn run(&self, vectors: [Address; 3], count: u32, reporter: &mut Reporter) -> Result<f64, Fault> {
+    /// Compiles the kernel.
+    pub fn compile(&self, reporter: &mut Reporter) -> Result<Kernel<'_>, Fault> {
         let driver = self.driver;
         let mut module: Handle = std::ptr::null_mut();
         let load: unsafe extern "C" fn(*mut Handle, *const c_void) -> c_int = function(driver, "cuModuleLoadData")?;
@@ -75,30 +76,105 @@ impl<'a> Context<'a> {
         let find: unsafe extern "C" fn(*mut Handle, Handle, *const c_char) -> c_int =
             function(driver, "cuModuleGetFunction")?;
         call(driver, "cuModuleGetFunction", reporter, || unsafe { find(&mut entry, module, kernel::NAME.as_ptr()) })?;
-        let (began, ended) = (self.event(reporter)?, self.event(reporter)?);
+        let events = [self.event(reporter)?, self.event(reporter)?];
+        Ok(Kernel {
+            driver,
+            entry,
+            events,
+            launch: function(driver, "cuLaunchKernel")?,
+            record: function(driver, "cuEventRecord")?,
+            wait: function(driver, "cuEventSynchronize")?,
+        })
+    }
+
+    fn event(&self, reporter: &mut Reporter) -> Result<Handle, Fault> {
+        let mut event: Handle = std::ptr::null_mut();
+        let create: unsafe extern "C" fn(*mut Handle, c_uint) -> c_int = function(self.driver, "cuEventCreate")?;
+        call(self.driver, "cuEventCreate", reporter, || unsafe { create(&mut event, 0) })?;
+        Ok(event)
+    }
+}
+
+/// The compiled kernel, with what it takes to run it.
+pub struct Kernel<'a> {
+    driver: &'a Driver,
+    entry: Handle,
+    events: [Handle; 2],
+    launch: Launch,
+    record: unsafe extern "C" fn(Handle, Handle) -> c_int,
+    wait: unsafe extern "C" fn(Handle) -> c_int,
+}
+
+type Launch = unsafe extern "C" fn(
+    Handle,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    Handle,
+    *mut Handle,
+    *mut Handle,
+) -> c_int;
+
+/// Launches that are waited for together while the kernel is repeated: more and more, until they take this long.
+const TOGETHER: Duration = Duration::from_millis(20);
+const TOGETHER_MOST: u32 = 1024;
+
+impl Kernel<'_> {
+    /// Runs it on the three vectors, waits for its end, and returns its time in milliseconds.
+    pub fn run(&self, vectors: [Address; 3], count: u32, reporter: &mut Reporter) -> Result<f64, Fault> {
+        let driver = self.driver;
+        let [began, ended] = self.events;
+        // SAFETY: the signatures of cuda.h; the events are the context's own.
+        call(driver, "cuEventRecord", reporter, || unsafe { (self.record)(began, std::ptr::null_mut()) })?;
+        call(driver, "cuLaunchKernel", reporter, || self.launch(vectors, count))?;
+        call(driver, "cuEventRecord", reporter, || unsafe { (self.record)(ended, std::ptr::null_mut()) })?;
+        call(driver, "cuEventSynchronize", reporter, || unsafe { (self.wait)(ended) })?;
+        let mut elapsed_ms: f32 = 0.0;
+        let elapsed: unsafe extern "C" fn(*mut f32, Handle, Handle) -> c_int = function(driver, "cuEventElapsedTime")?;
+        call(driver, "cuEventElapsedTime", reporter, || unsafe { elapsed(&mut elapsed_ms, began, ended) })?;
+        Ok(f64::from(elapsed_ms))
+    }
+
+    /// Runs it again and again for so long, and returns for how long it ran, milliseconds.
+    pub fn repeat(
+        &self,
+        vectors: [Address; 3],
+        count: u32,
+        length: Duration,
+        reporter: &mut Reporter,
+    ) -> Result<f64, Fault> {
+        let [_, ended] = self.events;
+        let (began, mut together) = (Instant::now(), 1);
+        // Thousands of calls: not each is told.
+        reporter.stage("cuLaunchKernel, again and again");
+        while began.elapsed() < length {
+            let batch = Instant::now();
+            for _ in 0..together {
+                self.answered("cuLaunchKernel", self.launch(vectors, count))?;
+            }
+            // SAFETY: as above.
+            self.answered("cuEventRecord", unsafe { (self.record)(ended, std::ptr::null_mut()) })?;
+            self.answered("cuEventSynchronize", unsafe { (self.wait)(ended) })?;
+            if batch.elapsed() < TOGETHER / 2 {
+                together = (together * 2).min(TOGETHER_MOST);
+            }
+        }
+        Ok(began.elapsed().as_secs_f64() * 1e3)
+    }
+
+    fn launch(&self, vectors: [Address; 3], mut count: u32) -> c_int {
         let [mut a, mut b, mut sum] = vectors;
-        let mut count = count;
+        let blocks = count.div_ceil(kernel::BLOCK);
         let mut parameters: [Handle; 4] =
             [(&raw mut a).cast(), (&raw mut b).cast(), (&raw mut sum).cast(), (&raw mut count).cast()];
-        self.record(began, reporter)?;
-        let blocks = count.div_ceil(kernel::BLOCK);
-        type Launch = unsafe extern "C" fn(
-            Handle,
-            c_uint,
-            c_uint,
-            c_uint,
-            c_uint,
-            c_uint,
-            c_uint,
-            c_uint,
-            Handle,
-            *mut Handle,
-            *mut Handle,
-        ) -> c_int;
-        let launch: Launch = function(driver, "cuLaunchKernel")?;
-        call(driver, "cuLaunchKernel", reporter, || unsafe {
-            launch(
-                entry,
+        // SAFETY: the signature of cuda.h; the parameters, which the driver copies, live through the call.
+        unsafe {
+            (self.launch)(
+                self.entry,
                 blocks,
                 1,
                 1,
@@ -110,26 +186,11 @@ impl<'a> Context<'a> {
                 parameters.as_mut_ptr(),
                 std::ptr::null_mut(),
             )
-        })?;
-        self.record(ended, reporter)?;
-        let wait: unsafe extern "C" fn(Handle) -> c_int = function(driver, "cuEventSynchronize")?;
-        call(driver, "cuEventSynchronize", reporter, || unsafe { wait(ended) })?;
-        let mut elapsed_ms: f32 = 0.0;
-        let elapsed: unsafe extern "C" fn(*mut f32, Handle, Handle) -> c_int = function(driver, "cuEventElapsedTime")?;
-        call(driver, "cuEventElapsedTime", reporter, || unsafe { elapsed(&mut elapsed_ms, began, ended) })?;
-        Ok(f64::from(elapsed_ms))
+        }
     }
 
-    fn event(&self, reporter: &mut Reporter) -> Result<Handle, Fault> {
-        let mut event: Handle = std::ptr::null_mut();
-        let create: unsafe extern "C" fn(*mut Handle, c_uint) -> c_int = function(self.driver, "cuEventCreate")?;
-        call(self.driver, "cuEventCreate", reporter, || unsafe { create(&mut event, 0) })?;
-        Ok(event)
-    }
-
-    fn record(&self, event: Handle, reporter: &mut Reporter) -> Result<(), Fault> {
-        let record: unsafe extern "C" fn(Handle, Handle) -> c_int = function(self.driver, "cuEventRecord")?;
-        call(self.driver, "cuEventRecord", reporter, || unsafe { record(event, std::ptr::null_mut()) })
+    fn answered(&self, name: &str, code: c_int) -> Result<(), Fault> {
+        answered(self.driver, name, code)
     }
 }
 
@@ -149,7 +210,11 @@ fn function<T: Copy>(driver: &Driver, name: &str) -> Result<T, Fault> {
 
 fn call(driver: &Driver, name: &str, reporter: &mut Reporter, made: impl FnOnce() -> c_int) -> Result<(), Fault> {
     reporter.stage(name);
-    match made() {
+    answered(driver, name, made())
+}
+
+fn answered(driver: &Driver, name: &str, code: c_int) -> Result<(), Fault> {
+    match code {
         0 => Ok(()),
         code => Err(Fault::Code(code.into(), format!("{name}: {}", driver.describe(code)))),
     }

@@ -7,6 +7,7 @@ mod parameters;
 mod request;
 #[cfg(test)]
 mod request_tests;
+mod results;
 pub(super) mod syntax;
 #[cfg(test)]
 mod tests;
@@ -124,6 +125,9 @@ fn read(facts: &Facts, deadline: Instant) -> Result<SourceFacts, Unknown> {
     remote.iter().for_each(|text| gathered.take(text, "remote_code"));
     let (installed, packages) = packages(&mut reader, &wrappers(&gathered.imports), facts);
     packages.iter().for_each(|text| gathered.take(text, "package"));
+    if !gathered.imports.contains(results::PACKAGE) {
+        gathered.lazy.clear();
+    }
     let mut device_words = words::outside_code(facts);
     device_words.append(&mut gathered.words);
     words::settle(&mut device_words, &gathered.seen);
@@ -152,6 +156,10 @@ fn read(facts: &Facts, deadline: Instant) -> Result<SourceFacts, Unknown> {
         fetch_calls: match &missing {
             Some(unknown) if gathered.request.fetches.is_empty() => Fact::Unknown(unknown.clone()),
             _ => Fact::Known(gathered.request.fetches),
+        },
+        lazy_results: match &missing {
+            Some(unknown) if gathered.lazy.is_empty() => Fact::Unknown(unknown.clone()),
+            _ => Fact::Known(gathered.lazy),
         },
         device_words: Fact::Known(device_words),
         mentions_cuda: match &missing {
@@ -251,6 +259,7 @@ struct Gathered {
     remote_onnxruntime: Vec<String>,
     mentions_cuda: bool,
     request: request::Told,
+    lazy: Vec<crate::snapshot::LazyResult>,
 }
 
 impl Gathered {
@@ -282,6 +291,8 @@ impl Gathered {
             self.request.fields.truncate(NAMES_MAX);
             self.request.fetches.append(&mut told.fetches);
             self.request.fetches.truncate(CALLS_MAX);
+            self.lazy.append(&mut results::read(source, &file));
+            self.lazy.truncate(CALLS_MAX);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::evidence::Evidence;
 use super::form::{Head, Recognized};
 use super::reader::Whole;
 use crate::probe::{docker, kubernetes};
-use crate::snapshot::{Facts, RecordedFile, SCHEMA, Snapshot, Unknown, Why};
+use crate::snapshot::{Facts, Outcome, RecordedFile, SCHEMA, Snapshot, Unknown, Why};
 use crate::words::plain;
 use serde_json::Value;
 
@@ -101,7 +101,7 @@ fn of_snapshot(bytes: &[u8], name: &str, file: &mut RecordedFile) -> Vec<Evidenc
         Facts::ROOMS.iter().copied().filter(|room| *room != "recorded" && told(&snapshot.facts, room)).collect();
     file.records = rooms.len() as u64;
     file.shows.push(format!(
-        "what {} found at {}; its facts count as they are, before those of other files for the same room",
+        "what {} found at {}; it counts as it is, before what other files say of the same",
         plain(&snapshot.tool),
         plain(&snapshot.taken_at)
     ));
@@ -111,7 +111,7 @@ fn of_snapshot(bytes: &[u8], name: &str, file: &mut RecordedFile) -> Vec<Evidenc
     let failed: Vec<String> = snapshot
         .probes
         .iter()
-        .filter(|probe| !probe.detail.is_empty())
+        .filter(|probe| !probe.detail.is_empty() && !matches!(probe.outcome, Outcome::Ok | Outcome::Skipped))
         .take(CAUSES_TOLD)
         .map(|probe| format!("{}: {}", plain(&probe.id), plain(&probe.detail)))
         .collect();

@@ -77,7 +77,7 @@ pub enum Detail {
 pub struct Requests {
     /// The file.
     pub file: String,
-    /// Who wrote it: `csv`, `locust`, `oha`. Several files of one writer may tell of the same run.
+    /// Who wrote it: `csv`, `locust`, `oha`, `wrk`, `ab`, `hey`, `k6`. Several files of one writer may tell of the same run.
     pub writer: &'static str,
     /// How much of the run it tells.
     pub detail: Detail,
@@ -276,7 +276,8 @@ impl Readings {
 
 /// The text of a failure as it may be told: without secrets and what steers a terminal, at most 300 characters.
 pub fn failure_text(bytes: &[u8]) -> String {
-    let text = super::table::rows::text(bytes);
+    // Within a quoted cell a quote is written twice (RFC 4180).
+    let text = super::table::rows::text(bytes).replace("\"\"", "\"");
     let masked = super::super::server_log::masked(&crate::words::plain(&text));
     masked.trim().chars().take(300).collect()
 }

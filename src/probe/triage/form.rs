@@ -1,7 +1,7 @@
 //! What a file is, told from its beginning.
 
 use super::reader::Reader;
-use super::{archive, documents, json_lines, locust, logs, oha, pages, requests, samples, smi};
+use super::{archive, documents, json_lines, locust, logs, oha, pages, requests, samples, smi, summaries};
 use std::path::Path;
 
 /// The beginning of a file.
@@ -51,6 +51,12 @@ pub const FORMS: &[Form] = &[
     Form { kind: "locust_failures", names: &[], recognize: locust::recognize_failures },
     Form { kind: "locust_exceptions", names: &[], recognize: locust::recognize_exceptions },
     Form { kind: "oha_json", names: &[], recognize: oha::recognize },
+    Form { kind: "wrk_summary", names: &[], recognize: summaries::recognize_wrk },
+    Form { kind: "ab_summary", names: &[], recognize: summaries::recognize_ab },
+    Form { kind: "hey_summary", names: &[], recognize: summaries::recognize_hey },
+    Form { kind: "oha_summary", names: &[], recognize: summaries::recognize_oha },
+    Form { kind: "k6_summary", names: &[], recognize: summaries::recognize_k6 },
+    Form { kind: "k6_json", names: &[], recognize: summaries::recognize_k6_json },
     Form { kind: "watch", names: &[], recognize: samples::watch::recognize },
     Form { kind: "nvidia_smi_dmon", names: &[], recognize: samples::dmon::recognize },
     Form { kind: "gpu_samples_json", names: &[], recognize: json_lines::recognize_samples },

@@ -15,6 +15,8 @@ const DELIMITER: char = '\t';
 const SAMPLE: usize = 200;
 /// Columns, at most.
 const COLUMNS: usize = 256;
+/// Members that hold the server's answer.
+const ANSWERS: &[&str] = &["response", "response_body", "response_text", "answer", "body", "error", "detail"];
 /// Longest text of a cell, characters.
 const CELL: usize = 1000;
 
@@ -94,7 +96,10 @@ fn pass(number: u64, bytes: &[u8], columns: &[String], inner: &mut dyn Reader, b
         return inner.feed(b"\n");
     }
     match serde_json::from_slice::<Map<String, Value>>(bytes) {
-        Ok(object) => rows(&object).iter().for_each(|row| inner.feed(cells(columns, row).as_bytes())),
+        Ok(object) => match rows(&object).as_slice() {
+            [] => inner.feed(b"\n"),
+            rows => rows.iter().for_each(|row| inner.feed(cells(columns, row).as_bytes())),
+        },
         Err(_) => {
             if broken.len() < 100_000 {
                 broken.push(number);
@@ -106,6 +111,9 @@ fn pass(number: u64, bytes: &[u8], columns: &[String], inner: &mut dyn Reader, b
 
 /// The rows of an object: one, or one for each of its `gpus`, with the members of the object itself.
 fn rows(object: &Map<String, Value>) -> Vec<Vec<(String, String)>> {
+    if let Some(of_k6) = k6_rows(object) {
+        return of_k6;
+    }
     let own = plain(object, "");
     let Some(Value::Array(gpus)) = object.get("gpus") else { return vec![own] };
     let each = |(place, gpu): (usize, &Value)| {
@@ -120,12 +128,41 @@ fn rows(object: &Map<String, Value>) -> Vec<Vec<(String, String)>> {
     gpus.iter().take(64).enumerate().map(each).collect()
 }
 
+/// The row of a line of `k6 run --out json=FILE` (k6, output/json/wrapper.go), with the columns that its CSV has: one for
+/// a value, none for the description of a metric.
+fn k6_rows(object: &Map<String, Value>) -> Option<Vec<Vec<(String, String)>>> {
+    let (kind, metric) = (object.get("type")?.as_str()?, object.get("metric")?.as_str()?);
+    let data = object.get("data")?.as_object()?;
+    let text = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.chars().take(CELL).collect(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let tag = |name: &str| (name.to_owned(), text(data.get("tags").and_then(|tags| tags.get(name))));
+    match kind {
+        "Metric" => Some(Vec::new()),
+        "Point" => Some(vec![vec![
+            ("metric_name".into(), metric.chars().take(CELL).collect()),
+            ("timestamp".into(), text(data.get("time"))),
+            ("metric_value".into(), text(data.get("value"))),
+            tag("error"),
+            tag("status"),
+        ]]),
+        _ => None,
+    }
+}
+
 /// The members that are values, and those of objects within, one level deep.
 fn plain(object: &Map<String, Value>, before: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (name, value) in object.iter().take(COLUMNS) {
         let name = if before.is_empty() { name.clone() } else { format!("{before}_{name}") };
         match value {
+            // What a server answered is kept as it is; other objects tell by their members.
+            Value::Object(_) | Value::Array(_) if ANSWERS.contains(&name.as_str()) => {
+                // The table has no quotes: within a cell they would stand for something.
+                found.push((name, value.to_string().replace('"', "'").chars().take(CELL).collect()));
+            }
             Value::Object(inner) if before.is_empty() => found.extend(plain(inner, &name)),
             Value::Object(_) | Value::Array(_) => {}
             Value::Null => found.push((name, String::new())),

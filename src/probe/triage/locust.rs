@@ -13,7 +13,7 @@ use super::table::rows::{Row, Rows};
 use super::table::time::{self, DayOrder};
 use super::timeline::Timeline;
 use crate::snapshot::RecordedFile;
-use crate::words::grouped;
+use crate::words::{count, grouped};
 use std::collections::BTreeMap;
 
 /// `*_stats.csv`.
@@ -48,6 +48,10 @@ enum What {
     Exceptions,
 }
 
+/// What the totals lack.
+pub const NO_ANSWERS: &str = "why requests failed does not stand in it; give *_failures.csv of the same run as well";
+/// What the totals lack too.
+pub const NO_TIMES: &str = "it has no times; give *_stats_history.csv of the same run as well";
 /// Rows of one file, most of them.
 const ROWS: usize = 10_000;
 /// Slots of time in which requests are counted.
@@ -226,8 +230,8 @@ impl Tally {
                 names.join(" and ")
             ));
         }
-        file.lacks.push("the server's answers do not stand in it; give *_failures.csv of the same run as well".into());
-        file.lacks.push("it has no times; give *_stats_history.csv of the same run as well".into());
+        file.lacks.push(NO_ANSWERS.into());
+        file.lacks.push(NO_TIMES.into());
         if total.count == 0 {
             return Vec::new();
         }
@@ -282,12 +286,12 @@ impl Tally {
     }
 
     fn failures(&mut self, file: &mut RecordedFile) -> Vec<Evidence> {
-        let count: u64 = self.errors.iter().map(|(_, count)| count).sum();
-        file.shows.push(match count {
+        let failed: u64 = self.errors.iter().map(|(_, count)| count).sum();
+        file.shows.push(match failed {
             0 => "no request failed".into(),
-            count => format!("{} requests failed, by {} texts", grouped(count), self.errors.len()),
+            total => format!("{} requests failed, in {}", grouped(total), count(self.errors.len(), "way")),
         });
-        if count == 0 {
+        if failed == 0 {
             return Vec::new();
         }
         let mut by_status: BTreeMap<String, u64> = BTreeMap::new();
@@ -301,7 +305,7 @@ impl Tally {
             ok: Some(0),
             by_status,
             errors,
-            ..Requests::new(file, "locust", Detail::Failures, count)
+            ..Requests::new(file, "locust", Detail::Failures, failed)
         }))]
     }
 

@@ -31,7 +31,8 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
     }
     let marks = digest::Marks::of(lines.iter().map(|line| line.as_str()), Timestamp::now());
     let most = lines.len() as u64;
-    let counted = |count: u64, what: &str| format!("{} of its first {} lines {what}", grouped(count), grouped(most));
+    let counted =
+        |count: u64, what: &str| format!("{} of its first {} lines, which {what}", grouped(count), grouped(most));
     let by = match &marks {
         _ if marks.answers > 0 => counted(marks.answers, "are of an access log"),
         _ if marks.sayings > 0 => counted(marks.sayings, "say what servers are known to say"),

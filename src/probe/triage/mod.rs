@@ -19,6 +19,7 @@ mod reader;
 mod requests;
 mod samples;
 mod smi;
+mod summaries;
 mod table;
 mod timeline;
 
@@ -27,6 +28,7 @@ use archive::Given;
 use evidence::Found;
 use form::{FORMS, Head};
 use input::Stream;
+pub use join::TAKE_SAMPLES;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -41,9 +43,18 @@ pub fn collect(files: &[PathBuf], utc_offset_minutes: Option<i32>) -> Result<Sna
     let mut found = Vec::new();
     for path in files {
         let said = archive::streams(path, &mut |given| found.push(look_at(given)));
-        said.map_err(|error| format!("{}: {error}", path.display()))?;
+        said.map_err(|error| format!("{}: {}", path.display(), refused(path, &error)))?;
     }
     Ok(together(found, utc_offset_minutes, started))
+}
+
+/// Why a file could not be opened, and what to do instead.
+fn refused(path: &Path, error: &std::io::Error) -> String {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => "this is a folder; name the files in it, or an archive of it (tar czf)".into(),
+        Ok(found) if !found.is_file() => format!("{error}; what another program writes is read from standard input: -"),
+        _ => error.to_string(),
+    }
 }
 
 fn look_at(given: Given) -> Found {

@@ -1,13 +1,17 @@
 //! Did the GPUs work while requests succeeded? By several counters, never by one, and only those of the server's GPUs.
 
-mod alignment;
+pub mod alignment;
 mod control;
-mod ownership;
+pub mod ownership;
 mod proportion;
-mod signals;
+pub mod signals;
 mod thresholds;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
+pub use signals::drew_far_more;
 pub use verdict::{GpuActivity, Judged, judge};
 
 use super::Basis;

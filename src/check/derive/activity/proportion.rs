@@ -1,6 +1,7 @@
 //! How much GPU work the requests of the window can have been: by the server's own word, else by their own time.
 
 use super::thresholds;
+use crate::check::derive::served;
 use crate::snapshot::{Facts, RequestTime};
 
 /// The share of the window in which the model worked.
@@ -27,9 +28,7 @@ pub fn expected(facts: &Facts) -> Option<Expected> {
 }
 
 fn by_counters(facts: &Facts) -> Option<Expected> {
-    let models = facts.counters.models.known().filter(|models| !models.is_empty())?;
-    let sum = models.iter().map(|model| model.busy_percent.known().copied()).sum::<Option<f64>>()?;
-    let share = (sum / 100.0).max(0.0);
+    let share = (served::busy_percent(facts).ok()? / 100.0).max(0.0);
     let words = format!("its own counters say that its model computed {:.1} % of the time", share * 100.0);
     Some(Expected { share, told: true, words })
 }

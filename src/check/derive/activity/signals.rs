@@ -174,7 +174,7 @@ fn utilization(gpu: &GpuWindow) -> Signal {
     // Without a baseline rest is rest, and work is anybody's.
     match gpu.utilization_percent.known() {
         Some(Phases { during, .. }) if during.samples >= LEAST_SAMPLES => {
-            let rests = during.max <= thresholds::idle_utilization_percent();
+            let rests = during.max < thresholds::utilization_rise_percent();
             let words = format!("utilization at most {:.0} % (no idle baseline)", during.max);
             signal(kind, if rests { Standing::Flat } else { Standing::Open }, words)
         }
@@ -194,6 +194,12 @@ fn draw(gpu: &GpuWindow) -> Signal {
     let moved = rise > before * share && rise >= thresholds::power_rise_milliwatts();
     let words = format!("power {:.0} W before, {:.0} W during, {by}", before / 1e3, during / 1e3);
     signal(Kind::Energy, if moved { Standing::Moved } else { Standing::Flat }, words)
+}
+
+/// Whether the energy counter rose by more than a higher clock alone would draw.
+pub fn drew_far_more(gpu: &GpuWindow) -> bool {
+    let rates = gpu.energy_milliwatts.known().and_then(|rates| Some((*rates.before.known()?, *rates.during.known()?)));
+    rates.is_some_and(|(before, during)| during - before > before * thresholds::energy_burst_share())
 }
 
 fn clock(gpu: &GpuWindow, clock_max_mhz: Option<f64>) -> Signal {

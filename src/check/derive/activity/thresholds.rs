@@ -53,11 +53,14 @@ macro_rules! thresholds {
 
 thresholds! {
     sm_activity_rise_percent,
+    sm_activity_none_percent,
+    in_flight_share,
     process_utilization_percent,
     utilization_rise_percent,
     idle_utilization_percent,
     busy_rise_percent,
     energy_rise_share,
+    energy_burst_share,
     power_rise_share,
     power_rise_milliwatts,
     clock_rise_mhz,

@@ -5,6 +5,8 @@ use super::control::{self, Control};
 use super::ownership::{self, Owned, Place};
 use super::proportion;
 use super::signals::{self, Around, Kind, Signal, Standing};
+use super::thresholds;
+use crate::check::derive::{served, traffic};
 use crate::snapshot::{Fact, Facts, GpuWindow, Unknown, Why};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,10 @@ struct Read {
     signals: Vec<Signal>,
     owned: Owned,
     control: Option<Control>,
+    /// Whether the energy counter rose further than anything but work explains.
+    drew_far_more: bool,
+    /// Whether the multiprocessors' activity was 0.0 in every reading.
+    is_without_a_cycle: bool,
 }
 
 impl Read {
@@ -72,7 +78,15 @@ impl Read {
     /// Any counter of kernels, or draw and clock together: either alone moves for other reasons.
     fn is_active(&self) -> bool {
         self.signals.iter().any(|one| one.kind.counts_work() && one.standing == Standing::Moved)
-            || self.stands(Kind::Energy, Standing::Moved) && self.stands(Kind::Clock, Standing::Moved)
+            || self.stands(Kind::Energy, Standing::Moved)
+                && (self.stands(Kind::Clock, Standing::Moved) || self.is_burst())
+    }
+
+    /// Work that fell between the readings of every other counter: energy is an integral, which misses none. Only where
+    /// the server is alone, for another's bursts would be missed just as well.
+    fn is_burst(&self) -> bool {
+        let alone = self.owned.others.as_ref().is_some_and(Vec::is_empty);
+        self.drew_far_more && self.owned.place == Place::On && alone
     }
 
     fn flat(&self) -> Vec<Kind> {
@@ -85,10 +99,11 @@ impl Read {
         self.flat().iter().filter(|kind| moved.contains(kind)).count()
     }
 
-    /// Two counters at rest, one of which counts kernels unless the control showed that both tell.
+    /// Two counters at rest, one of which counts kernels unless the control showed that both tell; and no more was drawn.
     fn is_flat(&self) -> bool {
         let flat = self.flat();
-        flat.len() >= 2 && (flat.iter().any(|kind| kind.counts_work()) || self.shown() >= 2)
+        let drew = self.stands(Kind::Energy, Standing::Moved);
+        !drew && flat.len() >= 2 && (flat.iter().any(|kind| kind.counts_work()) || self.shown() >= 2)
     }
 }
 
@@ -136,12 +151,17 @@ pub fn judge(facts: &Facts, gpu_visible: &Fact<bool>) -> Judged {
     let overall = match (accepted, elsewhere.is_empty()) {
         (0, _) => no_work(),
         (_, false) => Ok(("active", elsewhere.clone())),
-        _ => of_server(facts, &deciders),
+        _ => match (of_server(facts, &deciders), untouched(facts)) {
+            (Ok(("active", words)), _) => Ok(("active", words)),
+            (_, Some(words)) => Ok(("no_work", words)),
+            (judged, None) => judged,
+        },
     };
+    let reached = !matches!(overall, Ok(("no_work", _)));
     let rests = matches!(overall, Ok(("idle" | "loaded_not_computing", _)));
     Judged {
         proven: rests && deciders.iter().all(|one| one.shown() >= 2),
-        gpus: Ok(windows.iter().zip(&all).map(|(window, one)| told(window, one, accepted)).collect()),
+        gpus: Ok(windows.iter().zip(&all).map(|(window, one)| told(window, one, reached)).collect()),
         blind: all.iter().filter_map(blind).collect(),
         elsewhere,
         overall,
@@ -165,7 +185,34 @@ fn read(facts: &Facts, window: &GpuWindow, owned: Owned) -> Read {
             signal.words.push_str(", but the doctor's own kernel did not move it either");
         }
     }
-    Read { name: format!("GPU {}", window.index), signals, owned, control }
+    let is_without_a_cycle = signals::usable(&window.sm_activity_percent)
+        .is_some_and(|phases| phases.during.max < thresholds::sm_activity_none_percent())
+        && signals.iter().any(|one| one.kind == Kind::SmActivity && one.standing == Standing::Flat);
+    Read {
+        name: format!("GPU {}", window.index),
+        is_without_a_cycle,
+        signals,
+        owned,
+        control,
+        drew_far_more: signals::drew_far_more(window),
+    }
+}
+
+/// Why the accepted requests never came to the model, in words; `None` where nothing says so.
+///
+/// A model that counted nothing beside a server that computes is another one: the server's own work counts there.
+fn untouched(facts: &Facts) -> Option<String> {
+    let cached = traffic::cached(facts).unwrap_or_default();
+    let none_reached = "so no work reached the model";
+    match served::computed(facts) {
+        Ok((true, _)) => None,
+        _ if served::some_computed(facts) => None,
+        Ok((false, _)) | Err(_) if !cached.is_empty() => Some(format!("{cached}, {none_reached}")),
+        _ => {
+            let words = served::none_computed(facts).filter(|_| !ownership::computes_itself(facts))?;
+            Some(format!("{words}, {none_reached}: a cache, a proxy or another server answers"))
+        }
+    }
 }
 
 /// The verdict on the GPUs that may be the server's.
@@ -177,10 +224,29 @@ fn of_server(facts: &Facts, deciders: &[&Read]) -> Result<(&'static str, String)
         return Ok(("active", moved.join("; ")));
     }
     if deciders.is_empty() {
-        return unsupported("every watched GPU is used by others, and the server is on none of them".into());
+        // One that hands its work on would be connected to another, and hold no device file either.
+        let on_its_own = facts.execution.outbound_connections.known().is_some_and(Vec::is_empty);
+        let without_gpu = facts.execution.device_nodes_open_after.known().is_some_and(Vec::is_empty);
+        return match on_its_own && without_gpu && ownership::computes_itself(facts) {
+            true => Ok((
+                "idle",
+                "the server computes on the CPU, holds no GPU device file open and is connected to no other \
+                server; the GPUs' work is that of others"
+                    .into(),
+            )),
+            false => unsupported("every watched GPU is used by others, and the server is on none of them".into()),
+        };
     }
     // Every one must be known to be flat.
     if let Some(one) = deciders.iter().find(|one| !one.is_flat()) {
+        if one.stands(Kind::Energy, Standing::Moved) {
+            return unsupported(format!(
+                "{} drew more while requests ran and no other counter tells of work, which may have fallen between two \
+                 readings: {}",
+                one.name,
+                [one.words(Standing::Moved), one.words(Standing::Flat)].concat().join("; ")
+            ));
+        }
         let seen =
             [one.words(Standing::Flat), one.words(Standing::Moved), one.words(Standing::Open)].concat().join("; ");
         let seen = if seen.is_empty() { "none was read often enough".into() } else { seen };
@@ -204,23 +270,33 @@ fn of_server(facts: &Facts, deciders: &[&Read]) -> Result<(&'static str, String)
             expected.words
         ));
     }
+    let is_under_way = expected.as_ref().is_some_and(|expected| expected.share >= thresholds::in_flight_share());
     if let Some(expected) = expected.filter(|expected| expected.told) {
         return Ok((verdict, format!("{flat}; {}", expected.words)));
     }
+    // Activity of the multiprocessors is counted by cycles: 0.0 leaves room for nothing.
+    if is_under_way && deciders.iter().all(|one| one.is_without_a_cycle) {
+        return Ok((verdict, format!("{flat}; requests were under way for most of the window")));
+    }
     let execution = &facts.execution;
-    let (cpu_ms, window_ms) = (*execution.server_cpu_ms.read()?, *execution.window_ms.read()?);
+    let cpu_ms = execution.server_cpu_ms.read().map_err(|unknown| {
+        let detail =
+            format!("the counters stayed at rest; what the server did instead is not known: {}", unknown.detail);
+        Unknown::new(unknown.why, detail)
+    })?;
+    let window_ms = *execution.window_ms.read()?;
     if !ownership::computes_itself(facts) {
         let holds =
             if context == Some(true) { "the server holds GPU memory" } else { "the server may hold GPU memory" };
         return unsupported(format!("{holds} and little was to be done in the window, too little to be seen: {flat}"));
     }
-    let cpu_percent = 100.0 * cpu_ms / window_ms.max(1.0);
+    let cpu_percent = 100.0 * *cpu_ms / window_ms.max(1.0);
     Ok((verdict, format!("{flat}; the server's processes used {cpu_percent:.0} % of a CPU")))
 }
 
-fn told(window: &GpuWindow, one: &Read, accepted: u64) -> GpuActivity {
-    let verdict = match (accepted, one.is_active(), one.is_flat(), one.owned.place) {
-        (0, ..) => "no_work",
+fn told(window: &GpuWindow, one: &Read, reached: bool) -> GpuActivity {
+    let verdict = match (reached, one.is_active(), one.is_flat(), one.owned.place) {
+        (false, ..) => "no_work",
         (_, true, ..) => "active",
         (_, _, true, Place::On) => "loaded_not_computing",
         (_, _, true, _) => "idle",

@@ -31,6 +31,8 @@ fn messages_are_told_by_what_they_say() {
         (r#"{"partial":""}"#, Meaning::Other),
         (r#"{"error":"no model"}"#, Meaning::Error),
         (r#"{"error":null,"text":"hello"}"#, Meaning::Text),
+        (r#"{"uid":"1","status":"WAIT","message":4.5}"#, Meaning::Error),
+        (r#"{"uid":"1","status":"WARNING","message":"beam size"}"#, Meaning::Other),
         (r#"{"type":"error","message":"x"}"#, Meaning::Error),
         ("hello", Meaning::Text),
         (" ", Meaning::Other),

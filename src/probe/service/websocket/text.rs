@@ -39,10 +39,15 @@ pub fn meaning(message: &str) -> Meaning {
         "config" => Meaning::Config { file: value.get("useAudioWorklet").and_then(Value::as_bool) == Some(false) },
         "ready_to_stop" => Meaning::End,
         "error" => Meaning::Error,
-        _ if told("error") || value.get("status").and_then(Value::as_str) == Some("error") => Meaning::Error,
+        _ if told("error") || refuses(&value) => Meaning::Error,
         _ if holds_text(&value, DEPTH) => Meaning::Text,
         _ => Meaning::Other,
     }
+}
+
+/// The state of a server that does not serve: "error", and WhisperLive's "ERROR" and "WAIT", which stands for no place.
+fn refuses(value: &Value) -> bool {
+    matches!(value.get("status").and_then(Value::as_str), Some("error" | "ERROR" | "WAIT"))
 }
 
 /// Of a session in which no message held a text: whether this one, the most telling, has a place for a transcript, so that

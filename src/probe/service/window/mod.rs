@@ -134,6 +134,8 @@ pub fn measure(
         server_reported_ms: reported.ms,
         server_reported_in: reported.place,
         server_reported_of: reported.of,
+        server_reported_over_ms: reported.over_ms,
+        server_reported_over_in: reported.over_place,
         request_body_bytes: Fact::Known(outgoing.payload.bytes()),
         gpus: gpus.into(),
         ..usage

@@ -2,7 +2,7 @@
 
 use super::super::evidence::{Counter, GpuSamples, Readings};
 use super::instants::{self, Window};
-use crate::snapshot::{Fact, Gpu, GpuWindow, NvmlFacts, Phases, Series, Unknown, Why};
+use crate::snapshot::{Fact, Gpu, GpuWindow, NvmlFacts, Phases, Series, Unknown, UtilizationReading, Why};
 
 /// Longest time for which one sample speaks, milliseconds, each way.
 const REACH_MS: f64 = 30_000.0;
@@ -11,6 +11,8 @@ const REACH_MS: f64 = 30_000.0;
 const LATE_MS: f64 = 1000.0;
 /// Difference of utilization from which on two files contradict one another, percentage points.
 const CONTRADICTION_PERCENT: f64 = 20.0;
+/// Readings of a trace, at most.
+const TRACE_READINGS: usize = 256;
 
 /// Samples in their place before, during and after the requests.
 pub struct Placed {
@@ -157,6 +159,7 @@ fn one(gpu: &GpuSamples, number: u64, window: &Window) -> Result<One, String> {
                 gpu.file
             )]),
         },
+        utilization_trace: trace(gpu, window, shift_ms).map_or(Fact::Unknown(unknown.clone()), Fact::Known),
         lost_at_ms: lost_at_ms.map_or(Fact::Unknown(unknown.clone()), Fact::Known),
         ..GpuWindow::all_unknown(index, &unknown)
     };
@@ -194,6 +197,23 @@ fn phases(gpu: &GpuSamples, counter: Counter, window: &Window, shift_ms: f64) ->
         phase.merge(sampled.of(counter));
     }
     Phases { before: series(&before), during: series(&during), after: series(&after) }
+}
+
+/// Utilization while requests ran; of neighbours the larger one where there are too many.
+fn trace(gpu: &GpuSamples, window: &Window, shift_ms: f64) -> Option<Vec<UtilizationReading>> {
+    let slots = gpu.timeline.slots().filter_map(|(from, until, sampled)| {
+        let at = (from + until) / 2.0 + shift_ms;
+        let utilization = sampled.of(Counter::Utilization);
+        let running = window.stretches.iter().any(|(begin, end)| *begin <= at && at <= end + LATE_MS);
+        (running && utilization.count > 0).then(|| UtilizationReading {
+            at_ms: (at - window.first_ms()).max(0.0).round(),
+            percent: utilization.max.clamp(0.0, 100.0).ceil() as u64,
+        })
+    });
+    let all: Vec<UtilizationReading> = slots.collect();
+    let each = all.len().div_ceil(TRACE_READINGS).max(1);
+    let most = |readings: &[UtilizationReading]| readings.iter().max_by_key(|reading| reading.percent).cloned();
+    (!all.is_empty()).then(|| all.chunks(each).filter_map(most).collect())
 }
 
 fn series(readings: &Readings) -> Series {

@@ -6,11 +6,14 @@ mod pages;
 mod requests;
 
 use super::evidence::{Evidence, Found, GpuSamples, Requests};
-use crate::snapshot::{Fact, Facts, RecordedFile, Target, Unknown, Why};
+use super::locust;
+use crate::probe::server_log::said_in_text;
+use crate::snapshot::{Fact, Facts, RecordedError, RecordedFile, RecordedRequests, Saying, Target, Unknown, Why};
+use crate::words::grouped;
 
-/// How to take samples that fit.
-const TAKE_SAMPLES: &str = "take them while the requests run: nvidia-smi --query-gpu=timestamp,index,uuid,name,\
-    utilization.gpu,memory.used,power.draw,clocks.sm --format=csv -lms 500 > gpu_samples.csv";
+/// Takes samples that fit.
+pub const TAKE_SAMPLES: &str = "nvidia-smi --query-gpu=timestamp,index,uuid,name,utilization.gpu,memory.used,power.draw,\
+    clocks.sm --format=csv -lms 500 > gpu_samples.csv";
 
 /// Fills `recorded`, and of the other rooms what the files tell.
 pub fn fill(facts: &mut Facts, found: Vec<Found>, utc_offset_minutes: Option<i32>) -> Target {
@@ -29,6 +32,7 @@ pub fn fill(facts: &mut Facts, found: Vec<Found>, utc_offset_minutes: Option<i32
             }
         }
     }
+    not_lacking(&mut files);
     if !pages.is_empty() && !taken.contains(&"counters") {
         facts.counters = pages::counters(pages, &mut files, &mut doubts);
     }
@@ -44,6 +48,15 @@ pub fn fill(facts: &mut Facts, found: Vec<Found>, utc_offset_minutes: Option<i32
     }
     facts.recorded.doubts = Fact::Known(doubts);
     target
+}
+
+/// What one of Locust's files lacks and another one that was given has is not missing.
+fn not_lacking(files: &mut [RecordedFile]) {
+    for (kind, lack) in [("locust_failures", locust::NO_ANSWERS), ("locust_history", locust::NO_TIMES)] {
+        if files.iter().any(|file| file.kind == kind) {
+            files.iter_mut().for_each(|file| file.lacks.retain(|lacking| lacking != lack));
+        }
+    }
 }
 
 /// Takes whole rooms of a file; of a room that an earlier file filled, only the log's lines and the
@@ -79,6 +92,14 @@ fn append<T: Clone>(own: &mut Fact<Vec<T>>, other: &Fact<Vec<T>>) {
     }
 }
 
+/// What the answers to failed requests say that a log would say as well.
+fn said_in_answers(requests: &RecordedRequests) -> Vec<Saying> {
+    let said = |error: &RecordedError| {
+        said_in_text(&error.text, &format!("answer to {} of the recorded requests", grouped(error.count)))
+    };
+    requests.errors.iter().flat_map(said).collect()
+}
+
 fn join(
     facts: &mut Facts,
     mut requests: Vec<Requests>,
@@ -93,16 +114,19 @@ fn join(
     let told = requests::together(requests, doubts);
     let window = told.as_ref().and_then(requests::Told::window);
     if let Some(told) = &told {
-        facts.recorded.requests = Fact::Known(told.recorded(window.as_ref()));
+        let recorded = told.recorded(window.as_ref());
+        facts.server_log.said_in_answers = Fact::Known(said_in_answers(&recorded));
+        facts.recorded.requests = Fact::Known(recorded);
         if !taken.contains(&"execution") {
             told.fill(&mut facts.execution, window.as_ref());
         }
     }
     if samples.is_empty() {
-        let unknown = Unknown::new(Why::NotAsked, format!("no file with GPU samples was given; {TAKE_SAMPLES}"));
-        facts.recorded.sampled_percent = Fact::Unknown(unknown.clone());
+        let none = "no file with GPU samples was given";
+        let how = format!("{none}; take them while the requests run: {TAKE_SAMPLES}");
+        facts.recorded.sampled_percent = Fact::unknown(Why::NotAsked, how);
         if !taken.contains(&"execution") {
-            facts.execution.gpus = Fact::Unknown(unknown);
+            facts.execution.gpus = Fact::unknown(Why::NotAsked, none);
         }
         return;
     }

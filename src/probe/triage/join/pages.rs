@@ -39,7 +39,7 @@ pub fn counters(pages: Vec<(String, Page)>, files: &mut [RecordedFile], doubts: 
                 doubts.push(format!("{} was read before {}, by its counters", names[0], names[names.len() - 1]));
             }
             let lacking = if readings.len() == 1 { ONCE_MORE } else { NO_TIMES };
-            for file in files.iter_mut().filter(|file| names.contains(&file.name)) {
+            if let Some(file) = files.iter_mut().find(|file| names.last() == Some(&file.name)) {
                 file.lacks.push(lacking.into());
             }
             let readings = readings.into_iter().map(|page| (None, page)).collect();

@@ -2,6 +2,7 @@
 
 use super::super::evidence::{Clock, Detail, Requests};
 use super::instants::{self, Window};
+use crate::probe::service;
 use crate::snapshot::{ExecutionFacts, Fact, RecordedError, RecordedRequests, Unknown, Why};
 use crate::words::grouped;
 use hdrhistogram::Histogram;
@@ -65,9 +66,22 @@ impl Requests {
             && self.writer == other.writer
             && self.count == other.count
             && self.by_status == other.by_status
-            && self.busy_ms == other.busy_ms
+            && (self.busy_ms == other.busy_ms || self.is_k6_rounded(other))
             && (self.busy_ms.is_some() || self.timeline.is_some())
             && first(self) == first(other)
+    }
+}
+
+impl Requests {
+    /// Whether one is k6's text and the other its JSON, of one run: the text rounds the mean, and hardly the rate.
+    fn is_k6_rounded(&self, other: &Requests) -> bool {
+        let near = |a: Option<f64>, b: Option<f64>, share: f64| {
+            a.zip(b).is_some_and(|(a, b)| (a - b).abs() <= share * a.abs().max(b.abs()))
+        };
+        self.writer == "k6"
+            && other.writer == "k6"
+            && near(self.busy_ms, other.busy_ms, 0.01)
+            && near(self.span_ms, other.span_ms, 1e-6)
     }
 }
 
@@ -137,10 +151,15 @@ impl Told {
         for (text, count) in list.iter().flat_map(|one| &one.errors) {
             *sum.entry(text).or_default() += count;
         }
-        let mut errors: Vec<RecordedError> =
-            sum.into_iter().map(|(text, count)| RecordedError { text: text.into(), count }).collect();
+        let mut errors: Vec<RecordedError> = sum
+            .into_iter()
+            .map(|(text, count)| RecordedError { text: text.into(), count, names_missing: Vec::new() })
+            .collect();
         errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
         errors.truncate(ERRORS);
+        for error in &mut errors {
+            error.names_missing = service::named_missing(&error.text);
+        }
         errors
     }
 

@@ -57,6 +57,8 @@ const BEGIN: &[&str] = &[
     "t",
     "elapsedsincestart",
     "offset",
+    "zeitstempel",
+    "zeit",
 ];
 const END: &[&str] = &["endtime", "end", "endedat", "finishedat", "tend", "endts", "completedat", "receivedat"];
 const STATUS: &[&str] = &[
@@ -86,7 +88,10 @@ const ERROR: &[&str] = &[
     "responsemessage",
     "detail",
     "reason",
+    "fehler",
 ];
+/// What the server answered, of which the failures' is a reason.
+const ANSWER: &[&str] = &["response", "responsetext", "responsebody", "answer", "body"];
 const LATENCY: &[&str] = &[
     "latency",
     "responsetime",
@@ -103,6 +108,9 @@ const LATENCY: &[&str] = &[
     "requestlatency",
     "timetaken",
     "took",
+    "latenz",
+    "dauer",
+    "antwortzeit",
     "requesttime",
     "total",
     "time",
@@ -128,8 +136,11 @@ impl Columns {
         let is_gpu = table.columns.iter().any(|column| {
             column.name.starts_with("utilization") || column.name.contains("gpuutil") || column.name == "memoryused"
         });
-        if is_gpu || table.header_line == 0 {
+        if is_gpu {
             return None;
+        }
+        if table.header_line == 0 {
+            return Self::of_vegeta(table);
         }
         let mut assumed = Vec::new();
         let begin = table.column(BEGIN).filter(|column| is_time(table, *column));
@@ -147,6 +158,13 @@ impl Columns {
         let (latency, server_time) = (duration(LATENCY), duration(SERVER));
         let (status, success, error) = (table.column(STATUS), table.column(SUCCESS), table.column(ERROR));
         let failed = table.column(FAILED);
+        // Whether a request failed an answer does not tell: successful ones have one too.
+        let error = error.or_else(|| {
+            table
+                .column(ANSWER)
+                .filter(|column| is_prose(table, *column))
+                .filter(|_| status.or(success).or(failed).is_some())
+        });
         // A status alone may be anything's.
         let tells = |column: Option<usize>| usize::from(column.is_some());
         let kinds =
@@ -155,13 +173,19 @@ impl Columns {
             return None;
         }
         let metric = table.column(&["metricname"]);
-        // k6's times are milliseconds.
-        let latency = latency.map(|(column, factor)| (column, if metric.is_some() { 1.0 } else { factor }));
+        // k6 writes the value of each metric in one column; what JMeter calls latency is the time to the first byte. Both
+        // write milliseconds.
+        let of_jmeter = table.column(&["threadname"]).and_then(|_| table.column(&["elapsed"]));
+        let whole = metric.and_then(|_| table.column(&["metricvalue"])).or(of_jmeter);
+        let latency = match whole {
+            Some(column) => Some((column, 1.0)),
+            None => latency.filter(|_| metric.is_none()),
+        };
         let relative_factor = match begin.or(end).and_then(|column| table.columns.get(column)?.unit) {
             Some(Unit::Time(factor)) => factor / 1e3,
             _ => 1.0,
         };
-        if metric.is_some() {
+        if metric.is_some() || of_jmeter.is_some() {
             assumed.clear();
         }
         let (first, last_needed) = (0, 0);
@@ -184,6 +208,35 @@ impl Columns {
         columns.first = recognized.first().copied().unwrap_or(0);
         columns.last_needed = recognized.into_iter().rfind(|column| Some(*column) != error).unwrap_or(0);
         Some(columns)
+    }
+
+    /// Without a header: what `vegeta encode --to csv` writes (time and duration in nanoseconds, status, bytes out and in,
+    /// error, body, name, number, ...).
+    fn of_vegeta(table: &Table) -> Option<Self> {
+        let nanoseconds = |cell: &String| cell.len() == 19 && cell.bytes().all(|byte| byte.is_ascii_digit());
+        let whole = |cell: &String| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = |row: &Vec<String>| match row.as_slice() {
+            [at, code, took, sent, got, _, _, _, number, ..] => {
+                nanoseconds(at) && [code, took, sent, got, number].into_iter().all(whole) && code.len() <= 3
+            }
+            _ => false,
+        };
+        let rows = table.sample.iter().filter(|row| fits(row)).count();
+        (rows > 0 && 10 * rows >= 9 * table.sample.len()).then(|| Self {
+            begin: Some(0),
+            end: None,
+            status: Some(1),
+            success: None,
+            failed: None,
+            error: Some(5),
+            latency: Some((2, 1e-6)),
+            server_time: None,
+            metric: None,
+            relative_factor: 1.0,
+            first: 0,
+            last_needed: 2,
+            assumed: vec!["it has no header; by its values it is what vegeta encode --to csv writes".into()],
+        })
     }
 
     /// The columns that were recognized, in the table's order.
@@ -234,6 +287,13 @@ fn is_time(table: &Table, column: usize) -> bool {
     cells.peek().is_none()
         || cells.any(|cell| super::super::table::time::read(cell.as_bytes(), table.day_order).is_some())
             && !is_duration()
+}
+
+/// Whether a column holds words, and not sizes.
+fn is_prose(table: &Table, column: usize) -> bool {
+    let unit = table.columns.get(column).and_then(|column| column.unit);
+    unit.is_none()
+        && table.sample.iter().filter_map(|row| row.get(column)).any(|cell| cell.contains(char::is_alphabetic))
 }
 
 /// What makes milliseconds of a column of durations, and what was assumed.

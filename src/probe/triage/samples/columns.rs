@@ -44,8 +44,21 @@ pub struct CounterColumn {
     pub factor: f64,
 }
 
-const TIME: &[&str] =
-    &["timestamp", "time", "datetime", "date", "ts", "t", "unixtime", "epoch", "sampledat", "sampletime", "elapsed"];
+const TIME: &[&str] = &[
+    "timestamp",
+    "time",
+    "datetime",
+    "date",
+    "ts",
+    "t",
+    "unixtime",
+    "epoch",
+    "sampledat",
+    "sampletime",
+    "elapsed",
+    "zeitstempel",
+    "zeit",
+];
 const INDEX: &[&str] =
     &["index", "gpuindex", "gpuid", "gpuidx", "idx", "deviceid", "device", "deviceindex", "gpu", "id"];
 const UUID: &[&str] = &["uuid", "gpuuuid"];

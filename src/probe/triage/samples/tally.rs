@@ -225,7 +225,8 @@ fn shown(gpu: &GpuSamples) -> String {
     }
     let power = gpu.all.of(Counter::Power);
     if power.count > 0 {
-        parts.push(format!("power {:.0} to {:.0} W", power.min / 1e3, power.max / 1e3));
+        let (min, max) = (format!("{:.0}", power.min / 1e3), format!("{:.0}", power.max / 1e3));
+        parts.push(if min == max { format!("power {max} W") } else { format!("power {min} to {max} W") });
     }
     if parts.is_empty() { String::new() } else { format!("{}: {}", named(gpu), parts.join(", ")) }
 }

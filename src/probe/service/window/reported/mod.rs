@@ -29,6 +29,9 @@ const SLACK_MS: f64 = 1.0;
 const LEAST_MS: f64 = 1.0;
 /// Share of the answers that must tell a time which fits.
 const MOST_ANSWERS: f64 = 0.8;
+/// How many times a request's own time one of the model must be to contradict it, and in how many answers at least.
+const OVER: f64 = 1.25;
+const OVER_LEAST: usize = 3;
 /// Headers of TEI and TGI, in milliseconds. `x-process-time` of FastAPI's manual counts seconds.
 const IN_MS: &[&str] = &["x-inference-time", "x-total-time"];
 
@@ -52,6 +55,9 @@ pub struct Figures {
     pub ms: Fact<f64>,
     pub place: Fact<String>,
     pub of: Fact<String>,
+    /// A time of the model that cannot be: the requests took less. The median, milliseconds, and the place.
+    pub over_ms: Fact<f64>,
+    pub over_place: Fact<String>,
 }
 
 impl Reported {
@@ -71,11 +77,15 @@ impl Reported {
                 Unknown::new(Why::NotAsked, "the server's answers tell no time of its own that fits the requests'")
             }
         };
+        let over = self.over();
+        let none_over = || Unknown::new(Why::NotAsked, "no answer tells a time of the model longer than its request");
         let fact = |found: &Option<(f64, &Told)>| found.map(|(ms, _)| round(ms)).ok_or_else(missing);
         Figures {
             ms: fact(&found).into(),
             place: found.map(|(_, told)| told.place.clone()).ok_or_else(missing).into(),
             of: found.map(|(_, told)| told.meant.word().to_owned()).ok_or_else(missing).into(),
+            over_ms: over.map(|(ms, _)| round(ms)).ok_or_else(none_over).into(),
+            over_place: over.map(|(_, place)| place.to_owned()).ok_or_else(none_over).into(),
         }
     }
 
@@ -84,6 +94,23 @@ impl Reported {
         let mut places: Vec<&Told> = first.iter().collect();
         places.sort_by_key(|told| told.meant);
         places.into_iter().find_map(|told| Some((self.median(&told.place)?, told)))
+    }
+
+    /// The first time of the model, with its unit in its name, that nearly every answer tells and that no request took.
+    fn over(&self) -> Option<(f64, &str)> {
+        let (_, first) = self.answers.iter().find(|(_, told)| !told.is_empty())?;
+        first.iter().filter(|told| told.meant == Meant::Inference).find_map(|told| {
+            let mut beyond: Vec<f64> = { self.answers.iter() }
+                .filter_map(|(took, all)| match all.iter().find(|one| one.place == told.place)?.ms.as_slice() {
+                    [ms] if ms.is_finite() && *ms > OVER * took + SLACK_MS => Some(*ms),
+                    _ => None,
+                })
+                .collect();
+            beyond.sort_by(f64::total_cmp);
+            let most = beyond.len() as f64 >= MOST_ANSWERS * self.answers.len() as f64;
+            let middle = beyond.get(beyond.len() / 2).copied()?;
+            (most && beyond.len() >= OVER_LEAST).then_some((middle, told.place.as_str()))
+        })
     }
 
     /// The median of what stands at that place, milliseconds, in the only unit in which it fits nearly every answer.

@@ -83,6 +83,25 @@ fn a_time_that_only_some_answers_tell_is_none() {
     assert_eq!(reported.finish().ms, Fact::Known(5.0), "the median");
 }
 
+#[test]
+fn a_time_of_the_model_that_no_request_took_is_told_apart() {
+    let over = |answer: &str, took_ms: f64, answers: usize| {
+        let mut reported = Reported::default();
+        (0..answers).for_each(|_| reported.note(&json(answer), took_ms));
+        let figures = reported.finish();
+        assert!(figures.over_ms.known().is_some() == figures.over_place.known().is_some());
+        (figures.ms.known().copied(), figures.over_ms.known().copied())
+    };
+    assert_eq!(over(r#"{"inference_time_ms": 140}"#, 12.0, 5), (None, Some(140.0)));
+    assert_eq!(over(r#"{"inference_time_ms": 140}"#, 12.0, 2), (None, None), "too few");
+    assert_eq!(over(r#"{"inference_time_ms": 140}"#, 130.0, 5), (None, None), "both are rounded");
+    assert_eq!(over(r#"{"inference_time_ms": 9}"#, 12.0, 5), (Some(9.0), None));
+    // Sound has a length too, and a number without a unit may be of any.
+    for other in [r#"{"duration_ms": 4000}"#, r#"{"inference_time": 140}"#, r#"{"total_ms": 140}"#] {
+        assert_eq!(over(other, 12.0, 5).1, None, "{other}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_answer_is_read(body in ".{0,200}", name in "[a-zA-Z_ -]{0,20}", value in ".{0,24}", took_ms in any::<f64>()) {

@@ -1,0 +1,210 @@
+//! What the user ran, as arguments to be typed again: without secrets, and without what only says how to print.
+
+use crate::cli::{ConnectionOptions, TargetOptions, Triage};
+use crate::probe::{is_secret, without_credentials};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use url::Url;
+
+/// Longest value of a field that is repeated, bytes: a longer one is no command to be copied.
+const VALUE_MAX: usize = 1000;
+
+/// The arguments under way.
+struct Arguments(Vec<String>);
+
+impl Arguments {
+    fn text(&mut self, flag: &str, value: Option<&str>) {
+        self.0.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_owned()]));
+    }
+
+    fn path(&mut self, flag: &str, value: Option<&Path>) {
+        self.text(flag, value.map(|path| path.display().to_string()).as_deref());
+    }
+
+    fn paths(&mut self, flag: &str, values: &[PathBuf]) {
+        values.iter().for_each(|value| self.path(flag, Some(value)));
+    }
+
+    fn number(&mut self, flag: &str, value: Option<u32>) {
+        self.text(flag, value.map(|number| number.to_string()).as_deref());
+    }
+
+    fn time(&mut self, flag: &str, value: Option<Duration>) {
+        self.text(flag, value.map(|time| format!("{}ms", time.as_millis())).as_deref());
+    }
+
+    fn switch(&mut self, flag: &str, given: bool) {
+        self.0.extend(given.then(|| flag.to_owned()));
+    }
+}
+
+/// `run` with the options that say what is examined, and by which checks.
+pub fn command(target: &TargetOptions, checks: Option<&Path>) -> Vec<String> {
+    // Taken apart in full, so that no option is forgotten here.
+    let TargetOptions {
+        server,
+        model,
+        onnxruntime,
+        python,
+        client_request,
+        logs,
+        kernel_log,
+        docker_inspect,
+        kubectl,
+        nvidia_smi,
+        smoke,
+        imports,
+        loader,
+        forward,
+        loader_timeout,
+        config,
+        root,
+        timeout,
+        requests,
+        sample_rate,
+        operation,
+        fields,
+        contract,
+        connection,
+    } = target;
+    let mut all = Arguments(vec!["run".into()]);
+    all.path("--config", config.as_deref());
+    all.path("--root", root.as_deref());
+    all.text("--server", server.as_deref().map(shown).as_deref());
+    all.path("--client-request", client_request.as_deref());
+    all.text("--operation", operation.as_deref());
+    for (name, value) in fields {
+        let kept = !is_secret(name) && value.len() <= VALUE_MAX;
+        all.text("--field", Some(&format!("{name}={}", if kept { value } else { "VALUE" })));
+    }
+    let url_has_login = server.as_deref().and_then(|text| Url::parse(text).ok()).is_some_and(|url| has_login(&url));
+    connected(&mut all, connection, url_has_login);
+    all.path("--model", model.as_deref());
+    all.path("--onnxruntime", onnxruntime.as_deref());
+    all.path("--python", python.as_deref());
+    imports.iter().for_each(|module| all.text("--import", Some(module)));
+    all.text("--loader", loader.as_deref());
+    all.text("--forward", forward.as_deref());
+    all.time("--loader-timeout", *loader_timeout);
+    all.paths("--log", logs);
+    all.path("--kernel-log", kernel_log.as_deref());
+    all.path("--docker-inspect", docker_inspect.as_deref());
+    all.paths("--kubectl", kubectl);
+    all.path("--nvidia-smi", nvidia_smi.as_deref());
+    all.switch("--smoke", *smoke);
+    all.switch("--contract", *contract);
+    all.number("--requests", *requests);
+    all.number("--sample-rate", *sample_rate);
+    all.time("--timeout", *timeout);
+    all.path("--checks", checks);
+    all.0
+}
+
+/// How the server is reached. What stood in its URL as user and password is to be named by a variable.
+fn connected(all: &mut Arguments, connection: &ConnectionOptions, url_has_login: bool) {
+    let ConnectionOptions { cacert, cert, key, unix_socket, proxy, http2, bearer_env, bearer_file, basic_env } =
+        connection;
+    all.path("--cacert", cacert.as_deref());
+    all.path("--cert", cert.as_deref());
+    all.path("--key", key.as_deref());
+    all.path("--unix-socket", unix_socket.as_deref());
+    all.text("--proxy", proxy.as_deref().map(shown).as_deref());
+    all.switch("--http2", *http2);
+    all.text("--bearer-env", bearer_env.as_deref());
+    all.path("--bearer-file", bearer_file.as_deref());
+    all.text("--basic-env", basic_env.as_deref());
+    let none = bearer_env.is_none() && bearer_file.is_none() && basic_env.is_none();
+    all.text("--basic-env", (none && url_has_login).then_some("SERVER_LOGIN"));
+}
+
+/// `triage` of these files.
+pub fn triage(options: &Triage) -> Vec<String> {
+    let mut all = Arguments(vec!["triage".into()]);
+    if let Some(minutes) = options.utc_offset {
+        let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.abs());
+        all.0.push(format!("--utc-offset={sign}{:02}:{:02}", minutes / 60, minutes % 60));
+    }
+    all.path("--checks", options.selection.checks.as_deref());
+    all.0.extend(options.files.iter().map(|file| file.display().to_string()));
+    all.0
+}
+
+/// A URL without what may be secret in it; `env`, which is none, as it is.
+fn shown(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(url) => without_credentials(&url).to_string(),
+        Err(_) if text == "env" => text.to_owned(),
+        // Nothing runs with such an address.
+        Err(_) => "URL".into(),
+    }
+}
+
+fn has_login(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::{CommandFactory, Parser};
+
+    fn told(arguments: &[&str]) -> Vec<String> {
+        let words = ["gpu-doctor", "run"].iter().chain(arguments).copied();
+        let Command::Run(run) = Cli::try_parse_from(words).unwrap().command else { panic!("no run") };
+        command(&run.target, run.selection.checks.as_deref())
+    }
+
+    #[test]
+    fn what_was_run_is_told_and_can_be_run_again() {
+        let asked = [
+            "run",
+            "--config",
+            "a b.yaml",
+            "--server",
+            "http://127.0.0.1:8000/",
+            "--field",
+            "lang=hi",
+            "--bearer-env",
+            "SERVER_TOKEN",
+            "--log",
+            "one.log",
+            "--log",
+            "two.log",
+            "--smoke",
+            "--timeout",
+            "90000ms",
+        ];
+        let again = told(&asked[1..]);
+        assert_eq!(again, asked);
+        assert_eq!(told(&again[1..].iter().map(String::as_str).collect::<Vec<_>>()), asked);
+    }
+
+    #[test]
+    fn no_secret_is_told() {
+        let arguments = [
+            "--server",
+            "http://somebody:S3CRET@127.0.0.1:8000/v1?token=S3CRET",
+            "--field",
+            "api_key=S3CRET",
+            "--proxy",
+            "http://u:S3CRET@proxy:3128",
+        ];
+        let told = told(&arguments).join(" ");
+        assert!(!told.contains("S3CRET") && !told.contains("somebody"), "{told}");
+        assert!(told.contains("--field api_key=VALUE") && told.ends_with("--basic-env SERVER_LOGIN"), "{told}");
+    }
+
+    /// What only says how to print, or which checks to use, is not what was examined.
+    #[test]
+    fn every_option_of_run_is_repeated_or_left_out_on_purpose() {
+        let source = include_str!("given.rs");
+        let left_out = ["only", "skip", "format", "fail-on", "save", "verbose", "help"];
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").unwrap();
+        for flag in run.get_arguments().filter_map(|argument| argument.get_long()) {
+            let repeated = source.contains(&format!("\"--{flag}\","));
+            assert_ne!(repeated, left_out.contains(&flag), "--{flag}");
+        }
+    }
+}
