@@ -51,18 +51,23 @@ pub struct Found<'a> {
 
 /// Why no load is made, where no request was accepted.
 pub fn none(context: &Context) -> LoadFacts {
-    let detail = match &context.ask.load {
-        None => "no load was asked for: gpu-doctor stress makes it",
-        Some(_) => "no request was accepted, so there was nothing to repeat",
-    };
-    LoadFacts::all_unknown(&Unknown::new(Why::NotAsked, detail))
+    let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
+    match &context.ask.load {
+        None => LoadFacts::all_unknown(&not_asked("no load was asked for: gpu-doctor stress makes it")),
+        Some(plan) => unmade(plan, &not_asked("no request was accepted, so there was nothing to repeat")),
+    }
+}
+
+/// A load that was asked for and not made.
+fn unmade(plan: &LoadPlan, unknown: &Unknown) -> LoadFacts {
+    LoadFacts { command: Fact::Known(plan.command.into()), ..LoadFacts::all_unknown(unknown) }
 }
 
 /// Makes the load that was asked for. `facts` hold what the window found.
 pub fn measure(of: &Found, context: &Context, facts: &Facts) -> LoadFacts {
     let Some(plan) = &context.ask.load else { return none(context) };
     let made = unsuited(of, context).map_or(Ok(()), Err).and_then(|()| carry(of, plan, context, facts));
-    made.unwrap_or_else(|unknown| LoadFacts::all_unknown(&unknown))
+    made.unwrap_or_else(|unknown| unmade(plan, &unknown))
 }
 
 /// Why no load can be made on such a server.
@@ -83,8 +88,8 @@ fn unsuited(of: &Found, context: &Context) -> Option<Unknown> {
 }
 
 fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Result<LoadFacts, Unknown> {
-    let unmade = |failure: super::Failure| Unknown::new(failure.why, failure.text);
-    let connector = Connector::new(of.talk.server, of.route).map_err(unmade)?;
+    let connector = Connector::new(of.talk.server, of.route);
+    let connector = connector.map_err(|failure| Unknown::new(failure.why, failure.text))?;
     let way = Way { connector: &connector, server: of.talk.server };
     let mut prepared = prepared(of, &connector, facts)?;
     let local = is_local(context, facts);
