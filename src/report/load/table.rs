@@ -36,7 +36,7 @@ const UNITS: &str =
 
 fn sent(load: &Load) -> String {
     let size = load.body_bytes.filter(|size| *size >= 1.0).map_or(String::new(), |size| {
-        let size = bytes(size.round() as u64);
+        let size = bytes(size);
         match load.distinct_payloads {
             Some(1) => format!(", {size} each and all alike, so that a cache may have answered"),
             Some(count) => format!(", {size} each, of {} kinds that differ", grouped(count)),
