@@ -124,7 +124,8 @@ fn each_step_counts_what_the_server_saw() {
         assert_eq!(digests(&lines) as u64, different, "no body came twice");
         assert!(different > 5, "{step}");
         // The server's own time lies within the request's.
-        let (own, all) = (step["server_ms"]["median"].as_f64().unwrap(), step["latency_ms"]["median"].as_f64().unwrap());
+        let (own, all) =
+            (step["server_ms"]["median"].as_f64().unwrap(), step["latency_ms"]["median"].as_f64().unwrap());
         assert!(own > 1.0 && own < all, "{own} {all}");
         assert!(step["server_cores"].as_f64().unwrap() > 0.1, "{step}");
         // Little's law.
@@ -209,5 +210,8 @@ fn a_load_that_cannot_be_made_is_refused() {
     assert!(many.contains("users at most"), "{many}");
     assert!(with(&["--rate", "0"]).contains("requests a second"));
     let elsewhere = refused(&["--server", "http://192.0.2.1:8000"]);
-    assert!(elsewhere.contains("192.0.2.1 is not this machine") && elsewhere.contains("--i-own-this-server"), "{elsewhere}");
+    assert!(
+        elsewhere.contains("192.0.2.1 is not this machine") && elsewhere.contains("--i-own-this-server"),
+        "{elsewhere}"
+    );
 }

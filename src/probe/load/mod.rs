@@ -15,7 +15,7 @@ mod user;
 pub use line::{Dial, Fault, Wire};
 pub use step::{Measured, Step, carry_out};
 pub use stop::{Limits, Stop};
-pub use tally::{Tally, Times};
+pub use tally::Tally;
 
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Uri};

@@ -257,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_later_recording_goes_on_from_a_moment() {
-        let sample = |at_ms: f64, power: u64| json!({"at_ms": at_ms, "gpus": [{"index": 0, "power_milliwatts": power}]});
+        let sample =
+            |at_ms: f64, power: u64| json!({"at_ms": at_ms, "gpus": [{"index": 0, "power_milliwatts": power}]});
         let idle = Recording::read(&[sample(10.0, 1000), sample(20.0, 1000)], 50.0, Vec::new());
         let step = [sample(90.0, 9000), sample(100.0, 9000), sample(110.0, 9000)];
         let step = Recording::read(&step, 50.0, vec![7]);

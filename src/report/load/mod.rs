@@ -190,7 +190,8 @@ fn times(spread: &Spread) -> Times {
 }
 
 fn gpu(window: &GpuWindow) -> StepGpu {
-    let during = |phases: &Fact<Phases>| phases.known().map(|phases| phases.during.clone()).filter(|one| one.samples > 0);
+    let during =
+        |phases: &Fact<Phases>| phases.known().map(|phases| phases.during.clone()).filter(|one| one.samples > 0);
     let rounded = |value: f64| (value * 10.0).round() / 10.0;
     let utilization = during(&window.utilization_percent);
     StepGpu {

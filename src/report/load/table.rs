@@ -43,7 +43,9 @@ fn sent(load: &Load) -> String {
             None => format!(", {size} each"),
         }
     });
-    let cpu = load.own_cpu_us_per_request.map_or(String::new(), |us| format!("; each cost the doctor {us:.0} us of CPU time"));
+    let cpu = load
+        .own_cpu_us_per_request
+        .map_or(String::new(), |us| format!("; each cost the doctor {us:.0} us of CPU time"));
     let requests: u64 = load.steps.iter().map(|step| step.requests).sum();
     format!("{} requests{size}{cpu}", grouped(requests))
 }
@@ -81,7 +83,8 @@ fn failures(step: &Step) -> String {
     let inside = step.failed.saturating_sub(bad + unanswered);
     told.extend((inside > 0).then(|| format!("{} answered 2xx with an error inside", grouped(inside))));
     let left = (step.unfinished > 0).then(|| format!("{} not answered in time", grouped(step.unfinished)));
-    let dropped = (step.dropped > 0).then(|| format!("{} not sent, since no connection was free", grouped(step.dropped)));
+    let dropped =
+        (step.dropped > 0).then(|| format!("{} not sent, since no connection was free", grouped(step.dropped)));
     told.extend(left.into_iter().chain(dropped));
     told.join(", ")
 }

@@ -4,6 +4,7 @@
 //! is watched beside each step.
 
 mod beside;
+mod memory;
 mod payloads;
 mod reading;
 mod way;
@@ -22,10 +23,11 @@ use crate::snapshot::{Fact, Facts, LoadFacts, LoadStep, Room, Unknown, Why};
 use beside::{Beside, Seen};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use memory::Memory;
 use reading::Reading;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use way::Way;
 
@@ -91,7 +93,8 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let connector = Connector::new(of.talk.server, of.route);
     let connector = connector.map_err(|failure| Unknown::new(failure.why, failure.text))?;
     let way = Way { connector: &connector, server: of.talk.server };
-    let mut prepared = prepared(of, &connector, facts)?;
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut prepared = prepared(of, &connector, Reading::of(&facts.execution, answered.clone()))?;
     let local = is_local(context, facts);
     let pids = pids(local, facts);
     let nvml = usable_nvml(local, facts);
@@ -100,11 +103,13 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let deadline = context.deadline.checked_sub(LoadPlan::PATIENCE + SPARE).unwrap_or(context.deadline);
     let strange = (!local && !plan.owned).then_some(LoadPlan::STRANGE_REQUESTS_MAX);
     let most = [plan.requests_max, strange].into_iter().flatten().min();
-    let warmed = warm_up(&mut prepared, &way, plan, deadline)?;
+    let warmed = warm_up(&mut prepared, &way, plan, most, deadline)?;
     let left = most.map_or(u64::MAX, |most| most.saturating_sub(warmed));
     let limits = Limits { requests: left, failed_share: FAILED_SHARE, judged: JUDGED, deadline };
     let stop = Stop::new(limits, plan.interrupted.clone(), Arc::default());
     let (mut steps, mut gone, mut cpu) = (Vec::new(), false, Some(Duration::ZERO));
+    answered.store(0, Ordering::Relaxed);
+    let memory = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Memory::start(pids, answered));
     for users in &plan.users {
         if stop.is_over() {
             break;
@@ -144,12 +149,12 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
         own_cpu_us_per_request: cpu_us
             .ok_or_else(|| Unknown::new(Why::Absent, "no request was sent, or the system tells no CPU time"))
             .into(),
-        memory: Fact::unknown(Why::NotAsked, "memory over the run's time is not recorded yet"),
+        memory: memory.and_then(Memory::finish).into(),
     })
 }
 
 /// The good request, ready to be sent again and again.
-fn prepared(of: &Found, connector: &Connector, facts: &Facts) -> Result<Prepared, Unknown> {
+fn prepared(of: &Found, connector: &Connector, judge: Reading) -> Result<Prepared, Unknown> {
     let unformed = || Unknown::new(Why::Malformed, "the good request could not be formed again");
     let messages = payloads::varied(&of.good.message);
     let outgoing = messages.iter().map(|message| message.outgoing(of.talk.server, of.talk.everywhere));
@@ -164,8 +169,7 @@ fn prepared(of: &Found, connector: &Connector, facts: &Facts) -> Result<Prepared
     // What frames the body is written with each.
     headers.remove(CONTENT_LENGTH);
     headers.remove(TRANSFER_ENCODING);
-    let judge = Box::new(Reading::of(&facts.execution));
-    Ok(Prepared { method: head.method, uri: head.uri, headers, bodies, judge })
+    Ok(Prepared { method: head.method, uri: head.uri, headers, bodies, judge: Box::new(judge) })
 }
 
 /// Sends the first requests, one after the other. Where the server does not take each of the bodies, only the first is
@@ -173,7 +177,13 @@ fn prepared(of: &Found, connector: &Connector, facts: &Facts) -> Result<Prepared
 ///
 /// # Errors
 /// Not one of them was accepted.
-fn warm_up(prepared: &mut Prepared, way: &Way, plan: &LoadPlan, deadline: Instant) -> Result<u64, Unknown> {
+fn warm_up(
+    prepared: &mut Prepared,
+    way: &Way,
+    plan: &LoadPlan,
+    most: Option<u64>,
+    deadline: Instant,
+) -> Result<u64, Unknown> {
     let step = Step {
         users: 1,
         rate_rps: None,
@@ -182,9 +192,11 @@ fn warm_up(prepared: &mut Prepared, way: &Way, plan: &LoadPlan, deadline: Instan
         patience: LoadPlan::PATIENCE,
         think_time: Duration::ZERO,
     };
+    // A small load is not used up by it.
+    let requests = most.map_or(WARM_UP_REQUESTS, |most| WARM_UP_REQUESTS.min(most / 4 + 1));
     let mut sent = 0;
     loop {
-        let limits = Limits { requests: WARM_UP_REQUESTS, failed_share: 1.0, judged: u64::MAX, deadline };
+        let limits = Limits { requests, failed_share: 1.0, judged: u64::MAX, deadline };
         let stop = Stop::new(limits, plan.interrupted.clone(), Arc::default());
         let measured = carry_out(prepared, way, &step, &stop);
         let tally = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?.tally;
@@ -193,7 +205,7 @@ fn warm_up(prepared: &mut Prepared, way: &Way, plan: &LoadPlan, deadline: Instan
             prepared.bodies.truncate(1);
             continue;
         }
-        if tally.ok > 0 || plan.interrupted.load(Ordering::Relaxed) {
+        if tally.ok > 0 || stop.reason().is_some_and(|reason| reason != "requests") && tally.requests == 0 {
             return Ok(sent);
         }
         let statuses = tally.by_status.iter().map(|(status, count)| format!("{count} answered {status}"));
@@ -251,7 +263,11 @@ fn recorded(step: &Step, measured: &Measured, seen: Seen) -> LoadStep {
         dropped: tally.dropped,
         unfinished: tally.unfinished,
         by_status: tally.by_status.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
-        by_error: tally.by_fault.iter().map(|(fault, count)| (fault.name().to_owned(), *count)).collect::<BTreeMap<_, _>>(),
+        by_error: tally
+            .by_fault
+            .iter()
+            .map(|(fault, count)| (fault.name().to_owned(), *count))
+            .collect::<BTreeMap<_, _>>(),
         throughput_rps: round(tally.in_window as f64 / seconds),
         latency_ms: tally.latency.spread("accepted requests"),
         first_byte_ms: tally.first_byte.spread("accepted requests"),

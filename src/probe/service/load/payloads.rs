@@ -86,12 +86,13 @@ fn sound(bytes: &[u8], number: u16) -> Option<Vec<u8>> {
                 let kind = u16::from_le_bytes(format.get(..2)?.try_into().ok()?);
                 let bits = u16::from_le_bytes(format.get(14..16)?.try_into().ok()?);
                 // PCM and floating point; what is compressed has no samples.
-                width = (matches!(kind, 1 | 3 | 0xfffe) && matches!(bits, 16 | 24 | 32)).then_some(usize::from(bits / 8));
+                width =
+                    (matches!(kind, 1 | 3 | 0xfffe) && matches!(bits, 16 | 24 | 32)).then_some(usize::from(bits / 8));
             }
             b"data" => {
                 let (width, mut varied) = (width?, bytes.to_vec());
                 for bit in 0..BITS {
-                    let flip = u8::from(number >> bit & 1 == 1);
+                    let flip = u8::from((number >> bit) & 1 == 1);
                     if flip == 1 && (bit + 1) * width > length {
                         return None;
                     }
@@ -130,7 +131,7 @@ fn jpeg(bytes: &[u8], number: u16) -> Option<Vec<u8>> {
 /// CRC of PNG's chunks (PNG specification, annex D).
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
     };
     !bytes.iter().fold(u32::MAX, step)
 }
