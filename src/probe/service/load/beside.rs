@@ -35,6 +35,13 @@ pub struct Seen {
     pub server_cpu_ms: Result<f64, Unknown>,
 }
 
+impl Watched {
+    /// What samples the GPUs, if anything does.
+    pub fn sampler(&self) -> Option<&Sampler> {
+        self.sampler.as_ref().ok()
+    }
+}
+
 impl<'a> Beside<'a> {
     /// Nothing is watched yet.
     pub fn new(

@@ -4,6 +4,7 @@
 //! is watched beside each step.
 
 mod beside;
+mod heat;
 mod memory;
 mod payloads;
 mod reading;
@@ -106,7 +107,10 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let warmed = warm_up(&mut prepared, &way, plan, most, deadline)?;
     let left = most.map_or(u64::MAX, |most| most.saturating_sub(warmed));
     let limits = Limits { requests: left, failed_share: FAILED_SHARE, judged: JUDGED, deadline };
-    let stop = Stop::new(limits, plan.interrupted.clone(), Arc::default());
+    let halted = Arc::new(AtomicBool::new(false));
+    let stop = Stop::new(limits, plan.interrupted.clone(), halted.clone());
+    let hottest = heat::limits(facts);
+    let mut heat = None;
     let (mut steps, mut gone, mut cpu) = (Vec::new(), false, Some(Duration::ZERO));
     answered.store(0, Ordering::Relaxed);
     let memory = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Memory::start(pids, answered));
@@ -123,7 +127,17 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
             think_time: plan.think_time,
         };
         let watched = beside.begin();
-        let measured = carry_out(&prepared, &way, &step, &stop);
+        let over = AtomicBool::new(false);
+        let measured = std::thread::scope(|scope| {
+            let guard = watched.sampler().filter(|_| !hottest.is_empty()).map(|sampler| {
+                let (hottest, over, halted) = (&hottest, &over, &halted);
+                scope.spawn(move || heat::guard(sampler, hottest, over, halted))
+            });
+            let measured = carry_out(&prepared, &way, &step, &stop);
+            over.store(true, Ordering::Relaxed);
+            heat = guard.and_then(|guard| guard.join().ok().flatten());
+            measured
+        });
         let seen = beside.end(watched);
         let measured = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?;
         gone = is_gone(&measured);
@@ -133,6 +147,7 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
         steps.push(step);
     }
     let (stopped_by, stopped_because) = ended(&stop, gone, left, strange.is_some(), steps.len());
+    let stopped_because = heat.filter(|_| stopped_by == "temperature").unwrap_or(stopped_because);
     let requests: u64 = steps.iter().map(|step: &LoadStep| step.requests).sum();
     let sizes: usize = prepared.bodies.iter().map(Bytes::len).sum();
     let cpu_us = cpu.filter(|_| requests > 0).map(|cpu| round(cpu.as_secs_f64() * 1e6 / requests as f64));
