@@ -18,10 +18,13 @@ const KEPT_MAX: usize = 256 << 10;
 pub trait Wire: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin + ?Sized> Wire for T {}
 
+/// A connection that is being made.
+pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Wire>, Fault>> + 'a>>;
+
 /// The way to the server: address, proxy, TLS.
 pub trait Dial {
     /// Makes a connection that is ready for HTTP/1.1.
-    fn open(&self) -> Pin<Box<dyn Future<Output = Result<Box<dyn Wire>, Fault>> + '_>>;
+    fn open(&self) -> Opening<'_>;
 }
 
 /// Why there was no answer.

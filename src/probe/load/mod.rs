@@ -12,7 +12,7 @@ mod tally;
 mod tests;
 mod user;
 
-pub use line::{Dial, Fault, Wire};
+pub use line::{Dial, Fault, Opening, Wire};
 pub use step::{Measured, Step, carry_out};
 pub use stop::{Limits, Stop};
 pub use tally::Tally;

@@ -2,10 +2,8 @@
 
 use super::*;
 use std::cell::Cell;
-use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -65,7 +63,7 @@ fn good(stream: &mut TcpStream, _: u64) -> std::io::Result<()> {
 struct Plain(SocketAddr);
 
 impl Dial for Plain {
-    fn open(&self) -> Pin<Box<dyn Future<Output = Result<Box<dyn Wire>, Fault>> + '_>> {
+    fn open(&self) -> Opening<'_> {
         Box::pin(async {
             let stream = tokio::net::TcpStream::connect(self.0).await.map_err(|error| Fault::of_io(&error))?;
             stream.set_nodelay(true).map_err(|error| Fault::of_io(&error))?;

@@ -1,11 +1,9 @@
 //! The way to the server, for every user's connection: name, proxy and TLS as the conversation had them.
 
-use crate::probe::load::{Dial, Fault, Wire};
+use crate::probe::load::{Dial, Fault, Opening, Wire};
 use crate::probe::service::transport::Failure;
 use crate::probe::service::transport::connect::{Connector, Phase};
 use crate::snapshot::Why;
-use std::future::Future;
-use std::pin::Pin;
 use url::Url;
 
 /// To one server.
@@ -15,7 +13,7 @@ pub struct Way<'a> {
 }
 
 impl Dial for Way<'_> {
-    fn open(&self) -> Pin<Box<dyn Future<Output = Result<Box<dyn Wire>, Fault>> + '_>> {
+    fn open(&self) -> Opening<'_> {
         Box::pin(async {
             // Within TLS only HTTP/1.1 is offered, which is what users send over it.
             let opened = self.connector.open(self.server, &[b"http/1.1"], &mut Phase::default()).await;
