@@ -53,6 +53,11 @@ struct Line {
 }
 
 fn start(most: u32) -> Option<Recorded> {
+    start_on(most, &[])
+}
+
+/// The same with further variables.
+fn start_on(most: u32, variables: &[(&str, PathBuf)]) -> Option<Recorded> {
     let venv = venv("cpu")?;
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
@@ -61,6 +66,7 @@ fn start(most: u32) -> Option<Recorded> {
     let port = free_port();
     let mut command = uvicorn(&venv, port);
     command.current_dir(folder.path()).env("ASR_MOST", most.to_string());
+    command.envs(variables.iter().map(|(name, value)| (*name, value.as_path())));
     Some(Recorded { server: real_server::start(command, "/health", port), folder, _alone: alone })
 }
 
@@ -189,6 +195,103 @@ fn what_was_measured_before_an_interrupt_is_told_and_saved() {
     assert_eq!(snapshot["facts"]["load"]["stopped_by"]["known"], "interrupted");
     let again = gpu_doctor(&["diagnose", saved.to_str().unwrap(), "--only", "request", "--format", "json"], &[]);
     assert_eq!(again.report()["load"], report["load"], "a replay tells the same");
+}
+
+/// The fake driver's GPU computes while the server does, and gets as hot as its scenario says.
+#[test]
+fn the_gpus_are_watched_in_each_step_and_one_that_is_too_hot_ends_the_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let [activity, pid, scenario] = ["activity", "pid", "scenario.yaml"].map(|name| folder.path().join(name));
+    let Some(server) = start_on(0, &[("ASR_ACTIVITY_FILE", activity.clone())]) else { return };
+    std::fs::write(&pid, server.server.pid().to_string()).unwrap();
+    let base = std::fs::read_to_string(setup::scenario("following-activity")).unwrap();
+    let mut variables = setup::driver_variables(&scenario).to_vec();
+    variables.extend([("GPU_DOCTOR_FAKE_ACTIVITY", activity), ("GPU_DOCTOR_FAKE_SERVER_PID", pid)]);
+    let stress = |temperatures: &str| {
+        let text = base.replace("    temperature_celsius: 45\n", temperatures);
+        assert_ne!(text, base);
+        std::fs::write(&scenario, text).unwrap();
+        let saved = folder.path().join("snapshot.json");
+        let more = ["--users", "1,2", "--duration", "3s", "--save", saved.to_str().unwrap()];
+        let said = gpu_doctor(&server.arguments(&more), &variables);
+        let snapshot: Value = serde_json::from_str(&std::fs::read_to_string(&saved).unwrap()).unwrap();
+        (said.report()["load"].clone(), snapshot["facts"]["load"].clone())
+    };
+    let (load, facts) = stress("    temperature_celsius: 46\n    temperature_slowdown_celsius: 90\n");
+    assert_eq!(load["stopped_by"], "", "{load}");
+    for (place, step) in load["steps"].as_array().unwrap().iter().enumerate() {
+        let gpu = &step["gpus"][0];
+        assert!(gpu["utilization_percent"].as_f64().unwrap() > 80.0, "{gpu}");
+        assert!(gpu["power_watts"].as_f64().unwrap() > 400.0 && gpu["temperature_celsius"] == 46.0, "{gpu}");
+        let phases = &facts["steps"]["known"][place]["gpus"]["known"][0]["utilization_percent"]["known"];
+        // The idle time is the one before the first step, for every step.
+        assert_eq!(phases["before"]["max"], 0.0, "{phases}");
+        assert!(phases["before"]["samples"].as_u64().unwrap() > 10, "{phases}");
+        assert!(number(&phases["during"]["samples"]) < 80, "another step's samples are not its own: {phases}");
+    }
+    let memory = &facts["memory"]["known"][0];
+    assert_eq!(
+        (memory["of"].as_str(), memory["pid"]["known"].as_u64()),
+        (Some("resident"), Some(server.server.pid().into()))
+    );
+    let requests: Vec<u64> = memory["requests"].as_array().unwrap().iter().map(number).collect();
+    assert!(
+        requests.len() > 8 && requests[0] == 0 && requests.is_sorted() && requests.last() > Some(&30),
+        "{requests:?}"
+    );
+    let hot = "    temperature_celsius: {follows: {file: $GPU_DOCTOR_FAKE_ACTIVITY, busy: 93, idle: 45}}\n    \
+               temperature_slowdown_celsius: 92\n";
+    let (load, _) = stress(hot);
+    assert_eq!(
+        (load["stopped_by"].as_str(), load["steps"].as_array().unwrap().len()),
+        (Some("temperature"), 1),
+        "{load}"
+    );
+    assert!(load["stopped_because"].as_str().unwrap().starts_with("GPU 0 reached 93 °C; from 92 °C on"), "{load}");
+    assert!(load["steps"][0]["seconds"].as_f64().unwrap() < 2.5, "{load}");
+}
+
+/// Triton counts by itself: its counters' differences are the step's own requests.
+#[test]
+fn the_servers_own_counters_are_told_for_each_step() {
+    let Some(venv) = venv("triton") else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let port = format!("--metrics-port={}", free_port());
+    let options = ["--model-control-mode=explicit", "--load-model=vad", "--allow-metrics=true", &port];
+    let server = real_server::triton_of("shapes", &venv, "/v2/health/ready", &options);
+    let arguments = ["stress", "--format", "json", "--only", "request", "--server", &server.url];
+    let load = ["--users", "1,4", "--duration", "2s"];
+    let said = gpu_doctor(&[&arguments[..], &load[..]].concat(), &[]);
+    let report = said.report();
+    let steps = report["load"]["steps"].as_array().unwrap_or_else(|| panic!("{}", report["load"]));
+    assert_eq!(steps.len(), 2);
+    for step in steps {
+        let model = step["models"].as_array().and_then(|all| all.iter().find(|one| one["model"] == "vad"));
+        let model = model.unwrap_or_else(|| panic!("{step}"));
+        assert_eq!(model["requests_ok"]["known"].as_f64(), step["requests"].as_f64(), "{model}");
+        assert!(number(&step["ok"]) > 20 && step["ok"] == step["requests"], "{step}");
+    }
+}
+
+#[test]
+fn a_server_that_dies_in_a_step_is_told_from_one_that_fails() {
+    let Some(server) = start(0) else { return };
+    let pid = i32::try_from(server.server.pid()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let end = Instant::now() + Duration::from_secs(60);
+            while digests(&server.record()) < 40 && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            // SAFETY: a signal to a child that was not waited for yet.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        });
+        let (_, report) = server.stress(&["--users", "2,4", "--duration", "60s"]);
+        let load = &report["load"];
+        assert_eq!(load["stopped_by"], "server_gone", "{load}");
+        let step = &load["steps"][0];
+        assert!(number(&step["ok"]) > 0 && number(&step["by_error"]["connect_refused"]) > 20, "{step}");
+    });
 }
 
 /// Said before anything is sent.

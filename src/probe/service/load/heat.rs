@@ -20,9 +20,7 @@ pub type Limit = (u64, f64);
 pub fn limits(facts: &Facts) -> Vec<Limit> {
     let gpus = facts.nvml.gpus.known().map(Vec::as_slice).unwrap_or_default();
     let limit = |slowdown: &u64| Some(*slowdown as f64).filter(|limit| *limit > 0.0);
-    gpus.iter()
-        .filter_map(|gpu| Some((gpu.index, limit(gpu.temperature_slowdown_celsius.known()?)?)))
-        .collect()
+    gpus.iter().filter_map(|gpu| Some((gpu.index, limit(gpu.temperature_slowdown_celsius.known()?)?))).collect()
 }
 
 /// Looks once a second until the step is `over`; a GPU at its limit sets `halted`, and is told in words.
