@@ -217,7 +217,7 @@ fn the_gpus_are_watched_in_each_step_and_one_that_is_too_hot_ends_the_load() {
         let snapshot: Value = serde_json::from_str(&std::fs::read_to_string(&saved).unwrap()).unwrap();
         (said.report()["load"].clone(), snapshot["facts"]["load"].clone())
     };
-    let (load, facts) = stress("    temperature_celsius: 46\n    temperature_slowdown_celsius: 90\n");
+    let (load, facts) = stress("    temperature_celsius: 46\n");
     assert_eq!(load["stopped_by"], "", "{load}");
     for (place, step) in load["steps"].as_array().unwrap().iter().enumerate() {
         let gpu = &step["gpus"][0];
@@ -239,15 +239,15 @@ fn the_gpus_are_watched_in_each_step_and_one_that_is_too_hot_ends_the_load() {
         requests.len() > 8 && requests[0] == 0 && requests.is_sorted() && requests.last() > Some(&30),
         "{requests:?}"
     );
-    let hot = "    temperature_celsius: {follows: {file: $GPU_DOCTOR_FAKE_ACTIVITY, busy: 93, idle: 45}}\n    \
-               temperature_slowdown_celsius: 92\n";
+    // From 90 °C on it slows down.
+    let hot = "    temperature_celsius: {follows: {file: $GPU_DOCTOR_FAKE_ACTIVITY, busy: 93, idle: 45}}\n";
     let (load, _) = stress(hot);
     assert_eq!(
         (load["stopped_by"].as_str(), load["steps"].as_array().unwrap().len()),
         (Some("temperature"), 1),
         "{load}"
     );
-    assert!(load["stopped_because"].as_str().unwrap().starts_with("GPU 0 reached 93 °C; from 92 °C on"), "{load}");
+    assert!(load["stopped_because"].as_str().unwrap().starts_with("GPU 0 reached 93 °C; from 90 °C on"), "{load}");
     assert!(load["steps"][0]["seconds"].as_f64().unwrap() < 2.5, "{load}");
 }
 
