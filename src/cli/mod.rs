@@ -1,7 +1,9 @@
 //! The command line, as clap types.
 
+mod stress;
 mod values;
 
+pub use stress::{LoadOptions, Stress};
 pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Examine this machine and, where named, the server, its model and its onnxruntime; say what is wrong.
     Run(Run),
+    /// Examine the server as `run` does, then load it with more and more users: where it slows down, and what limits it.
+    Stress(Stress),
     /// Read a model's file: what is in it, and which of its nodes onnxruntime runs on CUDA and which on the CPU.
     Model(Model),
     /// Print the requests that the doctor would send to a server, or by an OpenAPI document, without sending them.

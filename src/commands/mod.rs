@@ -6,11 +6,13 @@ mod demo;
 mod diagnose;
 mod explain;
 mod given;
+mod interrupt;
 mod model;
 mod output;
 mod progress;
 mod request;
 mod run;
+mod stress;
 mod target;
 mod triage;
 
@@ -46,6 +48,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
     }
     match cli.command {
         Command::Run(options) => run::run(options),
+        Command::Stress(options) => stress::run(options),
         Command::Model(options) => model::run(options),
         Command::Request(options) => request::run(options),
         Command::Collect(options) => collect::run(options),

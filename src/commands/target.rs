@@ -92,6 +92,7 @@ pub fn resolve(
         window: standard.window,
         sample_rate_hz,
         timeout: timeout.unwrap_or(usual_timeout),
+        load: None,
         command,
     };
     if !ask.root.is_dir() {

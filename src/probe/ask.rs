@@ -1,9 +1,11 @@
 //! What the user asked about, after flags and config are joined.
 
-use crate::snapshot::{Expectations, Target};
+use crate::snapshot::{Expectations, LoadStep, Target};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use url::Url;
 
@@ -71,8 +73,60 @@ pub struct Ask {
     pub sample_rate_hz: u32,
     /// Longest time the whole run may take.
     pub timeout: Duration,
+    /// The load to make, if any.
+    pub load: Option<LoadPlan>,
     /// The subcommand and its options, without secrets.
     pub command: Vec<String>,
+}
+
+/// The load to make on the server, after the measuring window.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// `stress` or `bench`.
+    pub command: &'static str,
+    /// Users of each step, or with a rate its connections.
+    pub users: Vec<u32>,
+    /// Requests a second that are to start, whether answers come or not.
+    pub rate_rps: Option<f64>,
+    /// How long each step starts requests.
+    pub duration: Duration,
+    /// Wait of each user between an answer and the next request.
+    pub think_time: Duration,
+    /// Requests of all steps together, at most.
+    pub requests_max: Option<u64>,
+    /// The user may load this server, wherever it is.
+    pub owned: bool,
+    /// Set when the user wants an end.
+    pub interrupted: Arc<AtomicBool>,
+    /// Hears of each step when it is over.
+    pub told: StepTold,
+}
+
+/// What is done with a step that is over.
+#[derive(Clone)]
+pub struct StepTold(pub Arc<dyn Fn(&LoadStep) + Send + Sync>);
+
+impl std::fmt::Debug for StepTold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StepTold")
+    }
+}
+
+impl LoadPlan {
+    /// Wait for open answers after a step's end.
+    pub const PATIENCE: Duration = Duration::from_secs(10);
+    /// Requests to a server on another machine, at most, without the word that it may be loaded.
+    pub const STRANGE_REQUESTS_MAX: u64 = 100;
+    /// What comes before the steps, and beside each: idle time, warm-up, start and end of what watches.
+    const AROUND: Duration = Duration::from_secs(15);
+    const AROUND_A_STEP: Duration = Duration::from_secs(5);
+
+    /// How long it may take in all.
+    pub fn longest(&self) -> Duration {
+        let steps = u32::try_from(self.users.len()).unwrap_or(u32::MAX);
+        let step = self.duration.saturating_add(Self::PATIENCE).saturating_add(Self::AROUND_A_STEP);
+        step.saturating_mul(steps).saturating_add(Self::AROUND)
+    }
 }
 
 /// How the model's placement is to be found out.
@@ -137,12 +191,18 @@ impl Default for Ask {
             window: Duration::from_secs(3),
             sample_rate_hz: 20,
             timeout: Duration::from_secs(60),
+            load: None,
             command: Vec::new(),
         }
     }
 }
 
 impl Ask {
+    /// How long the load may take; nothing without one.
+    pub fn load_time(&self) -> Duration {
+        self.load.as_ref().map(LoadPlan::longest).unwrap_or_default()
+    }
+
     /// The part of the question that is recorded.
     pub fn target(&self) -> Target {
         let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());

@@ -22,6 +22,7 @@ pub mod host;
 pub mod kernel_log;
 pub mod kubernetes;
 pub mod linker;
+pub mod load;
 pub mod loader;
 pub mod metrics;
 pub mod model;
@@ -36,7 +37,7 @@ pub mod smoke;
 pub mod source;
 pub mod triage;
 
-pub use ask::{Ask, Connection, PlacementAsk, without_credentials};
+pub use ask::{Ask, Connection, LoadPlan, PlacementAsk, StepTold, without_credentials};
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 pub use secret::is_in_field as is_secret;

@@ -75,7 +75,9 @@ fn refusal(probe: &Probe, rooms: &BTreeSet<&str>, target: &Target, end: Instant)
 
 /// Runs one probe on a thread of its own, so that even a read that never returns costs no more than the budget.
 fn run_one(probe: &'static Probe, ask: &Ask, end: Instant, facts: &mut Facts) -> Ran {
-    let deadline = end.min(Instant::now() + probe.budget);
+    let load = if probe.rooms.contains(&"load") { ask.load_time() } else { Duration::ZERO };
+    let budget = probe.budget.saturating_add(load);
+    let deadline = end.min(Instant::now() + budget);
     let context = Context { ask: ask.clone(), deadline };
     let mut taken = facts.clone();
     let (sender, receiver) = mpsc::channel();
@@ -94,7 +96,7 @@ fn run_one(probe: &'static Probe, ask: &Ask, end: Instant, facts: &mut Facts) ->
             ran
         }
         Err(mpsc::RecvTimeoutError::Timeout) => {
-            let detail = format!("probe {} gave no answer within {:.1} s", probe.id, probe.budget.as_secs_f64());
+            let detail = format!("probe {} gave no answer within {:.1} s", probe.id, budget.as_secs_f64());
             let unknown = Unknown::new(Why::TimedOut, detail.clone());
             probe.rooms.iter().for_each(|room| facts.forget_room(room, &unknown));
             Ran { outcome: Outcome::TimedOut, detail }

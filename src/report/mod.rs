@@ -7,6 +7,7 @@ mod explain;
 mod files;
 mod json;
 mod list;
+mod load;
 mod missing;
 mod requests;
 mod sureness;
@@ -17,6 +18,7 @@ pub use audit::Audit;
 pub use exchanges::Exchanges;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
+pub use load::{Load, Step, StepGpu, Times};
 pub use requests::requests;
 
 use crate::cli::Format;
@@ -63,6 +65,9 @@ pub struct Report {
     /// What the files say that were given to `triage`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<RecordedFacts>,
+    /// What a load came to, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -101,6 +106,7 @@ impl Report {
             activity: activity::of(snapshot, &diagnosed.gpu_activity),
             exchanges: Exchanges::of(&snapshot.facts.request).map(|exchanges| exchanges.shown(&snapshot.target)),
             recorded: snapshot.facts.recorded.files.known().map(|_| snapshot.facts.recorded.clone()),
+            load: load::of(snapshot),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot

@@ -2,6 +2,7 @@
 //!
 //! A snapshot is all that the judgement sees. The same bytes give the same report, on any machine.
 
+mod connections;
 mod container;
 mod counters;
 mod cuda;
@@ -16,6 +17,7 @@ mod imports;
 mod kernel_log;
 mod kubernetes;
 mod linker;
+mod load;
 mod loaded;
 mod model;
 mod nvml;
@@ -30,6 +32,7 @@ mod smoke;
 mod source;
 mod stage;
 
+pub use connections::*;
 pub use container::*;
 pub use counters::*;
 pub use cuda::*;
@@ -45,6 +48,7 @@ pub use imports::*;
 pub use kernel_log::*;
 pub use kubernetes::*;
 pub use linker::*;
+pub use load::*;
 pub use loaded::*;
 pub use model::*;
 pub use nvml::*;
@@ -265,6 +269,10 @@ facts! {
     loaded: LoadedFacts,
     /// What files say that were given to `triage`.
     recorded: RecordedFacts,
+    /// Load that the doctor made.
+    load: LoadFacts,
+    /// Connections that the doctor opened and held, and the GPU that each came to.
+    connections: ConnectionsFacts,
 }
 
 /// The JSON Schema of a snapshot.

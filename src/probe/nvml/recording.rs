@@ -68,6 +68,23 @@ impl Recording {
         recording
     }
 
+    /// What was read here, and then in a later recording from a moment on.
+    pub fn then(&self, later: &Recording, from_ms: f64) -> Recording {
+        let mut all = self.clone();
+        let first = self.times.last().copied().unwrap_or(f64::MIN).max(from_ms);
+        all.times.extend(later.times.iter().filter(|at_ms| **at_ms >= first));
+        all.period_ms = later.period_ms;
+        all.server_pids.clone_from(&later.server_pids);
+        all.clock_moves.extend(later.clock_moves.iter().take(MOVES_MAX.saturating_sub(self.clock_moves.len())));
+        all.ended_by.clone_from(&later.ended_by);
+        for gpu in &later.gpus {
+            if let Some(known) = all.gpu(gpu.index) {
+                known.go_on(gpu, first);
+            }
+        }
+        all
+    }
+
     fn take(&mut self, part: &Value) {
         let at_ms = part["at_ms"].as_f64();
         match (part["gpus"].as_array(), at_ms) {
@@ -151,6 +168,20 @@ impl GpuRecording {
         }
     }
 
+    fn go_on(&mut self, later: &GpuRecording, from_ms: f64) {
+        self.uuid.clone_from(&later.uuid);
+        self.lost = self.lost.take().or_else(|| later.lost.clone());
+        self.processes.extend(later.processes.iter().filter(|(at_ms, _)| *at_ms >= from_ms).cloned());
+        self.strange_pid = self.strange_pid.or(later.strange_pid);
+        for counter in Counter::all() {
+            let readings = later.readings(counter).iter().filter(|(at_ms, _)| *at_ms >= from_ms);
+            readings.for_each(|(at_ms, value)| self.push(counter, *at_ms, *value));
+            if let Some((at_ms, unknown)) = later.refusal(counter) {
+                self.refuse(counter, *at_ms, unknown.clone());
+            }
+        }
+    }
+
     /// The readings of one sample.
     fn add(&mut self, at_ms: f64, sample: &Value) {
         for (name, value) in sample.as_object().into_iter().flatten() {
@@ -222,6 +253,21 @@ mod tests {
         assert_eq!((second.readings(Counter::Power), second.reason(Counter::Power).why), (&[][..], Why::Malformed));
         assert_eq!(second.reason(Counter::Energy).detail, "gone");
         assert_eq!(recording.clock_moves, [(60.0, -3_600_000.0)]);
+    }
+
+    #[test]
+    fn a_later_recording_goes_on_from_a_moment() {
+        let sample =
+            |at_ms: f64, power: u64| json!({"at_ms": at_ms, "gpus": [{"index": 0, "power_milliwatts": power}]});
+        let idle = Recording::read(&[sample(10.0, 1000), sample(20.0, 1000)], 50.0, Vec::new());
+        let step = [sample(90.0, 9000), sample(100.0, 9000), sample(110.0, 9000)];
+        let step = Recording::read(&step, 50.0, vec![7]);
+        let both = idle.then(&step, 100.0);
+        assert_eq!(both.times, [10.0, 20.0, 100.0, 110.0]);
+        let readings = [(10.0, 1e3), (20.0, 1e3), (100.0, 9e3), (110.0, 9e3)];
+        assert_eq!(both.gpus[0].readings(Counter::Power), readings);
+        assert_eq!(both.server_pids, [7]);
+        assert_eq!(Recording::default().then(&step, 0.0).times, step.times);
     }
 
     proptest! {

@@ -6,6 +6,7 @@ mod contract;
 mod conversation;
 mod engine;
 mod grpc;
+mod load;
 mod message;
 mod recognize;
 mod record;
@@ -29,18 +30,18 @@ use recognize::questions::Questions;
 use recognize::readiness;
 use spoken::{Spoken, plain};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use synthesis::Synthesis;
 use transport::{Failure, Http, Route, Trust};
 use verdict::converse;
 
 pub use engine::PROBE as ENGINE;
 
-/// Fills the rooms `request`, `execution` and `counters`.
+/// Fills the rooms `request`, `execution`, `counters` and `load`.
 pub const PROBE: Probe = Probe {
     id: "service",
     stage: Stage::Request,
-    rooms: &["request", "execution", "counters"],
+    rooms: &["request", "execution", "counters", "load"],
     needs: &["process", "nvml", "source"],
     this_machine: false,
     budget: Duration::from_secs(30),
@@ -94,6 +95,7 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         ExecutionFacts::all_unknown(&not_asked("no request was accepted, so there was nothing to repeat"));
     facts.counters = CountersFacts::all_unknown(&not_asked("no request was accepted, so there was nothing to repeat"));
     facts.request = RequestFacts::all_unknown(&not_asked("no server was named"));
+    facts.load = load::none(context);
     facts.request.client_given = Fact::Known(context.ask.client_request.is_some());
     let Some(server) = context.ask.server.as_ref().map(without_credentials) else {
         facts.execution = ExecutionFacts::all_unknown(&not_asked("no server was named"));
@@ -107,6 +109,9 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         _ => Trust::default(),
     };
     let route = Route { trust, connection: context.ask.connection.clone() };
+    // The load's time is its own.
+    let talk_until = context.deadline.min(Instant::now() + PROBE.budget);
+    let (context, loaded) = (&Context { deadline: talk_until, ..context.clone() }, context);
     let http = match Http::new(&server, &route, context.deadline) {
         Ok(http) => http,
         Err(failure) => return unreachable(context, facts, failure),
@@ -182,6 +187,8 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
         facts.execution = window::measure(&talk, good, &found.light(&server), context, facts, &mut watch);
         facts.counters = watch.told();
         ready.cold_first_request = readiness::cold(&good.exchange, &facts.execution);
+        let of = load::Found { talk: &talk, good, found: &found, route: &route, spoken };
+        facts.load = load::measure(&of, loaded, facts);
     }
     facts.request.readiness = Fact::Known(ready);
     facts.request.transport = way();

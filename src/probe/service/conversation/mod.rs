@@ -221,3 +221,8 @@ pub fn accepts(reply: &Reply) -> bool {
     let well = reply.session.as_ref().map_or((200..300).contains(&reply.status), |session| session.accepted());
     well && soft::error_inside(&reply.body).is_none()
 }
+
+/// The same of an HTTP answer by its status and its body.
+pub fn accepts_http(status: u16, body: &[u8]) -> bool {
+    (200..300).contains(&status) && soft::error_inside(body).is_none()
+}

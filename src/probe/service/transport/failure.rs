@@ -16,13 +16,15 @@ pub struct Failure {
     pub text: String,
     /// The obstacle lies on this side: the server was not even asked.
     pub own: bool,
+    /// The operating system's number for it, where a connection was not made.
+    pub code: Option<i32>,
     /// What had arrived by then, if the head of an answer had.
     pub partial: Option<Box<Reply>>,
 }
 
 /// A failure of the server's, before any answer.
 pub fn failure(why: Why, text: String) -> Failure {
-    Failure { why, text, own: false, partial: None }
+    Failure { why, text, own: false, code: None, partial: None }
 }
 
 /// A failure on this side of the wire.
@@ -37,6 +39,10 @@ pub fn broken(error: &dyn Error) -> Failure {
 
 /// Names the cause of a connection that was not made. `place` is what was to be reached.
 pub fn unconnected(place: &str, error: &std::io::Error) -> Failure {
+    Failure { code: error.raw_os_error(), ..worded(place, error) }
+}
+
+fn worded(place: &str, error: &std::io::Error) -> Failure {
     if error.raw_os_error().is_some_and(|code| OWN_LIMITS.contains(&code)) {
         return own(Why::Denied, format!("{place} could not be asked: {error}"));
     }

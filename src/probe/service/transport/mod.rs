@@ -7,7 +7,7 @@ pub mod connect;
 mod exchange;
 mod explain;
 mod failure;
-mod outgoing;
+pub mod outgoing;
 mod protocol;
 mod proxy;
 mod seen;

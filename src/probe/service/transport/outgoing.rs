@@ -67,6 +67,32 @@ pub fn build(
     form: Form,
     proxy_authorization: Option<&str>,
 ) -> Result<Request<Full<Bytes>>, Failure> {
+    built(outgoing, url, form, proxy_authorization, None)
+}
+
+/// Requests that differ in their bodies alone, as HTTP/1.1: the first one, and every body under its head.
+pub fn alike(
+    all: &[Outgoing],
+    form: Form,
+    proxy_authorization: Option<&str>,
+) -> Result<(Request<Full<Bytes>>, Vec<Bytes>), Failure> {
+    let first = all.first().ok_or_else(|| broken(&std::fmt::Error))?;
+    let line = match &first.payload {
+        Payload::Multipart(parts) => Some(boundary(parts)),
+        _ => None,
+    };
+    let head = built(first, &first.url, form, proxy_authorization, line.as_deref())?;
+    Ok((head, all.iter().map(|one| body(&one.payload, line.as_deref()).0).collect()))
+}
+
+/// `line` is the boundary of a multipart body, if it is not to be a new one.
+fn built(
+    outgoing: &Outgoing,
+    url: &Url,
+    form: Form,
+    proxy_authorization: Option<&str>,
+    line: Option<&str>,
+) -> Result<Request<Full<Bytes>>, Failure> {
     let upgrades = outgoing.method == websocket::METHOD;
     let method = if upgrades { "GET" } else { &outgoing.method };
     let method = Method::from_bytes(method.as_bytes()).map_err(|error| broken(&error))?;
@@ -82,7 +108,7 @@ pub fn build(
     let uri: Uri = target.parse().map_err(|error: hyper::http::uri::InvalidUri| broken(&error))?;
     let version = if form == Form::Two { Version::HTTP_2 } else { Version::HTTP_11 };
     // What a session says is sent after the upgrade.
-    let (body, content_type) = if upgrades { (Bytes::new(), String::new()) } else { body(&outgoing.payload) };
+    let (body, content_type) = if upgrades { (Bytes::new(), String::new()) } else { body(&outgoing.payload, line) };
     let mut request = Request::new(Full::new(body));
     (*request.method_mut(), *request.uri_mut(), *request.version_mut()) = (method, uri, version);
     let headers = request.headers_mut();
@@ -115,12 +141,12 @@ pub fn authority(url: &Url) -> String {
 }
 
 /// The body's bytes and its media type.
-fn body(payload: &Payload) -> (Bytes, String) {
+fn body(payload: &Payload, line: Option<&str>) -> (Bytes, String) {
     match payload {
         Payload::Empty => (Bytes::new(), String::new()),
         Payload::Bytes { bytes, content_type } => (Bytes::from_owner(bytes.clone()), content_type.clone()),
         Payload::Multipart(parts) => {
-            let boundary = boundary(parts);
+            let boundary = line.map_or_else(|| boundary(parts), str::to_owned);
             (Bytes::from(multipart(parts, &boundary)), format!("multipart/form-data; boundary={boundary}"))
         }
     }

@@ -1,6 +1,6 @@
 //! The measuring window: known-good requests, one after the other, with the GPUs' counters in step.
 
-mod counters;
+pub(super) mod counters;
 mod doubts;
 mod energy;
 mod lengths;
@@ -9,7 +9,7 @@ mod metrics_pages;
 mod outbound;
 pub mod phases;
 mod pulse;
-mod reported;
+pub(super) mod reported;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -35,10 +35,10 @@ pub use watch::{Watch, watch};
 
 /// Quiet before the baseline: utilization is a mean over up to a second (nvml.h, nvmlUtilization_t), so the requests of
 /// the conversation must have left it.
-const QUIET: Duration = Duration::from_millis(1100);
+pub(super) const QUIET: Duration = Duration::from_millis(1100);
 /// Idle time before the window and after it, when the GPUs are sampled.
-const BASELINE: Duration = Duration::from_millis(1200);
-const AFTER: Duration = Duration::from_millis(500);
+pub(super) const BASELINE: Duration = Duration::from_millis(1200);
+pub(super) const AFTER: Duration = Duration::from_millis(500);
 /// Samples of the baseline, at least.
 const BASELINE_SAMPLES: u32 = 4;
 /// Shortest distance of the requests' starts where GPUs are sampled: a server that answers at once would use up the
@@ -217,13 +217,13 @@ fn repeat(talk: &Conversation, plan: &Plan, mut expected: Duration, light: &mut 
 }
 
 /// Whether the server's work is done on this machine.
-fn is_local(context: &Context, facts: &Facts) -> bool {
+pub fn is_local(context: &Context, facts: &Facts) -> bool {
     let forwarded = facts.process.forwarded_by.known().is_some_and(|program| !program.is_empty());
     context.ask.target().server_is_local == Some(true) && !forwarded
 }
 
 /// The server's processes, where they are this machine's.
-fn pids(local: bool, facts: &Facts) -> Result<Vec<u64>, Unknown> {
+pub fn pids(local: bool, facts: &Facts) -> Result<Vec<u64>, Unknown> {
     if !local {
         return Err(Unknown::new(Why::NotAsked, "the server is on another machine, or its name does not resolve"));
     }
@@ -231,7 +231,7 @@ fn pids(local: bool, facts: &Facts) -> Result<Vec<u64>, Unknown> {
 }
 
 /// Whether NVML can be sampled at all; if not, why.
-fn usable_nvml(local: bool, facts: &Facts) -> Result<(), Unknown> {
+pub fn usable_nvml(local: bool, facts: &Facts) -> Result<(), Unknown> {
     if !local {
         return Err(Unknown::new(Why::NotAsked, "the GPUs of another machine are not sampled"));
     }

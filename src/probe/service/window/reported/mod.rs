@@ -6,6 +6,7 @@
 //! time is none: transcripts tell the length of the sound by the same words.
 
 mod names;
+pub mod place;
 #[cfg(test)]
 mod tests;
 

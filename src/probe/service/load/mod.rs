@@ -1,0 +1,307 @@
+//! Load on the server with its good request: what `stress` and `bench` add to the measuring window.
+//!
+//! The engine ([`crate::probe::load`]) sends; here stands what it sends, over which way, what counts as accepted, and what
+//! is watched beside each step.
+
+mod beside;
+mod heat;
+mod memory;
+mod payloads;
+mod reading;
+mod way;
+
+use super::conversation::{Answered, Conversation};
+use super::recognize::Discovered;
+use super::spoken::Spoken;
+use super::transport::Route;
+use super::transport::connect::Connector;
+use super::transport::outgoing::{Form, alike};
+use super::websocket;
+use super::window::{is_local, pids, round, usable_nvml};
+use crate::probe::load::{Fault, Limits, Measured, Prepared, Step, Stop, carry_out};
+use crate::probe::{Context, LoadPlan};
+use crate::snapshot::{Fact, Facts, LoadFacts, LoadStep, Room, Unknown, Why};
+use beside::{Beside, Seen};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use memory::Memory;
+use reading::Reading;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use way::Way;
+
+/// Longest wait for one answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Requests before the steps, and their time, at most: connections and caches as they are in use.
+const WARM_UP_REQUESTS: u64 = 20;
+const WARM_UP: Duration = Duration::from_secs(3);
+/// The load ends where more than this share of so many requests in a row failed.
+const FAILED_SHARE: f64 = 0.5;
+const JUDGED: u64 = 100;
+/// Kept of the time for the way home.
+const SPARE: Duration = Duration::from_secs(2);
+
+/// The conversation that found the good request.
+pub struct Found<'a> {
+    pub talk: &'a Conversation<'a>,
+    pub good: &'a Answered,
+    pub found: &'a Discovered,
+    pub route: &'a Route,
+    pub spoken: Spoken,
+}
+
+/// Why no load is made, where no request was accepted.
+pub fn none(context: &Context) -> LoadFacts {
+    let not_asked = |detail: &str| Unknown::new(Why::NotAsked, detail);
+    match &context.ask.load {
+        None => LoadFacts::all_unknown(&not_asked("no load was asked for: gpu-doctor stress makes it")),
+        Some(plan) => unmade(plan, &not_asked("no request was accepted, so there was nothing to repeat")),
+    }
+}
+
+/// A load that was asked for and not made.
+fn unmade(plan: &LoadPlan, unknown: &Unknown) -> LoadFacts {
+    LoadFacts { command: Fact::Known(plan.command.into()), ..LoadFacts::all_unknown(unknown) }
+}
+
+/// Makes the load that was asked for. `facts` hold what the window found.
+pub fn measure(of: &Found, context: &Context, facts: &Facts) -> LoadFacts {
+    let Some(plan) = &context.ask.load else { return none(context) };
+    let made = unsuited(of, context).map_or(Ok(()), Err).and_then(|()| carry(of, plan, context, facts));
+    made.unwrap_or_else(|unknown| unmade(plan, &unknown))
+}
+
+/// Why no load can be made on such a server.
+fn unsuited(of: &Found, context: &Context) -> Option<Unknown> {
+    let detail = match of.spoken {
+        Spoken::Grpc => "load is made over HTTP/1.1; this server speaks gRPC",
+        Spoken::WebSocket => "load is made over HTTP/1.1; this server is asked through a WebSocket",
+        Spoken::Http if of.good.message.method == websocket::METHOD => {
+            "load is made over HTTP/1.1; this server is asked through a WebSocket"
+        }
+        Spoken::Http if context.ask.connection.http2 => "load is made over HTTP/1.1; --http2 asks for HTTP/2",
+        Spoken::Http if of.found.kind == Some("gradio") => {
+            "load is made with one request at a time; Gradio answers in two steps"
+        }
+        Spoken::Http => return None,
+    };
+    Some(Unknown::new(Why::NotAsked, detail))
+}
+
+fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Result<LoadFacts, Unknown> {
+    let connector = Connector::new(of.talk.server, of.route);
+    let connector = connector.map_err(|failure| Unknown::new(failure.why, failure.text))?;
+    let way = Way { connector: &connector, server: of.talk.server };
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut prepared = prepared(of, &connector, Reading::of(&facts.execution, answered.clone()))?;
+    let local = is_local(context, facts);
+    let pids = pids(local, facts);
+    let nvml = usable_nvml(local, facts);
+    let mut beside = Beside::new(of, context, facts, &pids, nvml);
+    beside.idle(&plan.interrupted);
+    let deadline = context.deadline.checked_sub(LoadPlan::PATIENCE + SPARE).unwrap_or(context.deadline);
+    let strange = (!local && !plan.owned).then_some(LoadPlan::STRANGE_REQUESTS_MAX);
+    let most = [plan.requests_max, strange].into_iter().flatten().min();
+    let warmed = warm_up(&mut prepared, &way, plan, most, deadline)?;
+    let left = most.map_or(u64::MAX, |most| most.saturating_sub(warmed));
+    let limits = Limits { requests: left, failed_share: FAILED_SHARE, judged: JUDGED, deadline };
+    let halted = Arc::new(AtomicBool::new(false));
+    let stop = Stop::new(limits, plan.interrupted.clone(), halted.clone());
+    let hottest = heat::limits(facts);
+    let mut heat = None;
+    let (mut steps, mut gone, mut cpu) = (Vec::new(), false, Some(Duration::ZERO));
+    answered.store(0, Ordering::Relaxed);
+    let memory = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Memory::start(pids, answered));
+    for users in &plan.users {
+        if stop.is_over() {
+            break;
+        }
+        let step = Step {
+            users: *users,
+            rate_rps: plan.rate_rps,
+            length: plan.duration,
+            limit: ANSWER,
+            patience: LoadPlan::PATIENCE,
+            think_time: plan.think_time,
+        };
+        let watched = beside.begin();
+        let over = AtomicBool::new(false);
+        let measured = std::thread::scope(|scope| {
+            let guard = watched.sampler().filter(|_| !hottest.is_empty()).map(|sampler| {
+                let (hottest, over, halted) = (&hottest, &over, &halted);
+                scope.spawn(move || heat::guard(sampler, hottest, over, halted))
+            });
+            let measured = carry_out(&prepared, &way, &step, &stop);
+            over.store(true, Ordering::Relaxed);
+            heat = guard.and_then(|guard| guard.join().ok().flatten());
+            measured
+        });
+        let seen = beside.end(watched);
+        let measured = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?;
+        gone = is_gone(&measured);
+        cpu = cpu.zip(measured.own_cpu).map(|(sum, one)| sum + one);
+        let step = recorded(&step, &measured, seen);
+        (plan.told.0)(&step);
+        steps.push(step);
+    }
+    let (stopped_by, stopped_because) = ended(&stop, gone, left, strange.is_some(), steps.len());
+    let stopped_because = heat.filter(|_| stopped_by == "temperature").unwrap_or(stopped_because);
+    let requests: u64 = steps.iter().map(|step: &LoadStep| step.requests).sum();
+    let sizes: usize = prepared.bodies.iter().map(Bytes::len).sum();
+    let cpu_us = cpu.filter(|_| requests > 0).map(|cpu| round(cpu.as_secs_f64() * 1e6 / requests as f64));
+    Ok(LoadFacts {
+        command: Fact::Known(plan.command.into()),
+        steps: Fact::Known(steps),
+        stopped_by: Fact::Known(stopped_by.into()),
+        stopped_because: Fact::Known(stopped_because),
+        distinct_payloads: Fact::Known(prepared.bodies.len() as u64),
+        body_bytes: Fact::Known(round(sizes as f64 / prepared.bodies.len().max(1) as f64)),
+        think_time_ms: Fact::Known(round(plan.think_time.as_secs_f64() * 1e3)),
+        first_request_ms: Fact::Known(of.good.exchange.duration_ms),
+        warm_up_requests: Fact::Known(warmed),
+        own_cpu_us_per_request: cpu_us
+            .ok_or_else(|| Unknown::new(Why::Absent, "no request was sent, or the system tells no CPU time"))
+            .into(),
+        memory: memory.and_then(Memory::finish).into(),
+    })
+}
+
+/// The good request, ready to be sent again and again.
+fn prepared(of: &Found, connector: &Connector, judge: Reading) -> Result<Prepared, Unknown> {
+    let unformed = || Unknown::new(Why::Malformed, "the good request could not be formed again");
+    let messages = payloads::varied(&of.good.message);
+    let outgoing = messages.iter().map(|message| message.outgoing(of.talk.server, of.talk.everywhere));
+    let outgoing: Vec<_> = outgoing.collect::<Option<_>>().ok_or_else(unformed)?;
+    let proxy = connector.forwarding();
+    let form = if proxy.is_some() { Form::Absolute } else { Form::Origin };
+    let authorization = proxy.and_then(|proxy| proxy.authorization.as_deref());
+    let formed = alike(&outgoing, form, authorization);
+    let (head, bodies) = formed.map_err(|failure| Unknown::new(failure.why, failure.text))?;
+    let (head, _) = head.into_parts();
+    let mut headers = head.headers;
+    // What frames the body is written with each.
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(TRANSFER_ENCODING);
+    Ok(Prepared { method: head.method, uri: head.uri, headers, bodies, judge: Box::new(judge) })
+}
+
+/// Sends the first requests, one after the other. Where the server does not take each of the bodies, only the first is
+/// kept, which is the good request's own.
+///
+/// # Errors
+/// Not one of them was accepted.
+fn warm_up(
+    prepared: &mut Prepared,
+    way: &Way,
+    plan: &LoadPlan,
+    most: Option<u64>,
+    deadline: Instant,
+) -> Result<u64, Unknown> {
+    let step = Step {
+        users: 1,
+        rate_rps: None,
+        length: WARM_UP,
+        limit: ANSWER,
+        patience: LoadPlan::PATIENCE,
+        think_time: Duration::ZERO,
+    };
+    // A small load is not used up by it.
+    let requests = most.map_or(WARM_UP_REQUESTS, |most| WARM_UP_REQUESTS.min(most / 4 + 1));
+    let mut sent = 0;
+    loop {
+        let limits = Limits { requests, failed_share: 1.0, judged: u64::MAX, deadline };
+        let stop = Stop::new(limits, plan.interrupted.clone(), Arc::default());
+        let measured = carry_out(prepared, way, &step, &stop);
+        let tally = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?.tally;
+        sent += tally.requests;
+        if tally.failed > 0 && prepared.bodies.len() > 1 {
+            prepared.bodies.truncate(1);
+            continue;
+        }
+        if tally.ok > 0 || stop.reason().is_some_and(|reason| reason != "requests") && tally.requests == 0 {
+            return Ok(sent);
+        }
+        let statuses = tally.by_status.iter().map(|(status, count)| format!("{count} answered {status}"));
+        let faults = tally.by_fault.iter().map(|(fault, count)| format!("{count} {}", fault.name().replace('_', " ")));
+        let told: Vec<String> = statuses.chain(faults).collect();
+        let detail = format!("of {} requests before the first step none was accepted: {}", sent, told.join(", "));
+        return Err(Unknown::new(Why::Unsupported, detail));
+    }
+}
+
+/// Whether nothing answers at the server's port any more.
+fn is_gone(measured: &Measured) -> bool {
+    let tally = &measured.tally;
+    let refused = tally.by_fault.get(&Fault::ConnectRefused).copied().unwrap_or_default();
+    refused * 2 > tally.failed
+}
+
+/// Why it ended before its plan did: the reason's name, and the same in words.
+fn ended(stop: &Stop, gone: bool, requests: u64, strange: bool, steps: usize) -> (&'static str, String) {
+    let reason = match stop.reason() {
+        Some("errors") if gone => "server_gone",
+        reason => reason.unwrap_or_default(),
+    };
+    let at = format!("in step {steps}");
+    let because = match reason {
+        "server_gone" => format!("{at} the server's port refused connections: nothing listens there any more"),
+        "errors" => format!("{at} more than half of {JUDGED} requests in a row failed"),
+        "requests" if strange => format!(
+            "{requests} requests were sent; a server on another machine is sent more only with --i-own-this-server"
+        ),
+        "requests" => format!("{requests} requests were sent (--max-requests)"),
+        "time" => "the run's time was used up (--timeout)".into(),
+        "interrupted" => "it was interrupted".into(),
+        _ => String::new(),
+    };
+    (reason, because)
+}
+
+fn recorded(step: &Step, measured: &Measured, seen: Seen) -> LoadStep {
+    let Measured { tally, window, own_cpu } = measured;
+    let seconds = window.as_secs_f64().max(1e-6);
+    let not_told = || Unknown::new(Why::NotAsked, "the server's answers tell no time of its own");
+    let server_ms = match tally.server.spread("answers") {
+        Fact::Unknown(_) => Fact::Unknown(not_told()),
+        known => known,
+    };
+    let no_rate = || Unknown::new(Why::NotAsked, "each user waits for its answer");
+    LoadStep {
+        users: step.users.into(),
+        rate_rps: step.rate_rps.ok_or_else(no_rate).into(),
+        window_ms: round(window.as_secs_f64() * 1e3),
+        requests: tally.requests,
+        ok: tally.ok,
+        failed: tally.failed,
+        dropped: tally.dropped,
+        unfinished: tally.unfinished,
+        by_status: tally.by_status.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
+        by_error: tally
+            .by_fault
+            .iter()
+            .map(|(fault, count)| (fault.name().to_owned(), *count))
+            .collect::<BTreeMap<_, _>>(),
+        throughput_rps: round(tally.in_window as f64 / seconds),
+        latency_ms: tally.latency.spread("accepted requests"),
+        first_byte_ms: tally.first_byte.spread("accepted requests"),
+        server_ms,
+        in_flight_mean: round(tally.under_way.as_secs_f64() / seconds),
+        gpus: seen.gpus.into(),
+        models: seen.models,
+        server_cpu_ms: seen.server_cpu_ms.into(),
+        own_cpu_ms: own_cpu
+            .map(|cpu| round(cpu.as_secs_f64() * 1e3))
+            .ok_or_else(|| Unknown::new(Why::Unsupported, "the system does not tell a thread's CPU time"))
+            .into(),
+    }
+}
+
+/// Waits, unless the user wants an end.
+fn pause(time: Duration, interrupted: &AtomicBool) {
+    let end = Instant::now() + time;
+    while Instant::now() < end && !interrupted.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now())));
+    }
+}

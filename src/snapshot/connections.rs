@@ -1,0 +1,98 @@
+//! Where a server's connections land: `balance`.
+
+use super::fact::{Fact, room};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+room! {
+    /// Connections that the doctor opened and held, and the GPU that each came to.
+    pub struct ConnectionsFacts {
+        /// The attempts, in the order in which they were made.
+        pub attempts: Vec<Attempt>,
+        /// Readings of all GPUs and of the server's own word, before the first, after each and after the release.
+        pub readings: Vec<SpreadReading>,
+        /// Where the server tells of its GPUs (`/gpu-status`), as it was read; empty if it was not found.
+        pub status_url: String,
+        /// Connections that the server says a GPU takes at most.
+        pub told_limit_per_gpu: u64,
+        /// How long after the connections were closed the last reading was taken, milliseconds.
+        pub released_after_ms: f64,
+        /// Whether a path that does not exist is refused in the same way as the connection too many was: the refusal
+        /// then proves no limit.
+        pub unknown_path_refused_alike: bool,
+    }
+}
+
+/// One connection that was tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Whether it was accepted and stayed open.
+    pub accepted: bool,
+    /// HTTP status of the answer to the opening; unknown without an answer.
+    pub status: Fact<u64>,
+    /// Close code of the WebSocket; unknown if it was not closed.
+    pub close_code: Fact<u64>,
+    /// Reason in the server's words, without secrets; empty if it gave none.
+    pub reason: String,
+    /// How long the opening took, milliseconds.
+    pub opening_ms: f64,
+    /// Index of the GPU by the server's own word (a message, a header, the difference of `/gpu-status`).
+    pub claimed_gpu: Fact<u64>,
+    /// Index of the GPU by the driver: the one on which memory or a process was added.
+    pub measured_gpu: Fact<u64>,
+    /// Index of the GPU by the server's log.
+    pub logged_gpu: Fact<u64>,
+    /// Memory that was added on that GPU, bytes.
+    pub added_bytes: Fact<u64>,
+}
+
+/// One look at all GPUs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SpreadReading {
+    /// Connections of the doctor that were open.
+    pub open_connections: u64,
+    /// By the server's own word.
+    pub told: Fact<Vec<ToldGpu>>,
+    /// By the driver.
+    pub measured: Fact<Vec<MeasuredGpu>>,
+}
+
+/// A GPU by the server's own word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToldGpu {
+    /// Its index as the server counts.
+    pub index: u64,
+    /// Connections that it says are on it.
+    pub connections: Fact<u64>,
+    /// Memory that it says is in use on it, bytes.
+    pub used_bytes: Fact<u64>,
+    /// Memory that it says is free, bytes.
+    pub free_bytes: Fact<u64>,
+    /// Utilization by its word, percent.
+    pub utilization_percent: Fact<f64>,
+}
+
+/// A GPU by the driver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredGpu {
+    /// Its index in NVML's order.
+    pub index: u64,
+    /// Its identifier.
+    pub uuid: Fact<String>,
+    /// All memory of it, bytes.
+    pub total_bytes: Fact<u64>,
+    /// Memory in use by everybody, bytes.
+    pub used_bytes: Fact<u64>,
+    /// Memory that the server's processes hold, bytes.
+    pub server_bytes: Fact<u64>,
+    /// Processes of the server on it.
+    pub server_processes: Fact<u64>,
+    /// Utilization, percent.
+    pub utilization_percent: Fact<u64>,
+}
