@@ -95,7 +95,8 @@ mod tests {
     const MIB: f64 = 1_048_576.0;
 
     fn readings(mib: impl IntoIterator<Item = f64>) -> Vec<MemoryReading> {
-        let one = |(requests, mib): (usize, f64)| MemoryReading { requests: requests as u64, bytes: (mib * MIB) as u64 };
+        let one =
+            |(requests, mib): (usize, f64)| MemoryReading { requests: requests as u64, bytes: (mib * MIB) as u64 };
         mib.into_iter().enumerate().map(one).collect()
     }
 
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn more_users_take_more_and_that_is_no_leak() {
-        let steps: Vec<_> = (1..5).map(|users| readings((0..50).map(move |_| 1000.0 + 200.0 * f64::from(users)))).collect();
+        let steps: Vec<_> =
+            (1..5).map(|users| readings((0..50).map(move |_| 1000.0 + 200.0 * f64::from(users)))).collect();
         let growth = of(&steps.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
         assert!(!growth.is_leak() && growth.rests(), "{growth:?}");
     }

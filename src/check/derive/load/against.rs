@@ -51,9 +51,14 @@ pub fn compare(before: &Facts, after: &Facts) -> Result<Comparison, Unknown> {
             None => without_twin.push(format!("{} before only", load(step))),
         }
     }
-    without_twin.extend(second.iter().filter(|step| twin(step, first).is_none()).map(|step| format!("{} after only", load(step))));
+    without_twin.extend(
+        second.iter().filter(|step| twin(step, first).is_none()).map(|step| format!("{} after only", load(step))),
+    );
     if differences.is_empty() {
-        return Err(Unknown::new(Why::NotAsked, format!("the runs have no load in common: {}", without_twin.join(", "))));
+        return Err(Unknown::new(
+            Why::NotAsked,
+            format!("the runs have no load in common: {}", without_twin.join(", ")),
+        ));
     }
     Ok(Comparison { differences, circumstances: circumstances(before, after), without_twin })
 }
@@ -94,7 +99,14 @@ fn figures_of(before: &LoadStep, after: &LoadStep) -> Vec<Difference> {
         Chance::Few => ("undecided", chance.words()),
         _ => ("noise", chance.words()),
     };
-    all.push(Difference { load: load(before), figure: "accepted %", before: accepted.0, after: accepted.1, verdict, because });
+    all.push(Difference {
+        load: load(before),
+        figure: "accepted %",
+        before: accepted.0,
+        after: accepted.1,
+        verdict,
+        because,
+    });
     all
 }
 
@@ -129,9 +141,8 @@ impl Chance {
 }
 
 fn welch(one: &Spread, other: &Spread) -> Chance {
-    let sample = |spread: &Spread| {
-        Some(Sample { mean: spread.mean, std_dev: *spread.std_dev.known()?, count: spread.count })
-    };
+    let sample =
+        |spread: &Spread| Some(Sample { mean: spread.mean, std_dev: *spread.std_dev.known()?, count: spread.count });
     let p = sample(one).zip(sample(other)).and_then(|(one, other)| statistics::welch(one, other));
     p.map_or(Chance::Few, Chance::Of)
 }

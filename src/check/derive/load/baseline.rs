@@ -60,7 +60,8 @@ pub fn with_users(text: &str) -> Result<Vec<Row>, String> {
     if text.len() > BYTES {
         return Err(format!("the baselines have {} bytes; at most {BYTES} are read", text.len()));
     }
-    let mut rows: Vec<Row> = serde_yaml::from_str(text).map_err(|error| format!("the baselines cannot be read: {error}"))?;
+    let mut rows: Vec<Row> =
+        serde_yaml::from_str(text).map_err(|error| format!("the baselines cannot be read: {error}"))?;
     if rows.len() > ROWS {
         return Err(format!("the baselines have {} rows; at most {ROWS} are read", rows.len()));
     }
@@ -129,7 +130,11 @@ pub fn compare(facts: &Facts, rows: &[Row], wanted: Option<&str>) -> Result<Comp
         ),
         None => {
             let known: Vec<String> = row.mean_ms.iter().map(|(name, ms)| format!("{name} {ms:.0} ms")).collect();
-            format!("no baseline of {} on {gpu} is known; it took {measured_ms:.0} ms here ({}){beside}", row.model, known.join(", "))
+            format!(
+                "no baseline of {} on {gpu} is known; it took {measured_ms:.0} ms here ({}){beside}",
+                row.model,
+                known.join(", ")
+            )
         }
     };
     Ok(Compared {
@@ -198,7 +203,9 @@ fn differs(row: &Row, step: &LoadStep, of_model: bool) -> Vec<String> {
     for gpu in step.gpus.known().into_iter().flatten() {
         let held = gpu.throttle_reasons_percent.known().into_iter().flatten();
         let held = held.filter(|(reason, share)| **share >= 50.0 && reason.as_str() != "gpu_idle");
-        differs.extend(held.map(|(reason, share)| format!("GPU {}'s clocks were held down by {reason} {share:.0} % of the time", gpu.index)));
+        differs.extend(held.map(|(reason, share)| {
+            format!("GPU {}'s clocks were held down by {reason} {share:.0} % of the time", gpu.index)
+        }));
     }
     differs
 }
@@ -223,7 +230,10 @@ mod tests {
     #[test]
     fn a_run_is_held_against_its_card() {
         let told = compare(&whisper("Tesla T4"), &built_in(), None).unwrap();
-        assert!(told.because.starts_with("2.1x slower than a T4 usually is: Whisper large-v3 took 2456 ms"), "{told:?}");
+        assert!(
+            told.because.starts_with("2.1x slower than a T4 usually is: Whisper large-v3 took 2456 ms"),
+            "{told:?}"
+        );
         assert_eq!(told.differs, [""; 0]);
         let lacking = compare(&whisper("NVIDIA T400"), &built_in(), None).unwrap();
         assert_eq!(lacking.usual_ms, None, "a T400 is no T4");

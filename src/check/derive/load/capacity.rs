@@ -42,7 +42,8 @@ pub fn healthy(steps: &[JudgedStep]) -> Option<&JudgedStep> {
 /// The users that a step's throughput holds, by interval; an interval shorter than its requests take holds nobody.
 pub fn table(step: &JudgedStep) -> Vec<Capacity> {
     let mean = step.mean_ms.known().copied().unwrap_or(f64::INFINITY);
-    let row = |interval_s: f64| Capacity { interval_s, users: (step.throughput_rps * interval_s).floor().max(0.0) as u64 };
+    let row =
+        |interval_s: f64| Capacity { interval_s, users: (step.throughput_rps * interval_s).floor().max(0.0) as u64 };
     INTERVALS_S.into_iter().filter(|interval| *interval * 1e3 >= mean).map(row).filter(|row| row.users > 0).collect()
 }
 

@@ -158,7 +158,10 @@ mod tests {
         let lines: Vec<&str> = all.iter().flat_map(|one| one.lines.iter().map(String::as_str)).collect();
         // 800 requests a second: 15 more come in 18.75 ms.
         assert_eq!(lines, ["dynamic_batching { max_queue_delay_microseconds: 19000 }"]);
-        assert!(all[0].pays.contains("100 us -> 19.0 ms") && all[0].pays.contains("16.0x by batches of 1.0 of 16"), "{all:?}");
+        assert!(
+            all[0].pays.contains("100 us -> 19.0 ms") && all[0].pays.contains("16.0x by batches of 1.0 of 16"),
+            "{all:?}"
+        );
     }
 
     #[test]

@@ -71,9 +71,5 @@ pub fn gpu(busy_percent: f64) -> GpuWindow {
 
 /// A GPU with a name and 12 GiB.
 pub fn named_gpu(name: &str) -> Gpu {
-    Gpu {
-        name: Fact::Known(name.into()),
-        memory_total_bytes: Fact::Known(12 << 30),
-        ..Gpu::all_unknown(0, &untold())
-    }
+    Gpu { name: Fact::Known(name.into()), memory_total_bytes: Fact::Known(12 << 30), ..Gpu::all_unknown(0, &untold()) }
 }

@@ -22,7 +22,8 @@ pub fn row<'a>(facts: &Facts, step: &'a LoadStep) -> Result<&'a ModelCounters, U
         [] => Err(Unknown::new(Why::Absent, "the server's counters tell of no model that worked")),
         several => {
             let names: Vec<&str> = several.iter().map(|row| row.model.as_str()).collect();
-            let detail = format!("several models worked ({}), and which of them was asked is not told", names.join(", "));
+            let detail =
+                format!("several models worked ({}), and which of them was asked is not told", names.join(", "));
             Err(Unknown::new(Why::Unsupported, detail))
         }
     }

@@ -71,7 +71,8 @@ fn gain(before: &JudgedStep, after: &JudgedStep) -> Option<f64> {
 /// The lightest step that is overloaded by what its clients see, with the heaviest below it that is not.
 pub fn breaking<'a>(steps: &'a [JudgedStep]) -> Option<(Option<&'a JudgedStep>, &'a JudgedStep)> {
     let load = |step: &&JudgedStep| (step.rate_rps.known().copied().unwrap_or(0.0), step.users);
-    let order = |a: &&'a JudgedStep, b: &&'a JudgedStep| load(a).partial_cmp(&load(b)).unwrap_or(std::cmp::Ordering::Equal);
+    let order =
+        |a: &&'a JudgedStep, b: &&'a JudgedStep| load(a).partial_cmp(&load(b)).unwrap_or(std::cmp::Ordering::Equal);
     let broken = steps.iter().filter(|step| step.verdict == "overloaded").min_by(order)?;
     let below = |step: &&JudgedStep| step.counts() && step.verdict != "overloaded" && load(step) < load(&broken);
     Some((steps.iter().filter(below).max_by(order), broken))

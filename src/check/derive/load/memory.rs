@@ -107,7 +107,8 @@ fn stretches<'a>(readings: &'a [MemoryReading], steps: &[LoadStep]) -> Vec<&'a [
         let start = readings.iter().position(|reading| reading.requests > from);
         let end = readings.iter().position(|reading| reading.requests > to).unwrap_or(readings.len());
         let stretch = start.and_then(|start| readings.get(start..end)).unwrap_or_default();
-        let requests = stretch.last().map_or(0, |last| last.requests) - stretch.first().map_or(0, |first| first.requests.min(last(stretch)));
+        let requests = stretch.last().map_or(0, |last| last.requests)
+            - stretch.first().map_or(0, |first| first.requests.min(last(stretch)));
         if stretch.len() >= READINGS_MIN && requests >= REQUESTS_MIN && stretch.is_sorted_by_key(|one| one.requests) {
             found.push(stretch);
         }

@@ -78,7 +78,7 @@ impl UnderLoad {
             let none = || Unknown::new(Why::NotAsked, "no step was healthy");
             capacity::healthy(judged).ok_or_else(none)
         });
-        let breaking = judged.as_deref().map_err(Unknown::clone).and_then(|judged| broken(judged));
+        let breaking = judged.as_deref().map_err(Unknown::clone).and_then(broken);
         let memory = memory::judge(facts);
         Self {
             load_knee_users: knee.clone().map(|knee| knee.users).into(),
@@ -88,7 +88,11 @@ impl UnderLoad {
             load_capacity: healthy.map(capacity::table).into(),
             load_breaks_at_once: breaking.clone().map(|(_, at_once)| at_once).into(),
             load_breaking_point: breaking.map(|(words, _)| words).into(),
-            load_refusals: judged.as_deref().map_err(Unknown::clone).and_then(|one| refusals::refused(facts, one)).into(),
+            load_refusals: judged
+                .as_deref()
+                .map_err(Unknown::clone)
+                .and_then(|one| refusals::refused(facts, one))
+                .into(),
             load_time: times(basis, &judged).into(),
             load_config_changes: heaviest(basis, &judged).map(|(step, _)| config::changes(facts, step)).into(),
             load_resident_leak: memory.as_deref().map(memory::resident_leak).map_err(Unknown::clone).into(),

@@ -32,10 +32,12 @@ pub fn refused(facts: &Facts, judged: &[JudgedStep]) -> Result<String, Unknown> 
         .iter()
         .filter_map(|status| Some((*status, *step.by_status.get(*status)?)))
         .map(|(status, number)| format!("{} were answered {status}", grouped(number)))
-        .chain(TURNED_AWAY.iter().filter_map(|error| Some((*error, *step.by_error.get(*error)?))).map(|(error, number)| {
-            let what = if error == "reset" { "had their connection reset" } else { "were refused a connection" };
-            format!("{} {what}", grouped(number))
-        }))
+        .chain(TURNED_AWAY.iter().filter_map(|error| Some((*error, *step.by_error.get(*error)?))).map(
+            |(error, number)| {
+                let what = if error == "reset" { "had their connection reset" } else { "were refused a connection" };
+                format!("{} {what}", grouped(number))
+            },
+        ))
         .collect();
     let load = judged.iter().find(|one| one.users == step.users && one.rate_rps == step.rate_rps);
     let load = load.map_or_else(|| format!("{} users", step.users), JudgedStep::load);
@@ -45,7 +47,9 @@ pub fn refused(facts: &Facts, judged: &[JudgedStep]) -> Result<String, Unknown> 
 
 fn refusals(step: &LoadStep) -> u64 {
     let statuses = REFUSING.iter().filter_map(|status| step.by_status.get(*status));
-    statuses.chain(TURNED_AWAY.iter().filter_map(|error| step.by_error.get(*error))).fold(0, |sum, n| sum.saturating_add(*n))
+    statuses
+        .chain(TURNED_AWAY.iter().filter_map(|error| step.by_error.get(*error)))
+        .fold(0, |sum, n| sum.saturating_add(*n))
 }
 
 /// That a cache answered under load, in words; empty if none is seen, `None` where no load was made.

@@ -119,7 +119,10 @@ fn pays(part: &TimePart, total: f64) -> String {
              library, a request would take {}",
             times(10.0)
         ),
-        "queue" => format!("waiting in the queue takes {share}; with twice the instances or half the load about {}", times(2.0)),
+        "queue" => format!(
+            "waiting in the queue takes {share}; with twice the instances or half the load about {}",
+            times(2.0)
+        ),
         "inference" => format!(
             "the model takes {share}; twice as fast, in half precision or on a faster GPU, a request would take {}",
             times(2.0)
@@ -160,7 +163,8 @@ mod tests {
         let mut facts = facts(vec![]);
         facts.execution.light_request_idle_ms = Fact::Known(12.0);
         let split = of(&facts, &one, "1 user".into()).unwrap();
-        let told: Vec<(&str, i64)> = split.parts.iter().map(|part| (part.part.as_str(), part.ms.round() as i64)).collect();
+        let told: Vec<(&str, i64)> =
+            split.parts.iter().map(|part| (part.part.as_str(), part.ms.round() as i64)).collect();
         assert_eq!(
             told,
             [("preparation", 63), ("waiting", 60), ("network_and_framework", 12), ("inference", 4), ("network", 1)]

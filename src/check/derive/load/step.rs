@@ -1,7 +1,7 @@
 //! The verdict on each step, by the thresholds.
 
 use super::counted;
-use super::thresholds::{Grade, Limits, bands, figures, grades};
+use super::thresholds::{Band, Bands, Grade, Limits, bands, figures, grades};
 use crate::snapshot::{Fact, Facts, GpuWindow, LoadStep, Unknown, Why};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,14 +23,18 @@ pub struct JudgedStep {
     pub success_percent: Fact<f64>,
     /// By how much throughput x latency differs from the requests under way, percent.
     pub littles_law_percent: Fact<f64>,
-    /// Mean time in the queue of the serving software, milliseconds, and what is said of it.
+    /// Mean time in the queue of the serving software, milliseconds.
     pub queue_ms: Fact<f64>,
     /// Band of that time: `excellent`, `good`, `acceptable`, `overloaded`.
     pub queue_band: Fact<String>,
+    /// What that says of the server.
+    pub queue_says: Fact<String>,
     /// Mean time of a request in the model, milliseconds.
     pub inference_ms: Fact<f64>,
     /// Band of that time: `excellent`, `good`, `acceptable`, `slow`.
     pub inference_band: Fact<String>,
+    /// What that says of the server.
+    pub inference_says: Fact<String>,
     /// Accepted answers a second.
     pub throughput_rps: f64,
     /// Mean time of an accepted request, milliseconds.
@@ -117,7 +121,9 @@ fn lightest(facts: &Facts, steps: &[LoadStep]) -> Lightest {
 
 /// Mean utilization of the busiest GPU, percent.
 pub fn utilization(step: &LoadStep) -> Option<f64> {
-    let of = |gpu: &GpuWindow| gpu.utilization_percent.known().filter(|one| one.during.samples > 0).map(|one| one.during.mean);
+    let of = |gpu: &GpuWindow| {
+        gpu.utilization_percent.known().filter(|one| one.during.samples > 0).map(|one| one.during.mean)
+    };
     step.gpus.known()?.iter().filter_map(of).reduce(f64::max)
 }
 
@@ -130,10 +136,8 @@ fn one(facts: &Facts, step: &LoadStep, lightest: &Lightest, cut: bool, several: 
         Some((verdict, words)) => (verdict, vec![words]),
         None => verdict(graded(facts, step, lightest, several, &success, &inference)),
     };
-    let band = |value: &Result<f64, Unknown>, bands: &super::thresholds::Bands| {
-        let named = |value: f64| bands.of(value).map(|band| band.name.clone()).unwrap_or_default();
-        value.clone().map(named).into()
-    };
+    let (queue_band, queue_says) = banded(&queue, bands::queue_ms());
+    let (inference_band, inference_says) = banded(&inference, bands::inference_ms());
     JudgedStep {
         users: step.users,
         rate_rps: step.rate_rps.clone(),
@@ -141,13 +145,24 @@ fn one(facts: &Facts, step: &LoadStep, lightest: &Lightest, cut: bool, several: 
         because,
         success_percent: success.into(),
         littles_law_percent: little.into(),
-        queue_band: band(&queue, bands::queue_ms()),
+        queue_band,
+        queue_says,
         queue_ms: queue.into(),
-        inference_band: band(&inference, bands::inference_ms()),
+        inference_band,
+        inference_says,
         inference_ms: inference.into(),
         throughput_rps: step.throughput_rps,
         mean_ms: mean_ms(step).into(),
     }
+}
+
+/// The name of a figure's band, and what it says.
+fn banded(value: &Result<f64, Unknown>, bands: &Bands) -> (Fact<String>, Fact<String>) {
+    let of = |tell: fn(&Band) -> &String| {
+        let text = |value: f64| bands.of(value).map(|band| tell(band).clone()).unwrap_or_default();
+        Fact::from(value.clone().map(text))
+    };
+    (of(|band| &band.name), of(|band| &band.says))
 }
 
 /// Accepted of what was meant to be sent; where the run was cut short, of what came to an end.
@@ -182,7 +197,10 @@ fn littles_law(step: &LoadStep) -> Result<f64, Unknown> {
 fn doubt(step: &LoadStep, little: &Result<f64, Unknown>) -> Option<(&'static str, String)> {
     if let Some(share) = own_cpu_share(step).filter(|share| *share >= figures::own_cpu_share()) {
         let busy = 100.0 * share;
-        return Some(("client_limited", format!("the doctor's own thread was busy {busy:.0} % of the time and could not send more")));
+        return Some((
+            "client_limited",
+            format!("the doctor's own thread was busy {busy:.0} % of the time and could not send more"),
+        ));
     }
     match little {
         Ok(percent) if *percent > figures::littles_law_percent() => Some((
@@ -220,9 +238,12 @@ fn graded(
             all.push(Graded { grade, alone: limits.alone, words: words(value, &limits) });
         }
     };
-    let from = |limits: &Limits, unit: &str| format!("degraded from {:.0}{unit}, overloaded above {:.0}", limits.degraded, limits.overloaded);
+    let from = |limits: &Limits, unit: &str| {
+        format!("degraded from {:.0}{unit}, overloaded above {:.0}", limits.degraded, limits.overloaded)
+    };
     put(Some(grades::success_percent().clone()), success.as_ref().ok().copied(), &|value, limits| {
-        let dropped = if step.dropped > 0 { format!(", {} could not be started in time", step.dropped) } else { String::new() };
+        let dropped =
+            if step.dropped > 0 { format!(", {} could not be started in time", step.dropped) } else { String::new() };
         format!("{value:.1} % of the requests were accepted{dropped} (overloaded below {:.0} %)", limits.overloaded)
     });
     put(grades::end_to_end_ms().beside(lightest.end_to_end_ms), mean_ms(step).ok(), &|value, limits| {

@@ -53,9 +53,17 @@ fn a_busy_gpu_and_memory_that_was_taken_before_are_no_overload() {
             step.gpus = Fact::Known(vec![gpu]);
         });
     }
-    assert_eq!(verdicts(&facts), ["healthy", "healthy", "healthy"], "as a server of language models shows from the start");
+    assert_eq!(
+        verdicts(&facts),
+        ["healthy", "healthy", "healthy"],
+        "as a server of language models shows from the start"
+    );
     change(&mut facts, 0, |step| step.gpus = Fact::Known(vec![gpu(30.0)]));
-    assert_eq!(verdicts(&facts), ["healthy", "degraded", "degraded"], "the GPU has no room left, and requests are served");
+    assert_eq!(
+        verdicts(&facts),
+        ["healthy", "degraded", "degraded"],
+        "the GPU has no room left, and requests are served"
+    );
     change(&mut facts, 2, |step| {
         let mut gpu = gpu(99.0);
         gpu.temperature_celsius = phases(60.0, 84.0);
@@ -72,7 +80,10 @@ fn figures_that_contradict_one_another_are_refused() {
     change(&mut facts, 1, |step| step.throughput_rps *= 1.2);
     assert_eq!(verdicts(&facts), ["healthy", "refused", "degraded"]);
     let judged = judge(&facts).unwrap();
-    assert!(judged[1].because[0].contains("240.0 requests a second of 50.0 ms each would be 12.0 under way"), "{judged:?}");
+    assert!(
+        judged[1].because[0].contains("240.0 requests a second of 50.0 ms each would be 12.0 under way"),
+        "{judged:?}"
+    );
     change(&mut facts, 1, |step| step.throughput_rps = 200.0 * 1.04);
     assert_eq!(verdicts(&facts)[1], "healthy", "4 % are allowed");
 }
@@ -124,7 +135,10 @@ fn capacity_is_told_as_users_and_interval() {
     let judged = judge(&served(&[10, 50, 100], 10, 100.0)).unwrap();
     let yes = capacity::holds(&judged, 100, 2.0);
     assert_eq!((yes.verdict, yes.needed_rps), ("yes", 50.0));
-    assert!(yes.because.starts_with("100 users with a request every 2 s need 50.0 requests a second; 100.0 were"), "{yes:?}");
+    assert!(
+        yes.because.starts_with("100 users with a request every 2 s need 50.0 requests a second; 100.0 were"),
+        "{yes:?}"
+    );
     assert_eq!(capacity::holds(&judged, 100, 0.5).verdict, "no");
     assert_eq!(capacity::holds(&judged, 1, 0.05).verdict, "no", "a request takes longer than that");
     let table = capacity::table(capacity::healthy(&judged).unwrap());
