@@ -165,10 +165,10 @@ mod tests {
         let split = of(&facts, &one, "1 user".into()).unwrap();
         let told: Vec<(&str, i64)> =
             split.parts.iter().map(|part| (part.part.as_str(), part.ms.round() as i64)).collect();
-        assert_eq!(
-            told,
-            [("preparation", 63), ("waiting", 60), ("network_and_framework", 12), ("inference", 4), ("network", 1)]
-        );
+        let (five, queue) = told.split_at(5);
+        let known =
+            [("preparation", 63), ("waiting", 60), ("network_and_framework", 12), ("inference", 4), ("network", 1)];
+        assert_eq!((five, queue), (&known[..], &[("queue", 0)][..]));
         assert_eq!(split.dominates, "preparation");
         assert!(split.pays[0].contains("63.0 of 140.0 ms (45 %)") && split.pays[0].contains("83.3 ms"), "{split:?}");
     }

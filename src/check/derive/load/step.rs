@@ -287,9 +287,9 @@ fn verdict(mut all: Vec<Graded>) -> (&'static str, Vec<String>) {
     if all.is_empty() {
         return ("undecided", vec!["no request came to an end".into()]);
     }
-    let worst = all.iter().map(|one| if one.alone { one.grade } else { one.grade.min(Grade::Degraded) }).max();
-    let grade = worst.unwrap_or(Grade::Healthy);
-    all.sort_by_key(|one| std::cmp::Reverse(one.grade));
+    let counted = |one: &Graded| if one.alone { one.grade } else { one.grade.min(Grade::Degraded) };
+    let grade = all.iter().map(counted).max().unwrap_or(Grade::Healthy);
+    all.sort_by_key(|one| std::cmp::Reverse(counted(one)));
     let because = all.into_iter().filter(|one| one.grade > Grade::Healthy).map(|one| one.words).collect();
     (grade.name(), because)
 }
