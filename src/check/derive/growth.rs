@@ -149,7 +149,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_readings_are_judged(pairs in prop::collection::vec((any::<u64>(), any::<u64>()), 0..60), at in 0usize..60) {
-            let all: Vec<MemoryReading> = pairs.iter().map(|(requests, bytes)| MemoryReading { requests: *requests, bytes: *bytes }).collect();
+            let one = |(requests, bytes): &(u64, u64)| MemoryReading { requests: *requests, bytes: *bytes };
+            let all: Vec<MemoryReading> = pairs.iter().map(one).collect();
             let (one, other) = all.split_at(at.min(all.len()));
             if let Some(growth) = of(&[one, other]) {
                 prop_assert!((0.0..=1.0).contains(&growth.p_value));

@@ -83,7 +83,7 @@ pub fn breaking_in_words(steps: &[JudgedStep]) -> String {
     let Some((below, broken)) = breaking(steps) else { return String::new() };
     let why = broken.because.join(", ");
     match below {
-        Some(below) => format!("{} are served, {} are not: {why}", below.load(), broken.load()),
-        None => format!("even {} are too many: {why}", broken.load()),
+        Some(below) => format!("the server keeps up with {}, and not with {}: {why}", below.load(), broken.load()),
+        None => format!("the server does not keep up even with {}: {why}", broken.load()),
     }
 }

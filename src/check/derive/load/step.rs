@@ -101,12 +101,13 @@ pub fn mean_ms(step: &LoadStep) -> Result<f64, Unknown> {
     }
 }
 
-/// How long a request takes where no other runs, milliseconds: the lightest step's mean, or the window's median where
-/// that is less, for its requests were sent one by one.
+/// How long a request takes where no other runs, milliseconds: the mean with a single user; else the least of the lightest
+/// step's mean and the window's median, whose requests were sent one by one.
 pub fn unloaded_ms(facts: &Facts, steps: &[LoadStep]) -> Option<f64> {
     let lightest = steps.iter().filter(|step| step.ok > 0).min_by_key(|step| step.users);
     let stepped = lightest.and_then(|step| mean_ms(step).ok());
     let alone = facts.execution.request_ms_median.known().copied().filter(|ms| ms.is_finite() && *ms > 0.0);
+    let alone = alone.filter(|_| lightest.is_none_or(|step| step.users > 1 || step.rate_rps.known().is_some()));
     stepped.into_iter().chain(alone).reduce(f64::min)
 }
 

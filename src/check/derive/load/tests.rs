@@ -29,7 +29,10 @@ fn steps_are_healthy_then_degraded_then_overloaded() {
     assert_eq!(verdicts(&facts), healthy);
     let judged = judge(&facts).unwrap();
     let words = knee::breaking_in_words(&judged);
-    assert!(words.starts_with("100 users are served, 200 users are not: a request takes 1400 ms"), "{words}");
+    assert!(
+        words.starts_with("the server keeps up with 100 users, and not with 200 users: a request takes 1400"),
+        "{words}"
+    );
     let knee = knee::find(&judged, Some(140.0), 0.0).unwrap();
     assert!((19.0..21.0).contains(&knee.users) && knee.flat_from_users == 25, "{knee:?}");
 }
