@@ -15,6 +15,7 @@ mod template;
 mod view;
 
 pub use catalogue::{Coverage, coverage};
+pub use derive::load::{JudgedStep, against, baseline, capacity, steps as judge_steps};
 pub use derive::{CONTEXT_BYTES, Derived, loaded_in_words, mebibytes};
 pub use expr::{Asks, Term};
 pub use judge::{Evidence, Finding, Verdict, judge};

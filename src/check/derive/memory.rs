@@ -1,7 +1,7 @@
 //! GPU memory: the server's share before any load, and how it went with the requests.
 
 use super::activity::LEAST_SAMPLES;
-use super::{Basis, told};
+use super::{Basis, growth, load, told};
 use crate::snapshot::{Fact, Facts, GpuWindow, MemoryReading, Unknown, Why, room};
 
 room! {
@@ -82,6 +82,9 @@ fn trend(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, Strin
     if gpu_visible == &Fact::Known(false) {
         return Err(Unknown::new(Why::NotAsked, "this machine has no NVIDIA GPU to watch"));
     }
+    if let Some(leak) = leak_under_load(facts) {
+        return Ok(("grows", leak));
+    }
     let mut calmest = None;
     for window in facts.execution.gpus.read()? {
         let trace = window.memory_trace.read()?;
@@ -96,6 +99,16 @@ fn trend(facts: &Facts, gpu_visible: &Fact<bool>) -> Result<(&'static str, Strin
         calmest.get_or_insert(verdict);
     }
     calmest.ok_or_else(|| Unknown::new(Why::Absent, "no GPU was watched"))
+}
+
+/// A leak that a load brought to light, which is longer than the window; of a GPU as a whole only where one process has it.
+fn leak_under_load(facts: &Facts) -> Option<String> {
+    let judged = load::memory(facts).ok()?;
+    let gpus = facts.nvml.gpus.known().map(Vec::as_slice).unwrap_or_default();
+    load::gpu_leak(&judged, |uuid| {
+        let gpu = gpus.iter().find(|gpu| gpu.uuid.known().is_some_and(|known| known == uuid));
+        gpu.and_then(|gpu| gpu.processes.known()).is_some_and(|processes| processes.len() <= 1)
+    })
 }
 
 /// Whether more than one process has a context on the GPU, or it is not known.
@@ -130,25 +143,16 @@ fn judge(readings: &[MemoryReading]) -> Result<(&'static str, String), Unknown> 
         );
         return Err(Unknown::new(Why::NotAsked, detail));
     }
-    let at = [0, 1, 2, 3, 4].map(|quarter| at_request(readings, first.requests + requests * quarter / 4));
     let growth = last.bytes.saturating_sub(first.bytes);
-    let rises = at.is_sorted_by(|earlier, later| earlier < later);
-    let second_half = last.bytes.saturating_sub(at[2]);
     // A cache that fills grows ever less; what leaks grows on.
-    let goes_on = second_half >= growth / 10 * 3 && last.bytes.saturating_sub(at[3]) >= growth / 10;
+    let goes_on = growth::of(&[readings]).is_some_and(|growth| growth.is_leak());
     let each = growth as f64 / MIB as f64 / requests as f64;
     let figures = format!("from {} to {} MiB in {requests} requests", first.bytes / MIB, last.bytes / MIB);
-    Ok(match (growth >= GROWTH_MIN, rises && goes_on && falls == 0) {
+    Ok(match (growth >= GROWTH_MIN, goes_on && falls == 0) {
         (true, true) => ("grows", format!("{figures}, {each:.1} MiB a request, in every quarter of them")),
         (true, false) => ("settled", figures),
         (false, _) => ("flat", figures),
     })
-}
-
-/// Memory when so many requests had ended.
-fn at_request(readings: &[MemoryReading], requests: u64) -> u64 {
-    let before = readings.iter().rev().find(|reading| reading.requests <= requests);
-    before.or(readings.first()).map_or(0, |reading| reading.bytes)
 }
 
 /// How often the memory falls by at least `least` and then rises by as much again; the last fall needs no rise.

@@ -20,12 +20,14 @@ mod failures;
 mod gpu;
 mod gpu_sharing;
 mod gpu_spread;
+mod growth;
 mod health;
 mod illness;
 mod image;
 mod image_requirement;
 mod limits;
 mod linker;
+pub mod load;
 mod loaded;
 mod measurement;
 mod memory;
@@ -130,6 +132,7 @@ subjects! {
     shapes: Shapes,
     activity: Activity,
     measurement: Measurement,
+    load: UnderLoad,
     served: Served,
     traffic: Traffic,
     limits: Limits,
@@ -167,6 +170,7 @@ impl Derived {
         "server_log",
         "loaded",
         "recorded",
+        "load",
     ];
 
     /// Derives everything from the facts.
@@ -206,7 +210,7 @@ mod tests {
     fn every_room_that_is_read_here_is_needed() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/derive");
         let mut read = 0;
-        let rooms = [folder.clone(), folder.join("activity"), folder.join("measurement")];
+        let rooms = [folder.clone(), folder.join("activity"), folder.join("measurement"), folder.join("load")];
         let entries = rooms.iter().flat_map(|room| std::fs::read_dir(room).unwrap());
         let paths = entries.map(|entry| entry.unwrap().path());
         for path in paths.filter(|path| path.extension().is_some_and(|kind| kind == "rs")) {

@@ -4,6 +4,7 @@
 //! others is judged: what was counted beyond the doctor's own requests, or before them. Software that does not count
 //! leaves nothing open.
 
+use super::load;
 use super::memory;
 use super::served;
 use super::{Basis, EngineSaying};
@@ -360,6 +361,9 @@ pub fn cached(facts: &Facts) -> Result<String, Unknown> {
         if let Some(hit) = hit {
             return Ok(format!("{} {} was answered by a cache ({hit})", exchange.method, exchange.path));
         }
+    }
+    if let Some(said) = load::cached(facts).filter(|said| !said.is_empty()) {
+        return Ok(said);
     }
     let rows = match served::of_requests(facts) {
         Ok(rows) => rows,

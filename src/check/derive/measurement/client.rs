@@ -1,7 +1,7 @@
 //! Time that is lost before the server: in the load generator, or on the way.
 
 use super::not_asked;
-use crate::check::derive::served;
+use crate::check::derive::{load, served};
 use crate::snapshot::{Facts, ModelCounters, Saying, Unknown};
 
 /// Saying of a load generator that has no CPU time left.
@@ -21,6 +21,9 @@ pub fn limit(facts: &Facts) -> Result<String, Unknown> {
         // What follows is where to read more.
         let said = line.split(" See http").next().unwrap_or(line);
         return Ok(format!("the load generator itself says \"{said}\" ({file} line {line_number})"));
+    }
+    if let Some(own) = load::own_limit(facts) {
+        return own;
     }
     let requests = facts.recorded.requests.read()?;
     let untold = |unknown: Unknown| not_asked(&unknown.detail);

@@ -1,0 +1,201 @@
+//! Where the time of a request goes: network, framework, queue, preparation, inference.
+//!
+//! What is measured is taken as it is, from the inside out; what is left belongs to the next one out. The parts are means
+//! and add up to the mean of a request.
+
+use super::counted;
+use super::step::mean_ms;
+use super::thresholds::figures;
+use crate::snapshot::{Facts, LoadStep, Unknown, Why};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A part of a request's time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimePart {
+    /// `inference`, `queue`, `preparation` (work of the server's processors beside the model), `network_and_framework`
+    /// (what a request without any work takes), `network` (the answer on its way), or `waiting` (for what is not told: a
+    /// worker, a lock, another service).
+    pub part: String,
+    /// Its mean, milliseconds.
+    pub ms: f64,
+    /// Its share of a request, percent.
+    pub percent: f64,
+    /// Who tells it.
+    pub told_by: String,
+}
+
+/// How the time of a step's requests divides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeSplit {
+    /// The load: `50 users`.
+    pub load: String,
+    /// Mean time of a request, milliseconds.
+    pub request_ms: f64,
+    /// Its parts, the largest first.
+    pub parts: Vec<TimePart>,
+    /// The part that dominates; empty where none does.
+    pub dominates: String,
+    /// What a change would pay, in numbers.
+    pub pays: Vec<String>,
+}
+
+/// What is left to be given away, and to whom it was given.
+struct Rest {
+    total: f64,
+    left: f64,
+    parts: Vec<TimePart>,
+}
+
+impl Rest {
+    /// Gives a part what it was measured to have, as far as that is left.
+    fn give(&mut self, part: &str, ms: f64, told_by: impl Into<String>) {
+        let ms = if ms.is_finite() { ms.clamp(0.0, self.left) } else { 0.0 };
+        self.left -= ms;
+        let percent = (1000.0 * ms / self.total).round() / 10.0;
+        self.parts.push(TimePart { part: part.into(), ms, percent, told_by: told_by.into() });
+    }
+}
+
+/// How the time of the step's requests divides.
+///
+/// # Errors
+/// What of it nothing tells.
+pub fn of(facts: &Facts, step: &LoadStep, load: String) -> Result<TimeSplit, Unknown> {
+    let total = mean_ms(step)?;
+    let inference = counted::inference_ms(facts, step).map_err(|unknown| {
+        let why = if unknown.why == Why::Absent { Why::NotAsked } else { unknown.why };
+        Unknown::new(why, format!("the server does not tell its model's time ({})", unknown.detail))
+    })?;
+    let mut rest = Rest { total, left: total, parts: Vec::new() };
+    rest.give("inference", inference, counted::told_by(facts, step));
+    if let Ok(queue) = counted::queue_ms(facts, step) {
+        rest.give("queue", queue, counted::told_by(facts, step));
+    }
+    if let Some(first_byte) = step.first_byte_ms.known() {
+        rest.give("network", total - first_byte.mean, "the time from an answer's first byte to its last");
+    }
+    if let Some(light) = facts.execution.light_request_idle_ms.known() {
+        rest.give("network_and_framework", *light, "a light request to the same server");
+    }
+    if let Some(cpu) = cpu_ms(step) {
+        rest.give("preparation", cpu, "processor time of the server for a request");
+    }
+    let left = rest.left;
+    let known = |part: &str| rest.parts.iter().any(|one| one.part == part);
+    match (known("network_and_framework"), known("preparation")) {
+        (true, true) => rest.give("waiting", left, "what is left"),
+        (true, false) => rest.give("preparation", left, "what is left; the server's processor time is not known"),
+        (false, _) => rest.give("network_and_framework", left, "what is left; no light request was sent"),
+    }
+    let mut parts = rest.parts;
+    parts.retain(|part| part.ms > 0.0);
+    parts.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+    let dominant = parts.first().filter(|part| part.ms >= figures::dominant_share() * total);
+    let dominates = dominant.map(|part| part.part.clone()).unwrap_or_default();
+    let pays = dominant.map(|part| pays(part, total)).into_iter().collect();
+    Ok(TimeSplit { load, request_ms: total, parts, dominates, pays })
+}
+
+/// Processor time of the server for an accepted request, milliseconds.
+pub fn cpu_ms(step: &LoadStep) -> Option<f64> {
+    let cpu = *step.server_cpu_ms.known()?;
+    (step.ok > 0 && cpu.is_finite() && cpu >= 0.0).then(|| cpu / step.ok as f64)
+}
+
+/// What it would pay to change the part that dominates (Amdahl's law: the rest stays as it is).
+fn pays(part: &TimePart, total: f64) -> String {
+    let rest = total - part.ms;
+    let times = |divisor: f64| {
+        let after = rest + part.ms / divisor;
+        format!("{after:.1} ms in place of {total:.1}, {:.1}x as fast", total / after)
+    };
+    let share = format!("{:.1} of {total:.1} ms ({:.0} %)", part.ms, part.percent);
+    match part.part.as_str() {
+        "preparation" => format!(
+            "decoding and preparing on the server's processors take {share}; ten times as fast, on the GPU or in a faster \
+             library, a request would take {}",
+            times(10.0)
+        ),
+        "queue" => format!(
+            "waiting in the queue takes {share}; with twice the instances or half the load about {}",
+            times(2.0)
+        ),
+        "inference" => format!(
+            "the model takes {share}; twice as fast, in half precision or on a faster GPU, a request would take {}",
+            times(2.0)
+        ),
+        "waiting" => format!(
+            "requests wait {share} for something that the server does not count: a worker, a lock, another service; with \
+             twice the workers about {}",
+            times(2.0)
+        ),
+        _ => format!(
+            "network and framework take {share}; with kept connections, a binary form in place of JSON and base64, or gRPC, \
+             at best {}",
+            times(4.0 / 3.0)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::derive::load::constructed::{facts, spread, step};
+    use crate::snapshot::{Fact, ModelCounters};
+    use proptest::prelude::*;
+
+    fn row(queue_ms: f64, compute_ms: f64) -> Fact<Vec<ModelCounters>> {
+        let text = format!(
+            r#"[{{"model": "fiqa", "page": "http://127.0.0.1:8002/metrics", "requests_ok": {{"known": 100}},
+            "queue_ms": {{"known": {queue_ms}}}, "compute_ms": {{"known": {compute_ms}}}}}]"#
+        );
+        Fact::Known(serde_json::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn most_of_a_request_is_preparation() {
+        let mut one = step(1, 140.0);
+        one.models = row(0.2, 3.8);
+        one.server_cpu_ms = Fact::Known(63.0 * one.ok as f64);
+        let mut facts = facts(vec![]);
+        facts.execution.light_request_idle_ms = Fact::Known(12.0);
+        let split = of(&facts, &one, "1 user".into()).unwrap();
+        let told: Vec<(&str, i64)> =
+            split.parts.iter().map(|part| (part.part.as_str(), part.ms.round() as i64)).collect();
+        let (five, queue) = told.split_at(5);
+        let known =
+            [("preparation", 63), ("waiting", 60), ("network_and_framework", 12), ("inference", 4), ("network", 1)];
+        assert_eq!((five, queue), (&known[..], &[("queue", 0)][..]));
+        assert_eq!(split.dominates, "preparation");
+        assert!(split.pays[0].contains("63.0 of 140.0 ms (45 %)") && split.pays[0].contains("83.3 ms"), "{split:?}");
+    }
+
+    #[test]
+    fn without_the_models_time_nothing_is_divided() {
+        let unknown = of(&facts(vec![]), &step(1, 140.0), "1 user".into()).unwrap_err();
+        assert_eq!(unknown.why, Why::NotAsked);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_add_up(
+            total in 0.1f64..1e5, queue in any::<f64>(), compute in 0.0f64..1e6, cpu in any::<f64>(), light in any::<f64>(),
+            first_byte in any::<f64>(),
+        ) {
+            let mut one = step(4, total);
+            let queue = if queue.is_finite() { queue } else { -1.0 };
+            one.models = row(queue, compute);
+            one.server_cpu_ms = Fact::Known(cpu);
+            one.first_byte_ms = Fact::Known(spread(10, first_byte, 1.0));
+            let mut facts = facts(vec![]);
+            facts.execution.light_request_idle_ms = Fact::Known(light);
+            let split = of(&facts, &one, String::new()).unwrap();
+            let sum: f64 = split.parts.iter().map(|part| part.ms).sum();
+            prop_assert!((sum / total - 1.0).abs() < 1e-6, "{split:?}");
+            prop_assert!(split.parts.iter().all(|part| part.ms > 0.0));
+        }
+    }
+}
