@@ -6,6 +6,7 @@ mod demo;
 mod diagnose;
 mod explain;
 mod given;
+mod interrupt;
 mod model;
 mod output;
 mod progress;
@@ -13,6 +14,7 @@ mod request;
 mod run;
 mod target;
 mod triage;
+mod watch;
 
 use crate::cli::{Cli, Command};
 
@@ -51,6 +53,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Collect(options) => collect::run(options),
         Command::Diagnose(options) => diagnose::run(options),
         Command::Triage(options) => triage::run(options),
+        Command::Watch(options) => watch::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Checks(options) => checks::run(options),
         Command::Explain(options) => explain::run(options),

@@ -11,6 +11,7 @@ mod missing;
 mod requests;
 mod sureness;
 mod text;
+mod watch;
 
 pub use activity::{Activity, Counter};
 pub use audit::Audit;
@@ -18,6 +19,7 @@ pub use exchanges::Exchanges;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
 pub use requests::requests;
+pub use watch::WatchLines;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};

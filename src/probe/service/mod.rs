@@ -7,6 +7,7 @@ mod conversation;
 mod engine;
 mod grpc;
 mod message;
+pub mod pages;
 mod recognize;
 mod record;
 pub mod requests;

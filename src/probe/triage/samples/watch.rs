@@ -1,5 +1,6 @@
 //! The table of a monitor that prints a GPU and a server's counters once a second: Time, GPU%, Mem%, MemUsed, Temp, Power,
-//! Requests, QueueMs, InferMs; as CSV, or as it stands on the screen.
+//! Requests, QueueMs, InferMs; as CSV, or as it stands on the screen. Also the CSV that `gpu-doctor watch` writes, which
+//! tells besides what became of the requests.
 
 use super::super::evidence::{Clock, Detail, Evidence, Requests, Running};
 use super::super::form::{Head, Recognized};
@@ -29,7 +30,9 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
         };
         let columns: Vec<Column> = titles.iter().map(|title| Column::new(title)).collect();
         let at = |name: &str| columns.iter().position(|column| column.name == name);
-        let (Some(when), Some(requests), Some(_)) = (at("time"), at("requests"), at("gpu")) else { continue };
+        let of_user = at("time").zip(at("requests")).filter(|_| at("gpu").is_some());
+        let own = at("timestamp").zip(at("requestsgained"));
+        let Some((when, requests)) = of_user.or(own) else { continue };
         let (queue, infer) = (at("queue"), at("infer"));
         if queue.or(infer).is_none() {
             continue;
@@ -46,9 +49,15 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
         let watch = Watch {
             when,
             requests,
+            only_gains: of_user.is_none(),
             infer,
+            ok: at("requestsokgained"),
+            request: at("request"),
+            succeeded: Some(0),
+            busy_ms: Some(0.0),
             previous: None,
             previous_ms: None,
+            rows_ms: [None; 2],
             count: 0,
             server_us: super::super::requests::times(),
             timeline: Timeline::new(SLOTS),
@@ -74,10 +83,20 @@ struct WatchRows {
 struct Watch {
     when: usize,
     requests: usize,
+    /// The column of requests holds what was added, with or without a sign.
+    only_gains: bool,
     infer: Option<usize>,
+    /// What succeeded of those that were added, and their mean time.
+    ok: Option<usize>,
+    request: Option<usize>,
+    /// Sums of these two; unknown as soon as one is missing beside requests that were added.
+    succeeded: Option<u64>,
+    busy_ms: Option<f64>,
     /// The counter's last reading, where it is one that only grows.
     previous: Option<f64>,
     previous_ms: Option<f64>,
+    /// Times of the newest rows, whether or not they count requests, without repetition: the last one but one, the last.
+    rows_ms: [Option<f64>; 2],
     count: u64,
     server_us: Option<Histogram<u64>>,
     timeline: Timeline<Running>,
@@ -100,13 +119,17 @@ impl Reader for WatchRows {
             let server_us = watch.server_us.take().filter(|times| !times.is_empty());
             evidence.push(Evidence::Requests(Box::new(Requests {
                 server_us,
+                ok: watch.succeeded,
+                busy_ms: watch.busy_ms,
                 clock: watch.clock.unwrap_or(Clock::None),
                 timeline: watch.clock.map(|_| watch.timeline),
                 ..Requests::new(file, "watch", Detail::Series, watch.count)
             })));
-            file.lacks.push(
-                "whether the requests succeeded does not stand in it; give the client's own results as well".into(),
-            );
+            if watch.succeeded.is_none() {
+                file.lacks.push(
+                    "whether the requests succeeded does not stand in it; give the client's own results as well".into(),
+                );
+            }
         }
         evidence
     }
@@ -120,9 +143,19 @@ fn line(row: &Row, table: &Table, gpus: &Columns, samples: &mut Tally, watch: &m
     }
     sample(row, table, gpus, samples);
     let Some(moment) = time::read(row.cell(watch.when), table.day_order) else { return };
+    watch.row_at(moment.ms);
     let cell = row.cell(watch.requests);
     let Cell::Number(number, None) = number::read(cell, false) else { return };
-    watch.note(row.line, number, cell.starts_with(b"+"), moment.ms, samples);
+    let added = watch.only_gains || cell.starts_with(b"+");
+    let gained = watch.note(row.line, number, added, moment.ms, samples);
+    if gained > 0 {
+        let told = |column: Option<usize>| match number::read(row.cell(column?), false) {
+            Cell::Number(number, _) if number >= 0.0 => Some(number),
+            _ => None,
+        };
+        watch.succeeded = watch.succeeded.zip(told(watch.ok)).map(|(sum, ok)| sum + (ok as u64).min(gained));
+        watch.busy_ms = watch.busy_ms.zip(told(watch.request)).map(|(sum, ms)| sum + ms * gained as f64);
+    }
     watch.clock.get_or_insert(moment.clock);
     if let Some(infer) = watch.infer
         && let Cell::Number(ms, _) = number::read(row.cell(infer), false)
@@ -134,8 +167,15 @@ fn line(row: &Row, table: &Table, gpus: &Columns, samples: &mut Tally, watch: &m
 }
 
 impl Watch {
-    /// A reading: what was added since the one before (`+5`), or a counter that only grows.
-    fn note(&mut self, line: u64, number: f64, added: bool, ms: f64, samples: &mut Tally) {
+    /// A row of that time.
+    fn row_at(&mut self, ms: f64) {
+        if self.rows_ms[1] != Some(ms) {
+            self.rows_ms = [self.rows_ms[1], Some(ms)];
+        }
+    }
+
+    /// A reading: what was added since the one before (`+5`), or a counter that only grows. Tells what was added.
+    fn note(&mut self, line: u64, number: f64, added: bool, ms: f64, samples: &mut Tally) -> u64 {
         let gained = match (added, self.previous) {
             (true, _) => number,
             (false, None) => 0.0,
@@ -148,14 +188,16 @@ impl Watch {
         if !added {
             self.previous = Some(number);
         }
-        if gained > 0.0 && gained < 1e12 {
-            self.count += gained as u64;
-            let from = self.previous_ms.filter(|previous| *previous <= ms).unwrap_or(ms);
+        let counted = if gained > 0.0 && gained < 1e12 { gained as u64 } else { 0 };
+        if counted > 0 {
+            self.count += counted;
+            let from = self.previous_ms.or(self.rows_ms[0]).filter(|previous| *previous <= ms).unwrap_or(ms);
             let slot = self.timeline.at(from);
-            slot.count += gained as u64;
+            slot.count += counted;
             slot.from_ms = Some(slot.from_ms.map_or(from, |first| first.min(from)));
             slot.until_ms = slot.until_ms.max(ms);
         }
         self.previous_ms = Some(ms);
+        counted
     }
 }
