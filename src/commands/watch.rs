@@ -5,7 +5,7 @@ use crate::cli::{Format, Watch, server_url};
 use crate::probe::watch::{self, Plan, Session, Summary, table};
 use crate::probe::{self, Ask};
 use crate::report::WatchLines;
-use crate::snapshot::{Facts, Outcome, ProbeRecord};
+use crate::snapshot::{Facts, Outcome, ProbeRecord, Snapshot};
 use anyhow::anyhow;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -47,12 +47,13 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
     if session.is_of_use() {
         watch_on(&mut session, &options.interval, options.count, interrupted, &mut screen, &mut files);
     }
-    let machine = collect_machine(&ask, &output::rooms(&options.selection, &checks), &before.facts);
-    let mut snapshot = machine;
-    let summary = session.end(&mut snapshot.facts);
-    let files_said = files.end();
-    screen.show(|lines, out| lines.end(&summary, &files_said, out));
-    snapshot.probes.push(record(begun, &summary));
+    // Before the machine is examined, which takes seconds.
+    let written = files.end();
+    screen.show(|lines, out| lines.end(session.summary(), &written, out));
+    let watched = record(begun, session.summary());
+    let mut snapshot = collect_machine(&ask, &output::rooms(&options.selection, &checks), &before.facts);
+    session.end(&mut snapshot.facts);
+    snapshot.probes.push(watched);
     output::tell(&snapshot, &checks, &options.output)
 }
 
@@ -87,8 +88,8 @@ fn watch_on(
 }
 
 /// The facts of the machine as it is now, without any work for the server.
-fn collect_machine(ask: &Ask, rooms: &BTreeSet<&'static str>, before: &Facts) -> crate::snapshot::Snapshot {
-    let rooms = rooms.iter().copied().filter(|room| !NOT_WATCHED.contains(room)).collect();
+fn collect_machine(ask: &Ask, rooms: &BTreeSet<&'static str>, before: &Facts) -> Snapshot {
+    let rooms: BTreeSet<&str> = rooms.iter().copied().filter(|room| !NOT_WATCHED.contains(room)).collect();
     let mut snapshot = probe::collect(ask, &rooms, progress::observer().as_mut());
     // A GPU that fell off the bus meanwhile may be out of the list; how many there were is a fact as well.
     if snapshot.facts.nvml.gpus.known().is_none() && rooms.contains("nvml") {

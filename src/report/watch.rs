@@ -37,7 +37,7 @@ impl WatchLines {
             self.headings(out)?;
         }
         self.lines += turn.gpus.len().max(1) as u64;
-        let time = time_of_day(turn.at_ms);
+        let time = &turn.time;
         for place in 0..turn.gpus.len().max(1) {
             let mut cells = vec![time.clone()];
             if self.several() {
@@ -110,8 +110,8 @@ impl WatchLines {
         if let Some(server) = &summary.server {
             paragraph(out, "  ", &of_server(server, summary.turns))?;
         }
-        for (at, event) in &summary.events {
-            paragraph(out, "  ", &format!("{} {event}", time_of_day(*at)))?;
+        for event in &summary.events {
+            paragraph(out, "  ", &format!("{} {}", event.time, event.said))?;
         }
         if summary.events_left_out > 0 {
             paragraph(out, "  ", &format!("and {} more such events", grouped(summary.events_left_out)))?;
@@ -184,15 +184,4 @@ fn of_server(server: &ServerSummary, turns: u64) -> String {
         parts.push(format!("not read in {} of {} intervals", grouped(server.unread), grouped(turns)));
     }
     format!("server: {}", parts.join("; "))
-}
-
-/// A time of day on this machine's clock.
-fn time_of_day(at_ms: f64) -> String {
-    let seconds = (at_ms / 1e3).floor() as libc::time_t;
-    // SAFETY: plain data, zeroed; localtime_r writes to it alone.
-    let local = unsafe {
-        let mut local: libc::tm = std::mem::zeroed();
-        (!libc::localtime_r(&seconds, &mut local).is_null()).then_some(local)
-    };
-    local.map_or_else(String::new, |at| format!("{:02}:{:02}:{:02}", at.tm_hour, at.tm_min, at.tm_sec))
 }

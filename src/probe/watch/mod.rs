@@ -10,7 +10,7 @@ pub mod table;
 mod tests;
 mod turn;
 
-pub use summary::{GpuSummary, Range, ServerSummary, Summary};
+pub use summary::{Event, GpuSummary, Range, ServerSummary, Summary};
 pub use turn::{Figure, GpuTurn, ServerTurn, Turn};
 
 use super::Ask;
@@ -125,14 +125,19 @@ impl Session {
         let server = self.server.as_mut().map(|server| server.turn(&mut notes));
         let gpus = self.gpus.turn(&mut notes);
         let notes = notes.iter().map(|note| (self.clean)(note)).collect();
-        let turn = Turn { at_ms, gpus, server, notes };
+        let turn = Turn { at_ms, time: turn::time_of_day(at_ms), gpus, server, notes };
         self.summary.take(&turn);
         table::rows(&turn).iter().for_each(|row| self.live.feed(&table::csv(row)));
         turn
     }
 
+    /// What it came to so far.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
     /// Ends the watch and fills the rooms `recorded`, `execution` and `counters` beside those of the machine.
-    pub fn end(self, facts: &mut Facts) -> Summary {
+    pub fn end(self, facts: &mut Facts) {
         let Self { gpus, server, live, summary, clean, .. } = self;
         gpus.end();
         if let Some(server) = server {
@@ -147,8 +152,7 @@ impl Session {
         }
         live.end(facts);
         if let (Fact::Known(doubts), false) = (&mut facts.recorded.doubts, summary.events.is_empty()) {
-            doubts.extend(summary.events.iter().map(|(at, event)| format!("{}: {event}", table::instant(*at))));
+            doubts.extend(summary.events.iter().map(|one| format!("{}: {}", table::instant(one.at_ms), one.said)));
         }
-        summary
     }
 }

@@ -22,10 +22,21 @@ pub struct Summary {
     pub gpus: BTreeMap<u64, GpuSummary>,
     /// The server, if one was watched.
     pub server: Option<ServerSummary>,
-    /// What happened, with its time in milliseconds since 1970, in order; at most 50.
-    pub events: Vec<(f64, String)>,
+    /// What happened, in order; at most 50.
+    pub events: Vec<Event>,
     /// How many more things happened.
     pub events_left_out: u64,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When, milliseconds since 1970.
+    pub at_ms: f64,
+    /// The same as a time of day on this machine's clock.
+    pub time: String,
+    /// What, in a sentence.
+    pub said: String,
 }
 
 /// One GPU.
@@ -136,7 +147,10 @@ impl Summary {
         self.span_ms = Some((self.span_ms.map_or(turn.at_ms, |(first, _)| first), turn.at_ms));
         for note in &turn.notes {
             match self.events.len() < EVENTS_MAX {
-                true => self.events.push((turn.at_ms, note.clone())),
+                true => {
+                    let (at_ms, time, said) = (turn.at_ms, turn.time.clone(), note.clone());
+                    self.events.push(Event { at_ms, time, said });
+                }
                 false => self.events_left_out += 1,
             }
         }

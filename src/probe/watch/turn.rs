@@ -10,6 +10,8 @@ pub type Figure = Result<f64, Unknown>;
 pub struct Turn {
     /// Its end, milliseconds since 1970.
     pub at_ms: f64,
+    /// The same as a time of day on this machine's clock: `14:32:10`.
+    pub time: String,
     /// The GPUs, in NVML's order.
     pub gpus: Vec<GpuTurn>,
     /// The server, if one is watched.
@@ -94,4 +96,15 @@ impl ServerTurn {
             waiting: none(),
         }
     }
+}
+
+/// A time of day on this machine's clock.
+pub fn time_of_day(at_ms: f64) -> String {
+    let seconds = (at_ms / 1e3).floor() as libc::time_t;
+    // SAFETY: plain data, zeroed; localtime_r writes to it alone.
+    let local = unsafe {
+        let mut local: libc::tm = std::mem::zeroed();
+        (!libc::localtime_r(&seconds, &mut local).is_null()).then_some(local)
+    };
+    local.map_or_else(String::new, |at| format!("{:02}:{:02}:{:02}", at.tm_hour, at.tm_min, at.tm_sec))
 }
