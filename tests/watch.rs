@@ -1,8 +1,8 @@
 //! `gpu-doctor watch` through the real binary: the fake driver, and a page of counters that is played.
 
-mod setup;
 #[path = "setup/scripted_server.rs"]
 mod scripted_server;
+mod setup;
 
 use scripted_server::ScriptedServer;
 use serde_json::Value;
@@ -74,7 +74,8 @@ fn cell<'a>(row: &'a [(String, String)], name: &str) -> &'a str {
 
 fn triaged(files: &[&Path]) -> Value {
     let output = Command::new(GPU_DOCTOR).arg("triage").args(files).args(["--format", "json"]).output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 #[test]
@@ -148,8 +149,18 @@ fn the_report_at_the_end_judges_as_triage_does_and_knows_the_machine() {
     let idle = folder.path().join("idle.yaml");
     let text = text.replace("utilization_percent: 97", "utilization_percent: 0");
     std::fs::write(&idle, text.replace("power_milliwatts: 520000", "power_milliwatts: 68000")).unwrap();
-    let arguments =
-        ["--server", &server, "--interval", "200ms", "--count", "16", "--csv", csv.to_str().unwrap(), "--format", "json"];
+    let arguments = [
+        "--server",
+        &server,
+        "--interval",
+        "200ms",
+        "--count",
+        "16",
+        "--csv",
+        csv.to_str().unwrap(),
+        "--format",
+        "json",
+    ];
     let report = watch(&arguments, &driver_variables(&idle)).report();
     let from_file = triaged(&[&csv]);
     for path in ["/recorded/requests/known/count", "/recorded/requests/known/ok", "/recorded/sampled_percent"] {
@@ -159,7 +170,9 @@ fn the_report_at_the_end_judges_as_triage_does_and_knows_the_machine() {
     let symptom = ["gpu-idle-while-serving"];
     assert_eq!(causes(&from_file), symptom, "{}", from_file["headline"]);
     assert!(report["headline"].as_str().unwrap().contains("idle"), "{}", report["headline"]);
-    assert!(report["probes"].as_array().unwrap().iter().any(|probe| probe["id"] == "watch" && probe["outcome"] == "ok"));
+    assert!(
+        report["probes"].as_array().unwrap().iter().any(|probe| probe["id"] == "watch" && probe["outcome"] == "ok")
+    );
     assert!(report["probes"].as_array().unwrap().iter().any(|probe| probe["id"] == "nvml" && probe["outcome"] == "ok"));
 }
 
@@ -169,16 +182,8 @@ fn what_a_card_does_not_tell_is_never_zero() {
     let (csv, jsonl) = (folder.path().join("w.csv"), folder.path().join("w.jsonl"));
     let faults = ["{call: nvmlDeviceGetPowerUsage, returns: 3}", "{call: nvmlDeviceGetTemperature, returns: 3}"];
     let (_kept, scenario) = scenario_with_faults("healthy-busy", &faults);
-    let arguments = [
-        "--interval",
-        "200ms",
-        "--count",
-        "2",
-        "--csv",
-        csv.to_str().unwrap(),
-        "--jsonl",
-        jsonl.to_str().unwrap(),
-    ];
+    let arguments =
+        ["--interval", "200ms", "--count", "2", "--csv", csv.to_str().unwrap(), "--jsonl", jsonl.to_str().unwrap()];
     let said = watch(&arguments, &driver_variables(&scenario));
     for line in lines(&said) {
         assert_eq!(line[1..], ["97%", "30%", "24576MB", "n/a", "n/a"], "no server, so no columns of one: {}", said.out);

@@ -32,7 +32,9 @@ pub fn scope(snapshot: &Snapshot, files: &[RecordedFile], view: &View) -> String
     let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
     // A watch is recorded on the machine itself, which is examined besides; nothing is sent to the server.
     if snapshot.probes.iter().any(|probe| probe.id == "nvml" && probe.outcome != Outcome::Skipped) {
-        return format!("on this machine and in what was recorded{told}; no request was sent (gpu-doctor run sends some)");
+        return format!(
+            "on this machine and in what was recorded{told}; no request was sent (gpu-doctor run sends some)"
+        );
     }
     format!("in {}{told}; server, model and machine were not examined (gpu-doctor run)", named(files))
 }

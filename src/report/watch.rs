@@ -177,7 +177,11 @@ fn of_server(server: &ServerSummary, turns: u64) -> String {
     }
     for (what, range) in [("queue", &server.queue_ms), ("inference", &server.infer_ms)] {
         if !range.is_empty() {
-            parts.push(format!("{what} {:.2} ms on average, {:.2} ms in the worst interval", range.mean(), range.max()));
+            parts.push(format!(
+                "{what} {:.2} ms on average, {:.2} ms in the worst interval",
+                range.mean(),
+                range.max()
+            ));
         }
     }
     if server.unread > 0 {

@@ -1,9 +1,9 @@
 //! The metrics pages of a server that is only watched: nothing is sent to it but questions what it is, and GETs of its
 //! pages, again and again.
 
-use super::record::Recorder;
 use super::recognize::questions::Questions;
 use super::recognize::{self, Discovered, at};
+use super::record::Recorder;
 use super::spoken::{Spoken, plain};
 use super::transport::{Http, Route};
 use super::window::metrics_pages::{Place, places, read};

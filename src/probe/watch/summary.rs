@@ -176,7 +176,9 @@ impl Summary {
                     own.requests += gained;
                     own.gained.note(*gained, 1.0);
                     own.failed += server.failed.as_ref().copied().unwrap_or(0.0);
-                    for (range, figure) in [(&mut own.queue_ms, &server.queue_ms), (&mut own.infer_ms, &server.infer_ms)] {
+                    for (range, figure) in
+                        [(&mut own.queue_ms, &server.queue_ms), (&mut own.infer_ms, &server.infer_ms)]
+                    {
                         if let Ok(ms) = figure {
                             range.note(*ms, *gained);
                         }

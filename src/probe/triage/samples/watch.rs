@@ -33,7 +33,7 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
         let of_user = at("time").zip(at("requests")).filter(|_| at("gpu").is_some());
         let own = at("timestamp").zip(at("requestsgained"));
         let Some((when, requests)) = of_user.or(own) else { continue };
-        let (queue, infer) = (at("queue"), at("infer"));
+        let (queue, infer, ok, request) = (at("queue"), at("infer"), at("requestsokgained"), at("request"));
         if queue.or(infer).is_none() {
             continue;
         }
@@ -51,8 +51,8 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
             requests,
             only_gains: of_user.is_none(),
             infer,
-            ok: at("requestsokgained"),
-            request: at("request"),
+            ok,
+            request,
             succeeded: Some(0),
             busy_ms: Some(0.0),
             previous: None,
@@ -65,7 +65,10 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
         };
         let rows = Rows::new(delimiter, table.columns.len());
         let reader = WatchRows { rows, table, gpus, samples: Tally::default(), watch };
-        let by = format!("its headings {}", titles.join(", "));
+        let by = match of_user {
+            Some(_) => format!("its headings {}", titles.join(", ")),
+            None => "the headings that gpu-doctor watch writes".into(),
+        };
         return Some(Recognized { by, certain: true, reader: Box::new(reader) });
     }
     None
