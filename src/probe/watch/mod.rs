@@ -81,7 +81,7 @@ pub fn begin(ask: &Ask, facts: &Facts, plan: &Plan) -> Result<(Session, Vec<Stri
         }
     };
     let live = Live::begin(&plan.name, &table::header())?;
-    let summary = Summary::new(server.is_some());
+    let summary = Summary::new(server.is_some(), wall_ms());
     let mut session = Session { gpus, server, live, summary, clean, apart_ms: wall_ms() - monotonic_ms() };
     if let Some(server) = &mut session.server {
         notes.extend(server.first());

@@ -14,8 +14,9 @@ const UNIT: f64 = 1e3;
 /// A whole watch.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// When the first interval ended, and the last, milliseconds since 1970.
+    /// When the watch began, and when its last interval ended, milliseconds since 1970; nothing without an interval.
     pub span_ms: Option<(f64, f64)>,
+    begun_ms: f64,
     /// Intervals.
     pub turns: u64,
     /// The GPUs by index.
@@ -137,14 +138,14 @@ impl Range {
 
 impl Summary {
     /// Nothing was seen yet.
-    pub fn new(with_server: bool) -> Self {
-        Self { server: with_server.then(ServerSummary::default), ..Self::default() }
+    pub fn new(with_server: bool, begun_ms: f64) -> Self {
+        Self { server: with_server.then(ServerSummary::default), begun_ms, ..Self::default() }
     }
 
     /// Takes what was seen in an interval.
     pub fn take(&mut self, turn: &Turn) {
         self.turns += 1;
-        self.span_ms = Some((self.span_ms.map_or(turn.at_ms, |(first, _)| first), turn.at_ms));
+        self.span_ms = Some((self.begun_ms, turn.at_ms));
         for note in &turn.notes {
             match self.events.len() < EVENTS_MAX {
                 true => {

@@ -80,6 +80,19 @@ fn a_server_without_gpus_is_no_gpu_without_samples() {
 }
 
 #[test]
+fn a_watch_that_begins_under_load_has_no_idle_time_before() {
+    let seen = |requests_from: u32| {
+        let requests = move |second: u32| if second < requests_from { 0.0 } else { 3.0 };
+        let turns = (0..20).map(move |second| turn(second, vec![gpu(0, Ok(90.0))], Some(server(requests(second)))));
+        let facts = read_back(&turns.collect::<Vec<_>>());
+        facts.execution.gpus.known().unwrap()[0].utilization_percent.known().unwrap().before.samples
+    };
+    assert_eq!(seen(0), 0);
+    assert_eq!(seen(1), 0, "what is counted in the second interval was under way in the first");
+    assert!(seen(8) >= 5, "a card that was busy before any request is");
+}
+
+#[test]
 fn a_lost_gpu_is_told_with_its_time() {
     let seen = |second: u32| {
         let mut one = gpu(0, Ok(90.0));
@@ -88,14 +101,22 @@ fn a_lost_gpu_is_told_with_its_time() {
         }
         turn(second, vec![one], Some(server(2.0)))
     };
-    let facts = read_back(&(0..20).map(seen).collect::<Vec<_>>());
+    let turns: Vec<Turn> = (0..20).map(seen).collect();
+    let objects: String = turns.iter().flat_map(table::rows).map(|row| table::json(&row)).collect();
+    let of_objects = triage::read_bytes("watch.jsonl", objects.as_bytes());
+    let facts = read_back(&turns);
+    assert_eq!(
+        of_objects.execution.gpus.known().unwrap()[0].lost_at_ms,
+        facts.execution.gpus.known().unwrap()[0].lost_at_ms
+    );
+    assert_eq!(of_objects.recorded.requests, facts.recorded.requests, "JSON Lines tell the same");
     let lost = facts.execution.gpus.known().unwrap()[0].lost_at_ms.known().copied().unwrap();
     assert!((8_000.0..=11_000.0).contains(&lost), "{lost}");
 }
 
 #[test]
 fn a_long_watch_is_summed_up_in_little_memory() {
-    let mut summary = Summary::new(true);
+    let mut summary = Summary::new(true, 1.7e12);
     for second in 0..200_000_u32 {
         let mut seen = turn(second, vec![gpu(0, Ok(f64::from(second % 101)))], Some(server(2.0)));
         seen.notes = vec!["something".into()];

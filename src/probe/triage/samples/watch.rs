@@ -19,14 +19,19 @@ use hdrhistogram::Histogram;
 /// Slots of time in which requests are counted.
 const SLOTS: usize = 4096;
 
+/// Requests that are counted so soon after the first row were under way before, milliseconds; so late, too, does the
+/// driver's utilization still tell of them.
+const UNDER_WAY_MS: f64 = 1000.0;
+
 /// Such a table: its headings stand in one line.
 pub fn recognize(head: &Head) -> Option<Recognized> {
     for (number, line) in head.lines().enumerate().take(200) {
         let line = text(line);
-        let delimiter = if line.contains(',') { Delimiter::Byte(b',') } else { Delimiter::Blank };
+        let separator = [b'\t', b','].into_iter().find(|byte| line.contains(char::from(*byte)));
+        let delimiter = separator.map_or(Delimiter::Blank, Delimiter::Byte);
         let titles: Vec<&str> = match delimiter {
             Delimiter::Blank => line.split_whitespace().collect(),
-            Delimiter::Byte(_) => line.split(',').map(str::trim).collect(),
+            Delimiter::Byte(byte) => line.split(char::from(byte)).map(str::trim).collect(),
         };
         let columns: Vec<Column> = titles.iter().map(|title| Column::new(title)).collect();
         let at = |name: &str| columns.iter().position(|column| column.name == name);
@@ -46,7 +51,7 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
             day_order: DayOrder::default(),
         };
         let gpus = Columns::of(&table)?;
-        let watch = Watch {
+        let mut watch = Watch {
             when,
             requests,
             only_gains: of_user.is_none(),
@@ -58,11 +63,16 @@ pub fn recognize(head: &Head) -> Option<Recognized> {
             previous: None,
             previous_ms: None,
             rows_ms: [None; 2],
+            first_ms: None,
+            lost: None,
             count: 0,
             server_us: super::super::requests::times(),
             timeline: Timeline::new(SLOTS),
             clock: None,
         };
+        let lost =
+            table.columns.iter().position(|column| column.name == "gpulost").map(|lost| (lost, gpus.index, gpus.uuid));
+        watch.lost = lost;
         let rows = Rows::new(delimiter, table.columns.len());
         let reader = WatchRows { rows, table, gpus, samples: Tally::default(), watch };
         let by = match of_user {
@@ -100,6 +110,10 @@ struct Watch {
     previous_ms: Option<f64>,
     /// Times of the newest rows, whether or not they count requests, without repetition: the last one but one, the last.
     rows_ms: [Option<f64>; 2],
+    /// Time of the first row.
+    first_ms: Option<f64>,
+    /// The column that says that a GPU is lost, those of its index and identifier.
+    lost: Option<(usize, Option<usize>, Option<usize>)>,
     count: u64,
     server_us: Option<Histogram<u64>>,
     timeline: Timeline<Running>,
@@ -147,15 +161,26 @@ fn line(row: &Row, table: &Table, gpus: &Columns, samples: &mut Tally, watch: &m
     sample(row, table, gpus, samples);
     let Some(moment) = time::read(row.cell(watch.when), table.day_order) else { return };
     watch.row_at(moment.ms);
+    let says_lost = |(lost, ..): &(usize, Option<usize>, Option<usize>)| !row.cell(*lost).is_empty();
+    // Where a counter's cell says so as well, that was taken already.
+    let by_counter = || gpus.counters.iter().any(|one| number::read(row.cell(one.column), false) == Cell::Lost);
+    if let Some((_, index, uuid)) = watch.lost.filter(says_lost).filter(|_| !by_counter()) {
+        let index = index.and_then(|column| row.text(column).parse().ok());
+        let uuid = uuid.map(|column| row.text(column)).filter(|uuid| !uuid.is_empty());
+        if let Some(at) = samples.gpu(index, uuid.as_deref(), None) {
+            samples.lost(row.line, at, Some(moment.ms));
+        }
+    }
     let cell = row.cell(watch.requests);
     let Cell::Number(number, None) = number::read(cell, false) else { return };
     let added = watch.only_gains || cell.starts_with(b"+");
+    let told = |column: Option<usize>| match number::read(row.cell(column?), false) {
+        Cell::Number(number, _) if number >= 0.0 => Some(number),
+        _ => None,
+    };
+    watch.begun_before(number, told(watch.request));
     let gained = watch.note(row.line, number, added, moment.ms, samples);
     if gained > 0 {
-        let told = |column: Option<usize>| match number::read(row.cell(column?), false) {
-            Cell::Number(number, _) if number >= 0.0 => Some(number),
-            _ => None,
-        };
         watch.succeeded = watch.succeeded.zip(told(watch.ok)).map(|(sum, ok)| sum + (ok as u64).min(gained));
         watch.busy_ms = watch.busy_ms.zip(told(watch.request)).map(|(sum, ms)| sum + ms * gained as f64);
     }
@@ -172,8 +197,21 @@ fn line(row: &Row, table: &Table, gpus: &Columns, samples: &mut Tally, watch: &m
 impl Watch {
     /// A row of that time.
     fn row_at(&mut self, ms: f64) {
+        self.first_ms.get_or_insert(ms);
         if self.rows_ms[1] != Some(ms) {
             self.rows_ms = [self.rows_ms[1], Some(ms)];
+        }
+    }
+
+    /// A counter counts requests at their end: where the first ones end soon after the watch began, they were under way then,
+    /// and no row is from before them.
+    fn begun_before(&mut self, gained: f64, request_ms: Option<f64>) {
+        let first = self.count == 0 && self.only_gains && gained > 0.0;
+        let from = self.previous_ms.or(self.rows_ms[0]);
+        if let (true, Some(from), Some(began)) = (first, from, self.first_ms)
+            && from - began < request_ms.unwrap_or(0.0).max(UNDER_WAY_MS)
+        {
+            self.previous_ms = Some(began);
         }
     }
 
