@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
-/// The child ends after this long even if nobody stops it, and no longer time than the second can be asked for.
+/// The child ends after this long even if nobody stops it; a stream, of which more is asked, after the second at the latest.
 const LONGEST_S: u64 = 120;
 const LONGEST_STREAM_S: u64 = 3600;
 /// Or when it has reported this much, bytes: the parent keeps 16 MB.

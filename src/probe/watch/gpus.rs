@@ -205,8 +205,7 @@ impl Known {
                 self.refused.retain(|(known, _)| *known != counter);
             }
             let last_ms = news.readings(counter).last().map_or(f64::NEG_INFINITY, |(at_ms, _)| *at_ms);
-            if let Some((at_ms, unknown)) = news.refusal(counter).filter(|(at_ms, _)| *at_ms >= last_ms) {
-                let _ = at_ms;
+            if let Some((_, unknown)) = news.refusal(counter).filter(|(at_ms, _)| *at_ms >= last_ms) {
                 self.refused.retain(|(known, _)| *known != counter);
                 self.refused.push((counter, unknown.clone()));
             }

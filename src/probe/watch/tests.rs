@@ -103,7 +103,7 @@ fn a_lost_gpu_is_told_with_its_time() {
     };
     let turns: Vec<Turn> = (0..20).map(seen).collect();
     let objects: String = turns.iter().flat_map(table::rows).map(|row| table::json(&row)).collect();
-    let of_objects = triage::read_bytes("watch.jsonl", objects.as_bytes());
+    let of_objects = triage::read_bytes("gpu_samples.csv", objects.as_bytes());
     let facts = read_back(&turns);
     assert_eq!(
         of_objects.execution.gpus.known().unwrap()[0].lost_at_ms,
