@@ -27,6 +27,8 @@ fn main() -> ExitCode {
     junk_and_counters_that_wrap_are_doubts();
     a_starved_sampler_says_so();
     eight_gpus_make_a_small_snapshot();
+    a_stream_is_taken_piece_by_piece();
+    a_stream_ends_by_itself_or_by_a_fault_and_says_so();
     ExitCode::SUCCESS
 }
 
@@ -254,4 +256,43 @@ fn eight_gpus_make_a_small_snapshot() {
     let text = serde_json::to_string_pretty(&windows).unwrap();
     println!("eight GPUs at 100 Hz for {} samples: {} bytes of snapshot", recording.times.len(), text.len());
     assert!(text.len() < 230_000, "{} bytes", text.len());
+}
+
+fn a_stream_is_taken_piece_by_piece() {
+    play(&setup::scenario("healthy-busy"));
+    let mut sampler = sampler::stream(&[], 50, Duration::from_secs(60)).unwrap();
+    let mut last = 0.0;
+    for piece in 0..3 {
+        std::thread::sleep(Duration::from_millis(300));
+        let news = sampler.news();
+        assert!((4..=40).contains(&news.times.len()), "{} samples", news.times.len());
+        assert!(news.times.iter().all(|at| *at > last), "nothing comes twice");
+        assert_eq!(news.gpus[0].readings(Counter::Power).len(), news.times.len());
+        // Who a GPU is was said once.
+        assert_eq!(news.gpus[0].uuid.known().is_some(), piece == 0);
+        last = *news.times.last().unwrap();
+    }
+    assert!(!sampler.has_ended());
+    assert_eq!(sampler.end(), None);
+}
+
+fn a_stream_ends_by_itself_or_by_a_fault_and_says_so() {
+    play(&setup::scenario("healthy-busy"));
+    let mut sampler = sampler::stream(&[], 10, Duration::from_secs(1)).unwrap();
+    std::thread::sleep(Duration::from_millis(1600));
+    assert!(sampler.has_ended());
+    assert!(sampler.news().times.len() >= 5, "what came before its end is kept");
+    assert!(sampler.end().is_some_and(|reason| reason.detail.contains("ended by itself after 1 s")));
+
+    let text = ready("healthy-busy") + "faults: [{call: nvmlDeviceGetPowerUsage, after_calls: 4, does: segfault}]\n";
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("scenario.yaml");
+    std::fs::write(&scenario, text).unwrap();
+    play(&scenario);
+    let mut sampler = sampler::stream(&[], 20, Duration::from_secs(60)).unwrap();
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(sampler.has_ended());
+    assert_eq!(sampler.news().times.len(), 4);
+    let reason = sampler.end().unwrap();
+    assert!(reason.detail.contains("segmentation fault in nvmlDeviceGetPowerUsage of GPU 0"), "{reason}");
 }

@@ -2,9 +2,12 @@
 
 mod stress;
 mod values;
+mod watch;
 
 pub use stress::{LoadOptions, Stress};
 pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
+
+pub use watch::Watch;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -38,6 +41,8 @@ pub enum Command {
     Diagnose(Diagnose),
     /// Judge files that you already have: results of a load test, GPU samples, logs, metrics, snapshots.
     Triage(Triage),
+    /// Watch the GPUs and a server's own counters, a line a second, and say at the end what is wrong.
+    Watch(Watch),
     /// Start a built-in speech server with a typical fault on 127.0.0.1, then examine it for real.
     Demo(Demo),
     /// List or verify the checks.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 static WISHED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// From now on Ctrl-C and SIGTERM set the flag that is returned. The second of either ends the program as usual.
-pub fn heed() -> Arc<AtomicBool> {
+pub fn listen() -> Arc<AtomicBool> {
     let flag = WISHED.get_or_init(Arc::default).clone();
     for signal in [libc::SIGINT, libc::SIGTERM] {
         // SAFETY: an all-zero sigaction is a valid one, and the handler only stores to an atomic that lives for ever.

@@ -15,6 +15,7 @@ mod run;
 mod stress;
 mod target;
 mod triage;
+mod watch;
 
 use crate::cli::{Cli, Command};
 
@@ -54,6 +55,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Collect(options) => collect::run(options),
         Command::Diagnose(options) => diagnose::run(options),
         Command::Triage(options) => triage::run(options),
+        Command::Watch(options) => watch::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Checks(options) => checks::run(options),
         Command::Explain(options) => explain::run(options),

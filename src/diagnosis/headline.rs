@@ -191,7 +191,7 @@ fn selected(findings: &[Finding], chain: &[Link]) -> String {
 
 fn scope(snapshot: &Snapshot, view: &View) -> String {
     if let Some(files) = snapshot.facts.recorded.files.known() {
-        return recorded::scope(files, view);
+        return recorded::scope(snapshot, files, view);
     }
     match (&snapshot.target.server, snapshot.target.server_is_local) {
         (Some(server), Some(false)) => format!("in the requests to {server} (another machine, itself not examined)"),

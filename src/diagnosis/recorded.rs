@@ -2,7 +2,7 @@
 
 use super::Link;
 use crate::check::View;
-use crate::snapshot::{GpuWindow, RecordedFile, Snapshot};
+use crate::snapshot::{GpuWindow, Outcome, RecordedFile, Snapshot};
 
 /// Whether files tell of requests; a snapshot or a log alone is judged as what was found on a machine.
 pub fn tells_of_requests(snapshot: &Snapshot) -> bool {
@@ -26,10 +26,16 @@ pub fn opening(snapshot: &Snapshot, worked: bool, view: &View) -> &'static str {
 const IDLE_PERCENT: f64 = 5.0;
 
 /// Where no fault was found, and what was not looked at.
-pub fn scope(files: &[RecordedFile], view: &View) -> String {
+pub fn scope(snapshot: &Snapshot, files: &[RecordedFile], view: &View) -> String {
     let said = |path: &str| view.value(path).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
     let told: Vec<&str> = ["derived.recorded_outcome", "derived.recorded_gpus"].into_iter().filter_map(said).collect();
     let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
+    // A watch is recorded on the machine itself, which is examined besides; nothing is sent to the server.
+    if snapshot.probes.iter().any(|probe| probe.id == "nvml" && probe.outcome != Outcome::Skipped) {
+        return format!(
+            "on this machine and in what was recorded{told}; no request was sent (gpu-doctor run sends some)"
+        );
+    }
     format!("in {}{told}; server, model and machine were not examined (gpu-doctor run)", named(files))
 }
 

@@ -36,6 +36,7 @@ pub mod service;
 pub mod smoke;
 pub mod source;
 pub mod triage;
+pub mod watch;
 
 pub use ask::{Ask, Connection, LoadPlan, PlacementAsk, StepTold, without_credentials};
 pub use jobs::run_child;

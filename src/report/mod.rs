@@ -12,6 +12,7 @@ mod missing;
 mod requests;
 mod sureness;
 mod text;
+mod watch;
 
 pub use activity::{Activity, Counter};
 pub use audit::Audit;
@@ -20,6 +21,7 @@ pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
 pub use load::{Load, Step, StepGpu, Times};
 pub use requests::requests;
+pub use watch::WatchLines;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};

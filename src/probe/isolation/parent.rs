@@ -199,6 +199,22 @@ impl Child {
         self.report.look(|gathered| lines(&gathered.bytes, "part"))
     }
 
+    /// The same since the last call, which are then forgotten, so that a child may report for hours. What it says besides
+    /// stays for [`Child::finish`].
+    pub fn take_parts(&self) -> Vec<Value> {
+        let mut gathered = self.report.lock();
+        let Some(end) = gathered.bytes.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let rest = gathered.bytes.split_off(end + 1);
+        let whole = std::mem::take(&mut gathered.bytes);
+        let besides = whole.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"{\"part\""));
+        gathered.bytes = besides.flatten().copied().chain(rest.iter().copied()).collect();
+        // What was taken is no part of a flood any more.
+        let taken = (whole.len() + rest.len()).saturating_sub(gathered.bytes.len());
+        gathered.total = gathered.total.saturating_sub(taken as u64);
+        drop(gathered);
+        lines(&whole, "part")
+    }
+
     /// Whether the child has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.process.try_wait(), Ok(None))

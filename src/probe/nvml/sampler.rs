@@ -31,6 +31,19 @@ pub struct Sampler {
 /// # Errors
 /// Why there is no sample within two seconds: no library, no driver, a fault in the library.
 pub fn start(server_pids: &[u64], rate_hz: u32) -> Result<Sampler, Unknown> {
+    begin(server_pids, rate_hz, None)
+}
+
+/// The same for as long as `life`, an hour at most. What is read is to be taken with [`Sampler::news`], often enough that
+/// 16 MB never gather.
+///
+/// # Errors
+/// Those of [`start`].
+pub fn stream(server_pids: &[u64], rate_hz: u32, life: Duration) -> Result<Sampler, Unknown> {
+    begin(server_pids, rate_hz, Some(life))
+}
+
+fn begin(server_pids: &[u64], rate_hz: u32, stream: Option<Duration>) -> Result<Sampler, Unknown> {
     let deadline = Instant::now() + START_BUDGET;
     let period_ms = 1e3 / f64::from(rate_hz.clamp(1, HIGHEST_RATE_HZ));
     let place = Place::new();
@@ -38,6 +51,7 @@ pub fn start(server_pids: &[u64], rate_hz: u32) -> Result<Sampler, Unknown> {
         "server_pids": server_pids,
         "period_ms": period_ms,
         "place": place.as_ref().map(Place::number),
+        "stream_s": stream.map(|life| life.as_secs()),
     });
     let child = match isolation::start("nvml-samples", &argument, &[]) {
         Ok(child) => child,
@@ -60,6 +74,25 @@ impl Sampler {
     /// What was read so far.
     pub fn so_far(&self) -> Recording {
         Recording::read(&self.child.parts_so_far(), self.period_ms, self.server_pids.clone())
+    }
+
+    /// What was read since the last call, of a [`stream`]; who a GPU is and why a counter is refused stands in the part in
+    /// which it was said alone.
+    pub fn news(&self) -> Recording {
+        Recording::read(&self.child.take_parts(), self.period_ms, self.server_pids.clone())
+    }
+
+    /// Whether the child is gone, so that nothing more will come.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.has_ended()
+    }
+
+    /// Ends a [`stream`]: what ended it, if it did not end because it was told to.
+    pub fn end(self) -> Option<Unknown> {
+        match self.report(Instant::now() + STOP_BUDGET).result() {
+            Err(fault) => Some(fault),
+            Ok(result) => serde_json::from_value(result["unreported"].clone()).ok(),
+        }
     }
 
     /// Stops sampling and returns all that was read. What was read before a fault is kept, and the fault is told.

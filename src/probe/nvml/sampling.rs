@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
-/// The child ends after this long even if nobody stops it.
-const LONGEST: Duration = Duration::from_secs(120);
+/// The child ends after this long even if nobody stops it; a stream, of which more is asked, after the second at the latest.
+const LONGEST_S: u64 = 120;
+const LONGEST_STREAM_S: u64 = 3600;
 /// Or when it has reported this much, bytes: the parent keeps 16 MB.
 const MOST_BYTES: usize = 12 << 20;
 /// A wall clock that moves so far against the monotonic one was set, or the machine slept, milliseconds.
@@ -36,6 +37,11 @@ fn sample_until_stopped(argument: &Value, reporter: &mut Reporter) -> Result<(),
     let shortest_ms = 1e3 / f64::from(HIGHEST_RATE_HZ);
     let period_ms = argument["period_ms"].as_f64().unwrap_or(50.0).clamp(shortest_ms, 1000.0);
     let mark = Mark::at(argument["place"].as_i64().and_then(|number| i32::try_from(number).ok()));
+    let (longest_s, most_bytes) = match argument["stream_s"].as_u64() {
+        // Its parent takes what is reported as it comes.
+        Some(seconds) => (seconds.min(LONGEST_STREAM_S), usize::MAX),
+        None => (LONGEST_S, MOST_BYTES),
+    };
     let nvml = open(reporter)?;
     reporter.stage("nvmlSystemGetDriverVersion");
     let longer_entries = nvml.sys_driver_version().is_ok_and(|version| read::has_longer_entries(&version));
@@ -51,7 +57,7 @@ fn sample_until_stopped(argument: &Value, reporter: &mut Reporter) -> Result<(),
         Some(Watched::new(&nvml, index, device, longer_entries, &mut round))
     });
     let gpus: Vec<Watched> = gpus.collect();
-    watch(gpus, &mut round, period_ms, reporter)
+    watch(gpus, &mut round, period_ms, (Duration::from_secs(longest_s), most_bytes), reporter)
 }
 
 /// Asks for a GPU's handle, and reports who it is or why it cannot be asked.
@@ -75,20 +81,27 @@ fn handle<'n>(nvml: &'n Nvml, index: u64, reporter: &mut Reporter) -> Option<nvm
     }
 }
 
-/// Takes samples until standard input closes.
-fn watch(mut gpus: Vec<Watched>, round: &mut Round, period_ms: f64, reporter: &mut Reporter) -> Result<(), Unknown> {
+/// Takes samples until standard input closes, for no longer and of no more bytes than `most`.
+fn watch(
+    mut gpus: Vec<Watched>,
+    round: &mut Round,
+    period_ms: f64,
+    most: (Duration, usize),
+    reporter: &mut Reporter,
+) -> Result<(), Unknown> {
+    let (longest, most_bytes) = most;
     let (mut turns, mut clocks) = (Turns::new(period_ms), Clocks::default());
     let period = Duration::from_secs_f64(period_ms / 1e3);
-    let end = Instant::now() + LONGEST;
-    let (mut next, mut written) = (Instant::now(), 0);
-    while next < end && written < MOST_BYTES {
+    let end = Instant::now() + longest;
+    let (mut next, mut written) = (Instant::now(), 0_usize);
+    while next < end && written < most_bytes {
         round.begin(monotonic_ms());
         if let Some(by) = clocks.moved(round.at_ms, wall_ms()) {
             round.notes.push(json!({ "at_ms": round.at_ms, "clock_moved_ms": by.round() }));
             gpus.iter_mut().for_each(|gpu| gpu.pass_over(round));
         }
         gpus.iter_mut().for_each(|gpu| gpu.sample(round));
-        written += report(round, reporter);
+        written = written.saturating_add(report(round, reporter));
         // After the sample, for it takes 20 ms.
         let candidates = gpus.iter().enumerate().map(|(position, gpu)| gpu.candidate(position));
         if let Some((position, counter)) = turns.turn(round.at_ms, candidates)
@@ -102,7 +115,7 @@ fn watch(mut gpus: Vec<Watched>, round: &mut Round, period_ms: f64, reporter: &m
             return Ok(());
         }
     }
-    let detail = format!("sampling ended by itself after {} s or {MOST_BYTES} bytes of samples", LONGEST.as_secs());
+    let detail = format!("sampling ended by itself after {} s or {most_bytes} bytes of samples", longest.as_secs());
     Err(Unknown::new(Why::TimedOut, detail))
 }
 

@@ -8,6 +8,7 @@ mod engine;
 mod grpc;
 mod load;
 mod message;
+pub mod pages;
 mod recognize;
 mod record;
 pub mod requests;

@@ -58,6 +58,7 @@ pub const FORMS: &[Form] = &[
     Form { kind: "k6_summary", names: &[], recognize: summaries::recognize_k6 },
     Form { kind: "k6_json", names: &[], recognize: summaries::recognize_k6_json },
     Form { kind: "watch", names: &[], recognize: samples::watch::recognize },
+    Form { kind: "watch", names: &[], recognize: json_lines::recognize_watch },
     Form { kind: "nvidia_smi_dmon", names: &[], recognize: samples::dmon::recognize },
     Form { kind: "gpu_samples_json", names: &[], recognize: json_lines::recognize_samples },
     Form { kind: "requests_json", names: &[], recognize: json_lines::recognize_requests },

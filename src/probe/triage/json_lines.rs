@@ -30,6 +30,11 @@ pub fn recognize_samples(head: &Head) -> Option<Recognized> {
     of_form(head, &Form { kind: "", names: &[], recognize: samples::recognize })
 }
 
+/// Objects that `gpu-doctor watch` wrote.
+pub fn recognize_watch(head: &Head) -> Option<Recognized> {
+    of_form(head, &Form { kind: "", names: &[], recognize: samples::watch::recognize })
+}
+
 fn of_form(head: &Head, form: &Form) -> Option<Recognized> {
     if head.first() != Some(b'{') {
         return None;

@@ -11,6 +11,7 @@ mod form;
 mod input;
 mod join;
 mod json_lines;
+mod live;
 mod locust;
 mod logs;
 mod oha;
@@ -29,6 +30,7 @@ use evidence::Found;
 use form::{FORMS, Head};
 use input::Stream;
 pub use join::TAKE_SAMPLES;
+pub use live::Live;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

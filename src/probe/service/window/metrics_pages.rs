@@ -2,10 +2,17 @@
 
 use super::is_local;
 use crate::probe::Context;
+use crate::probe::metrics::Page;
 use crate::probe::service::engine::Ports;
 use crate::probe::service::recognize::{Discovered, at};
+use crate::probe::service::transport::{Http, Outgoing, Payload};
 use crate::snapshot::{Facts, Unknown, Why};
+use std::time::Duration;
 use url::Url;
+
+/// Longest wait for a page, and its largest size.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAGE_CAP: usize = 1 << 20;
 
 /// A page.
 pub struct Place {
@@ -53,4 +60,21 @@ pub fn places(server: &Url, found: &Discovered, context: &Context, facts: &Facts
         places.extend(url.map(|url| Ok(Place { url, of: Some("dcgm"), beside: true })));
     }
     places
+}
+
+/// Reads a page.
+///
+/// # Errors
+/// It is not reached within a second, is no page, or is longer than 1 MiB.
+pub fn read(http: &Http, url: &Url, headers: &[(String, String)]) -> Result<Page, Unknown> {
+    let (method, headers) = ("GET".into(), headers.to_vec());
+    let outgoing = Outgoing { method, url: url.clone(), headers, payload: Payload::Empty, follow: false };
+    let reply = http.send(&outgoing, PATIENCE).map_err(|failure| Unknown::new(failure.why, failure.text))?;
+    if reply.status != 200 {
+        return Err(Unknown::new(Why::Absent, format!("{url} answers {}", reply.status)));
+    }
+    if reply.cut || reply.body.len() > PAGE_CAP {
+        return Err(Unknown::new(Why::Malformed, format!("{url}: the page is longer than 1 MiB")));
+    }
+    Page::read(reply.body.as_slice()).map_err(|error| Unknown::from_io(&error, url))
 }

@@ -5,7 +5,7 @@ mod doubts;
 mod energy;
 mod lengths;
 mod listed;
-mod metrics_pages;
+pub(super) mod metrics_pages;
 mod outbound;
 pub mod phases;
 mod pulse;

@@ -1,13 +1,13 @@
 //! The server's own counters in step with the window: its metrics page before the first request, after the last one, and
 //! once a second meanwhile for what rises and falls.
 
-use super::metrics_pages::{Place, places};
+use super::metrics_pages::{Place, places, read};
 use crate::probe::Context;
 use crate::probe::metrics::{Page, Source, counters};
 use crate::probe::nvml::sampler::monotonic_ms;
 use crate::probe::service::conversation::Conversation;
 use crate::probe::service::recognize::Discovered;
-use crate::probe::service::transport::{Http, Outgoing, Payload, Route};
+use crate::probe::service::transport::{Http, Route};
 use crate::snapshot::{CountersFacts, Fact, Facts, ModelCounters, Room, Unknown, Why};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,9 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Time between two readings while requests run.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Longest wait for a page, and its largest size.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PAGE_CAP: usize = 1 << 20;
 /// A page that takes longer than this is read at the window's ends only, so as not to disturb it.
 const QUICK: Duration = Duration::from_millis(100);
 /// Readings of a page, at most: two minutes.
@@ -200,21 +197,6 @@ impl Watched {
     }
 
     fn read(&self) -> Result<Page, Unknown> {
-        let url = &self.place.url;
-        let outgoing = Outgoing {
-            method: "GET".into(),
-            url: url.clone(),
-            headers: self.headers.clone(),
-            payload: Payload::Empty,
-            follow: false,
-        };
-        let reply = self.http.send(&outgoing, PATIENCE).map_err(|failure| Unknown::new(failure.why, failure.text))?;
-        if reply.status != 200 {
-            return Err(Unknown::new(Why::Absent, format!("{url} answers {}", reply.status)));
-        }
-        if reply.cut || reply.body.len() > PAGE_CAP {
-            return Err(Unknown::new(Why::Malformed, format!("{url}: the page is longer than 1 MiB")));
-        }
-        Page::read(reply.body.as_slice()).map_err(|error| Unknown::from_io(&error, url))
+        read(&self.http, &self.place.url, &self.headers)
     }
 }

@@ -17,8 +17,18 @@ pub const TAKE_SAMPLES: &str = "nvidia-smi --query-gpu=timestamp,index,uuid,name
 
 /// Fills `recorded`, and of the other rooms what the files tell.
 pub fn fill(facts: &mut Facts, found: Vec<Found>, utc_offset_minutes: Option<i32>) -> Target {
+    fill_beside(facts, found, utc_offset_minutes, &[])
+}
+
+/// The same, where these rooms are filled already and stay as they are.
+pub fn fill_beside(
+    facts: &mut Facts,
+    found: Vec<Found>,
+    utc_offset_minutes: Option<i32>,
+    filled: &[&'static str],
+) -> Target {
     let (mut files, mut requests, mut samples) = (Vec::<RecordedFile>::new(), Vec::new(), Vec::new());
-    let mut taken: Vec<&'static str> = Vec::new();
+    let mut taken: Vec<&'static str> = filled.to_vec();
     let (mut pages, mut targets, mut doubts) = (Vec::new(), Vec::<(String, Target)>::new(), Vec::new());
     for Found { file, evidence } in found {
         files.push(file);

@@ -127,7 +127,6 @@ fn sample(row: &Row, table: &Table, columns: &Columns, tally: &mut Tally) {
     let name = columns.name.map(|column| row.text(column));
     tally.row();
     for counter in &columns.counters {
-        let Some(at) = tally.gpu(counter.gpu.or(index), uuid.as_deref(), name.as_deref()) else { continue };
         let factor = |unit: Option<super::table::unit::Unit>| unit.map_or(counter.factor, |unit| unit.factor());
         let cell = row.cell(counter.column);
         let cell = match counter.counter {
@@ -135,7 +134,13 @@ fn sample(row: &Row, table: &Table, columns: &Columns, tally: &mut Tally) {
             Some(Counter::PState) => cell.strip_prefix(b"P").unwrap_or(cell),
             _ => cell,
         };
-        match number::read(cell, table.decimal_comma) {
+        let cell = number::read(cell, table.decimal_comma);
+        // A row in which nothing is told of a GPU is none of its samples.
+        if cell == Cell::Empty {
+            continue;
+        }
+        let Some(at) = tally.gpu(counter.gpu.or(index), uuid.as_deref(), name.as_deref()) else { continue };
+        match cell {
             Cell::Number(number, unit) => {
                 let value = number * factor(unit);
                 match counter.counter {
