@@ -2,7 +2,7 @@
 
 use super::{Failure, given};
 use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
-use crate::config::{Auth, Config, ConfigError, ConnectionConfig, FieldValue};
+use crate::config::{Auth, BalanceConfig, Config, ConfigError, ConnectionConfig, FieldValue};
 use crate::probe::service::{client_request_url, given_file, verify_connection};
 use crate::probe::{Ask, Connection, PlacementAsk};
 use crate::regular_file;
@@ -18,8 +18,17 @@ const LIMIT_BYTES: u64 = 32 << 20;
 pub fn resolve(
     target: TargetOptions,
     selection: &mut Selection,
-    mut output: Option<&mut Output>,
+    output: Option<&mut Output>,
 ) -> Result<Ask, Failure> {
+    resolve_with_config(target, selection, output).map(|(ask, _)| ask)
+}
+
+/// The same, with what the config says of `balance`.
+pub fn resolve_with_config(
+    target: TargetOptions,
+    selection: &mut Selection,
+    mut output: Option<&mut Output>,
+) -> Result<(Ask, BalanceConfig), Failure> {
     let command = given::command(&target, selection.checks.as_deref());
     let (config, mut headers) = match &target.config {
         None => (Config::default(), Vec::new()),
@@ -91,6 +100,7 @@ pub fn resolve(
         requests: target.requests.or(config.request.count).unwrap_or(standard.requests),
         window: standard.window,
         sample_rate_hz,
+        balance: None,
         timeout: timeout.unwrap_or(usual_timeout),
         command,
     };
@@ -103,7 +113,7 @@ pub fn resolve(
     if ask.forward.is_some() && ask.loader.is_none() {
         return Err(Failure::Usage(anyhow!("--forward needs --loader, which gives it the model")));
     }
-    Ok(ask)
+    Ok((ask, config.balance))
 }
 
 /// Values of fields, the flags' over those of the config file; the files among them can be read.

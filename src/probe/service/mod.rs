@@ -35,6 +35,7 @@ use transport::{Failure, Http, Route, Trust};
 use verdict::converse;
 
 pub use engine::PROBE as ENGINE;
+pub(super) use transport::held;
 
 /// Fills the rooms `request`, `execution` and `counters`.
 pub const PROBE: Probe = Probe {

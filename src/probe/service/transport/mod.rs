@@ -7,6 +7,7 @@ pub mod connect;
 mod exchange;
 mod explain;
 mod failure;
+pub mod held;
 mod outgoing;
 mod protocol;
 mod proxy;
