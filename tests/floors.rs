@@ -121,11 +121,12 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         ],
         "every file of the examined tree is read through it",
     ),
+    ("report", "connections", &["text"], "where connections came is a part of the report"),
     ("report", "activity", &["text"], "what the GPUs did is a part of the report"),
     ("report", "files", &["text"], "what files are and lack is a part of the report"),
     ("report", "missing", &["text"], "what could not be known is a part of the report"),
     ("report", "sureness", &["text"], "how sure a cause is stands among what is told of it"),
-    ("report", "text", &["activity", "files", "missing", "sureness"], "one way to write a paragraph"),
+    ("report", "text", &["activity", "connections", "files", "missing", "sureness"], "one way to write a paragraph"),
     ("snapshot", "execution", &["smoke"], "the control on a GPU is watched as the window is"),
     (
         "snapshot",

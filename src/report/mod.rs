@@ -2,6 +2,7 @@
 
 mod activity;
 mod audit;
+mod connections;
 mod exchanges;
 mod explain;
 mod files;
@@ -21,7 +22,7 @@ pub use requests::requests;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};
-use crate::snapshot::{Outcome, RecordedFacts, Snapshot, Target};
+use crate::snapshot::{ConnectionsFacts, Outcome, RecordedFacts, Snapshot, Target};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
@@ -63,6 +64,9 @@ pub struct Report {
     /// What the files say that were given to `triage`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<RecordedFacts>,
+    /// Connections that were opened and held, by `balance`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<ConnectionsFacts>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -101,6 +105,7 @@ impl Report {
             activity: activity::of(snapshot, &diagnosed.gpu_activity),
             exchanges: Exchanges::of(&snapshot.facts.request).map(|exchanges| exchanges.shown(&snapshot.target)),
             recorded: snapshot.facts.recorded.files.known().map(|_| snapshot.facts.recorded.clone()),
+            connections: snapshot.facts.connections.attempts.known().map(|_| snapshot.facts.connections.clone()),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot
