@@ -15,11 +15,7 @@ use url::Url;
 const LIMIT_BYTES: u64 = 32 << 20;
 
 /// Reads the config, if one is named, and lets flags win over it, in all three groups of options.
-pub fn resolve(
-    target: TargetOptions,
-    selection: &mut Selection,
-    output: Option<&mut Output>,
-) -> Result<Ask, Failure> {
+pub fn resolve(target: TargetOptions, selection: &mut Selection, output: Option<&mut Output>) -> Result<Ask, Failure> {
     resolve_with_config(target, selection, output).map(|(ask, _)| ask)
 }
 

@@ -142,7 +142,11 @@ fn release(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
         parts.push(format!("{} of memory in use (before: {})", bytes(now as f64), bytes(before as f64)));
     }
     if let Some(again) = room.after_release.known() {
-        parts.push(if again.accepted { "one more was accepted".into() } else { format!("one more {}", refusal(again)) });
+        parts.push(if again.accepted {
+            "one more was accepted".into()
+        } else {
+            format!("one more {}", refusal(again))
+        });
     }
     match parts.is_empty() {
         true => Ok(()),

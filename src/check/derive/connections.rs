@@ -98,7 +98,8 @@ fn kept_to_one(facts: &Facts) -> bool {
     let variables = facts.process.environment.known();
     let names = ["CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"];
     let one = |value: &String| {
-        !matches!(value.trim(), "all" | "void") && value.split(',').filter(|entry| !entry.trim().is_empty()).count() == 1
+        !matches!(value.trim(), "all" | "void")
+            && value.split(',').filter(|entry| !entry.trim().is_empty()).count() == 1
     };
     names.iter().any(|name| variables.and_then(|variables| variables.get(*name)).is_some_and(one))
 }

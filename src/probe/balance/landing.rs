@@ -1,6 +1,6 @@
 //! On which GPU a connection came: what was there before it, against what was there after.
 
-use crate::snapshot::{Fact, MeasuredGpu, SpreadReading, ToldGpu, Unknown, Why};
+use crate::snapshot::{MeasuredGpu, SpreadReading, ToldGpu, Unknown, Why};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -94,6 +94,7 @@ pub fn is_back_at(start: &SpreadReading, now: &SpreadReading) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Fact;
 
     fn none<T>() -> Fact<T> {
         Fact::unknown(Why::Unsupported, "not told")

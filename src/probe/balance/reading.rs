@@ -41,8 +41,7 @@ impl<'a> Sources<'a> {
         is_local: bool,
     ) -> Self {
         let status = find(holder, named, fields).await;
-        let pids: Vec<u64> =
-            facts.process.processes.known().into_iter().flatten().map(|process| process.pid).collect();
+        let pids: Vec<u64> = facts.process.processes.known().into_iter().flatten().map(|process| process.pid).collect();
         let sampler = usable_nvml(facts, is_local).and_then(|()| sampler::start(&pids, RATE_HZ));
         let counted_alike = facts.nvml.host_pid_namespace.known() == Some(&true);
         Self { holder, status, fields, sampler, counted_alike, facts }
@@ -169,8 +168,7 @@ async fn find(holder: &Holder, named: Option<&str>, fields: &StatusFields) -> Re
 }
 
 async fn ask(holder: &Holder, path: &str, fields: &StatusFields) -> Result<Told, Unknown> {
-    let (status, body) =
-        holder.get(path, PATIENCE).await.map_err(|failure| Unknown::new(failure.why, failure.text))?;
+    let (status, body) = holder.get(path, PATIENCE).await.map_err(|failure| Unknown::new(failure.why, failure.text))?;
     if status != 200 {
         return Err(Unknown::new(Why::Absent, format!("{path} was answered {status}")));
     }

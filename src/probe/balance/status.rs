@@ -81,7 +81,8 @@ pub fn read(body: &[u8], fields: &StatusFields) -> Result<Told, Unknown> {
         let (_, value) = member(place, fields.limit.as_deref(), LIMIT)?;
         whole(value).filter(|limit| *limit > 0)
     });
-    let untold = || Fact::unknown(Why::Absent, format!("it tells no limit ({})", tried(fields.limit.as_deref(), LIMIT)));
+    let untold =
+        || Fact::unknown(Why::Absent, format!("it tells no limit ({})", tried(fields.limit.as_deref(), LIMIT)));
     Ok(Told { gpus, limit_per_gpu: limit.map_or_else(untold, Fact::Known) })
 }
 
@@ -178,7 +179,8 @@ mod tests {
 
     #[test]
     fn other_names_are_read_by_the_users_mapping() {
-        let text = r#"{"pool": {"cards": {"cuda:1": {"load": {"now": 3}, "vram_mb": 100}, "cuda:0": {"load": {"now": 0}}}}}"#;
+        let text =
+            r#"{"pool": {"cards": {"cuda:1": {"load": {"now": 3}, "vram_mb": 100}, "cuda:0": {"load": {"now": 0}}}}}"#;
         let name = |text: &str| Some(text.to_owned());
         let fields = StatusFields {
             gpus: name("pool.cards"),

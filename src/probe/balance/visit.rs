@@ -57,8 +57,7 @@ impl<'a> Visit<'a> {
         let path = path(context, holder, ask.over_http).await?;
         let forwarded = facts.process.forwarded_by.known().is_some_and(|program| !program.is_empty());
         let is_local = context.ask.target().server_is_local == Some(true) && !forwarded;
-        let sources =
-            Sources::open(holder, ask.status_path.as_deref(), &ask.status_fields, facts, is_local).await;
+        let sources = Sources::open(holder, ask.status_path.as_deref(), &ask.status_fields, facts, is_local).await;
         let log = match is_local || !context.ask.logs.is_empty() {
             true => Watch::begin(&context.ask.logs, facts),
             false => Err(Unknown::new(Why::NotAsked, "the log of a server on another machine was not named")),
@@ -218,7 +217,8 @@ impl<'a> Visit<'a> {
         let path = format!("/gpu-doctor-{:x}", std::process::id());
         let opened = self.holder.open(&path, self.over_http, GREETING * 3).await;
         let opened = opened.map_err(|failure| Unknown::new(failure.why, failure.text))?;
-        let alike = refused.status.known() == Some(&u64::from(opened.status)) && refused.reason == self.told(&opened.text);
+        let alike =
+            refused.status.known() == Some(&u64::from(opened.status)) && refused.reason == self.told(&opened.text);
         if let Some(held) = opened.held {
             held.close().await;
         }
@@ -227,7 +227,8 @@ impl<'a> Visit<'a> {
 
     /// Closes everything, and waits until the server is as it was; how long that took, milliseconds.
     async fn release(&mut self) -> f64 {
-        let lost: Vec<_> = self.held.iter().map(|(at, held)| (*at, held.seen())).filter(|(_, seen)| seen.ended).collect();
+        let lost: Vec<_> =
+            self.held.iter().map(|(at, held)| (*at, held.seen())).filter(|(_, seen)| seen.ended).collect();
         for (at, seen) in lost {
             if let Some(mut attempt) = self.attempts.get(at).cloned() {
                 self.ended(&mut attempt, seen.close);

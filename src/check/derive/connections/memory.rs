@@ -108,7 +108,8 @@ pub fn kept(room: &ConnectionsFacts) -> Result<String, Unknown> {
         return Ok(String::new());
     }
     let added = taken.iter().filter_map(|attempt| attempt.added_bytes.known()).fold(0u64, |a, b| a.saturating_add(*b));
-    let (before, after) = (start(room)?.measured.read().map_err(optional)?, end(room)?.measured.read().map_err(optional)?);
+    let (before, after) =
+        (start(room)?.measured.read().map_err(optional)?, end(room)?.measured.read().map_err(optional)?);
     let mut kept = Vec::new();
     for gpu in after {
         let Some(earlier) = before.iter().find(|other| other.index == gpu.index) else { continue };

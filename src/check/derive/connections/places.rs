@@ -46,8 +46,7 @@ fn seats(room: &ConnectionsFacts) -> Result<Seats, Unknown> {
 
 /// GPUs on which the server holds memory, if that is known of each.
 fn server_on(gpus: &[MeasuredGpu]) -> Option<BTreeSet<u64>> {
-    let held: Option<Vec<(u64, u64)>> =
-        gpus.iter().map(|gpu| Some((gpu.index, *gpu.server_bytes.known()?))).collect();
+    let held: Option<Vec<(u64, u64)>> = gpus.iter().map(|gpu| Some((gpu.index, *gpu.server_bytes.known()?))).collect();
     Some(held?.into_iter().filter(|(_, bytes)| *bytes > 0).map(|(index, _)| index).collect())
 }
 
@@ -89,8 +88,11 @@ pub fn claimed_elsewhere(room: &ConnectionsFacts) -> Result<String, Unknown> {
     let told = fullest.told.read().map_err(optional)?;
     let measured = fullest.measured.read().map_err(optional)?;
     let place = room.status_url.known().map_or("the server", String::as_str);
-    let claimed: Vec<u64> =
-        told.iter().filter(|gpu| gpu.connections.known().is_some_and(|count| *count > 0)).map(|gpu| gpu.index).collect();
+    let claimed: Vec<u64> = told
+        .iter()
+        .filter(|gpu| gpu.connections.known().is_some_and(|count| *count > 0))
+        .map(|gpu| gpu.index)
+        .collect();
     if let Some(held) = server_on(measured)
         && !held.is_empty()
         && claimed.len() > held.len()
@@ -101,9 +103,9 @@ pub fn claimed_elsewhere(room: &ConnectionsFacts) -> Result<String, Unknown> {
             gpus_in_words(held.into_iter().collect())
         ));
     }
-    let pairs = accepted(room)?.into_iter().filter_map(|attempt| {
-        Some((*attempt.claimed_gpu.known()?, *attempt.measured_gpu.known()?, attempt.number))
-    });
+    let pairs = accepted(room)?
+        .into_iter()
+        .filter_map(|attempt| Some((*attempt.claimed_gpu.known()?, *attempt.measured_gpu.known()?, attempt.number)));
     let mut renumbered: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for (claimed, measured, number) in pairs {
         let (earlier, first) = *renumbered.entry(claimed).or_insert((measured, number));
@@ -139,7 +141,9 @@ pub fn leaked(room: &ConnectionsFacts) -> Result<String, Unknown> {
                 count(taken, "connection")
             ))
         }
-        (_, Some(again)) => Ok(format!("All {} were closed, and {after:.1} s later {again}", count(taken, "connection"))),
+        (_, Some(again)) => {
+            Ok(format!("All {} were closed, and {after:.1} s later {again}", count(taken, "connection")))
+        }
         (Ok(_), None) => Ok(String::new()),
         // That one more was accepted shows that places were given back.
         (Err(_), None) if room.after_release.known().is_some() => Ok(String::new()),
