@@ -162,9 +162,9 @@ impl<'a> Visit<'a> {
             }
         };
         attempt.status = Fact::Known(u64::from(status));
-        attempt.reason = self.told(&text);
         let Some(held) = held else {
             attempt.opening_ms = millis(started.elapsed());
+            attempt.reason = self.told(&text);
             return (attempt, None, None);
         };
         held.greeted(GREETING).await;

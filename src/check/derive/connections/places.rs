@@ -129,7 +129,7 @@ pub fn leaked(room: &ConnectionsFacts) -> Result<String, Unknown> {
     let again = room.after_release.known().filter(|attempt| !attempt.accepted);
     let again = again.map(|attempt| {
         let reason = if attempt.reason.is_empty() { String::new() } else { format!(" ({})", attempt.reason) };
-        format!("one more connection was refused then{reason}")
+        format!("one more connection was refused{reason}")
     });
     let counted = total(start(room)?).and_then(|before| Ok((before, total(end(room)?)?)));
     match (counted, again) {
