@@ -174,6 +174,24 @@ fn a_document_that_lies() {
 }
 
 #[test]
+fn a_document_with_names_of_its_own_is_read_by_the_config() {
+    let Some(stage) = Stage::start(&["--other-names"]) else { return };
+    let config = stage.gpus.path().join("config.yaml");
+    let fields = "{gpus: pool.cards, connections: load.now, used: vram_gb, limit: pool.per_card}";
+    std::fs::write(&config, format!("balance:\n  status: /pool\n  fields: {fields}\n")).unwrap();
+    let saved = stage.gpus.path().join("snapshot.json");
+    let (config, saved) = (config.to_str().unwrap(), saved.to_str().unwrap());
+    let said = stage.doctor(&["16", "--format", "json", "--config", config, "--save", saved]);
+    let report = said.report();
+    assert_eq!(said.code, 0, "{}", report["headline"]);
+    assert_eq!(report["connections"]["told_limit_per_gpu"]["known"], 4);
+    assert_eq!(each(&report, "claimed_gpu"), each(&report, "measured_gpu"));
+    // What was recorded is judged alike.
+    let again = gpu_doctor(&["diagnose", saved, "--format", "json"], &[]).report();
+    assert_eq!((&again["headline"], &again["connections"]), (&report["headline"], &report["connections"]));
+}
+
+#[test]
 fn without_a_driver_the_servers_word_is_told_as_such() {
     let Some(server) = program("websocket", "balance", &[], "/health") else { return };
     let url = format!("ws://127.0.0.1:{}/asr", server.port);
