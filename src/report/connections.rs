@@ -10,6 +10,8 @@ use std::io::{Result, Write};
 /// Connections that are told without `-v`: the first ones and the last ones.
 const FIRST: usize = 20;
 const LAST: usize = 4;
+/// How the reason of a connection begins that was accepted and did not last.
+const ENDED: &str = "ended while it was held";
 
 /// Writes the table, if connections were tried.
 pub fn write(room: &ConnectionsFacts, verbose: bool, out: &mut dyn Write) -> Result<()> {
@@ -38,7 +40,7 @@ pub fn write(room: &ConnectionsFacts, verbose: bool, out: &mut dyn Write) -> Res
 
 fn row(attempt: &Attempt, out: &mut dyn Write) -> Result<()> {
     if !attempt.accepted {
-        return paragraph(out, &format!("  {:>4}  ", attempt.number), &refusal(attempt));
+        return writeln!(out, "  {:>4}  {}", attempt.number, refusal(attempt));
     }
     let gpu = |fact: &Fact<u64>| fact.known().map_or("-".to_owned(), |gpu| format!("GPU {gpu}"));
     let memory = attempt.added_bytes.known().map_or("-".to_owned(), |added| bytes(*added as f64));
@@ -60,6 +62,7 @@ pub(super) fn refusal(attempt: &Attempt) -> String {
         reason => format!(" ({})", plain(reason)),
     };
     match (attempt.close_code.known(), attempt.status.known()) {
+        (Some(code), _) if attempt.reason.starts_with(ENDED) => format!("closed with {code}{reason}"),
         (Some(code), _) => format!("refused: closed with {code}{reason}"),
         (None, Some(status)) => format!("refused before it was accepted: HTTP {status}{reason}"),
         (None, None) => format!("no answer{reason}"),
