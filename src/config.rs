@@ -1,6 +1,7 @@
 //! The config file: the flags of `run` and `collect`, as YAML.
 
 use crate::cli::{self, FailOn};
+use crate::probe::StatusFields;
 use crate::regular_file;
 use crate::snapshot::{Expectations, VersionBound};
 use base64::Engine as _;
@@ -55,6 +56,8 @@ pub struct Config {
     pub timeout: Option<String>,
     /// What the doctor's own request should hold.
     pub request: RequestConfig,
+    /// Where the server tells of its GPUs, for `balance`.
+    pub balance: BalanceConfig,
     /// How the server is reached.
     pub connection: ConnectionConfig,
     /// Who the doctor is to the server.
@@ -100,6 +103,16 @@ impl From<serde_json::Value> for FieldValue {
             other => Self(other.to_string()),
         }
     }
+}
+
+/// Where the server tells of its GPUs, for `balance`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with status and fields")]
+pub struct BalanceConfig {
+    /// Path of the document: `/gpu-status`.
+    pub status: Option<String>,
+    /// Names in it.
+    pub fields: StatusFields,
 }
 
 /// How the server is reached.

@@ -1,9 +1,11 @@
 //! The command line, as clap types.
 
+mod balance;
 mod stress;
 mod values;
 mod watch;
 
+pub use balance::Balance;
 pub use stress::{LoadOptions, Stress};
 pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
 
@@ -37,6 +39,9 @@ pub enum Command {
     Request(Request),
     /// Collect the facts only and print them as a snapshot (JSON).
     Collect(Collect),
+    /// Open connections, hold them, and say on which GPU each came, at how many the server refuses, and whether all is
+    /// given back.
+    Balance(Balance),
     /// Judge recorded facts, on any machine.
     Diagnose(Diagnose),
     /// Judge files that you already have: results of a load test, GPU samples, logs, metrics, snapshots.

@@ -1,5 +1,6 @@
 //! Floor 4: one file per subcommand.
 
+mod balance;
 mod checks;
 mod collect;
 mod demo;
@@ -53,6 +54,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Model(options) => model::run(options),
         Command::Request(options) => request::run(options),
         Command::Collect(options) => collect::run(options),
+        Command::Balance(options) => balance::run(options),
         Command::Diagnose(options) => diagnose::run(options),
         Command::Triage(options) => triage::run(options),
         Command::Watch(options) => watch::run(options),

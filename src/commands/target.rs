@@ -2,7 +2,7 @@
 
 use super::{Failure, given};
 use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
-use crate::config::{Auth, Config, ConfigError, ConnectionConfig, FieldValue};
+use crate::config::{Auth, BalanceConfig, Config, ConfigError, ConnectionConfig, FieldValue};
 use crate::probe::service::{client_request_url, given_file, verify_connection};
 use crate::probe::{Ask, Connection, PlacementAsk};
 use crate::regular_file;
@@ -15,11 +15,16 @@ use url::Url;
 const LIMIT_BYTES: u64 = 32 << 20;
 
 /// Reads the config, if one is named, and lets flags win over it, in all three groups of options.
-pub fn resolve(
+pub fn resolve(target: TargetOptions, selection: &mut Selection, output: Option<&mut Output>) -> Result<Ask, Failure> {
+    resolve_with_config(target, selection, output).map(|(ask, _)| ask)
+}
+
+/// The same, with what the config says of `balance`.
+pub fn resolve_with_config(
     target: TargetOptions,
     selection: &mut Selection,
     mut output: Option<&mut Output>,
-) -> Result<Ask, Failure> {
+) -> Result<(Ask, BalanceConfig), Failure> {
     let command = given::command(&target, selection.checks.as_deref());
     let (config, mut headers) = match &target.config {
         None => (Config::default(), Vec::new()),
@@ -91,6 +96,7 @@ pub fn resolve(
         requests: target.requests.or(config.request.count).unwrap_or(standard.requests),
         window: standard.window,
         sample_rate_hz,
+        balance: None,
         timeout: timeout.unwrap_or(usual_timeout),
         load: None,
         command,
@@ -104,7 +110,7 @@ pub fn resolve(
     if ask.forward.is_some() && ask.loader.is_none() {
         return Err(Failure::Usage(anyhow!("--forward needs --loader, which gives it the model")));
     }
-    Ok(ask)
+    Ok((ask, config.balance))
 }
 
 /// Values of fields, the flags' over those of the config file; the files among them can be read.

@@ -45,7 +45,7 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
     let mut screen = Screen { lines: WatchLines::new(ask.server.is_some()), aside, gone: false };
     screen.show(|lines, out| lines.begin(&notes, out));
     if session.is_of_use() {
-        watch_on(&mut session, &options.interval, options.count, interrupted, &mut screen, &mut files);
+        watch_on(&mut session, &options.interval, options.count, &interrupted, &mut screen, &mut files);
     }
     // Before the machine is examined, which takes seconds.
     let written = files.end();

@@ -138,6 +138,9 @@ pub fn in_words(path: &str) -> &str {
         "derived.cpu_throttled_percent" => "whether a CPU limit stops the server",
         "derived.gpu_busy_percent" => "how busy the GPU is",
         "derived.collective_hang" => "whether GPUs wait for each other",
+        "derived.connections_on_one_gpu" => "how connections are spread over the GPUs",
+        "derived.connection_places_leaked" => "whether the places of closed connections are free again",
+        "derived.connection_limit_not_enforced" => "whether the limit of connections is kept",
         "derived.server_on_one_gpu" => "how the server's processes are spread over the GPUs",
         "derived.single_hot_thread" => "whether one thread sets the pace",
         "ort.cuda_compiled_in" => "whether onnxruntime has CUDA",
@@ -195,6 +198,9 @@ fn scope(snapshot: &Snapshot, view: &View) -> String {
     }
     match (&snapshot.target.server, snapshot.target.server_is_local) {
         (Some(server), Some(false)) => format!("in the requests to {server} (another machine, itself not examined)"),
+        (Some(server), _) if snapshot.facts.connections.attempts.known().is_some() => {
+            format!("on this machine and in the connections to {server}")
+        }
         (Some(server), _) => format!("on this machine and in the requests to {server}"),
         (None, _) => "on this machine; name a server to have its requests examined (--server)".into(),
     }

@@ -71,6 +71,8 @@ pub struct Ask {
     pub window: Duration,
     /// Samples of the GPUs' counters a second, 1 to 100.
     pub sample_rate_hz: u32,
+    /// The connections that are to be opened and held; none unless that is asked for.
+    pub balance: Option<BalanceAsk>,
     /// Longest time the whole run may take.
     pub timeout: Duration,
     /// The load to make, if any.
@@ -144,6 +146,40 @@ pub struct PlacementAsk {
     pub run_python: bool,
 }
 
+/// Connections that are to be opened and held, and where the server tells of them.
+#[derive(Debug, Clone, Default)]
+pub struct BalanceAsk {
+    /// Connections that the server is to hold; one more is tried.
+    pub connections: u32,
+    /// Answers of HTTP that do not end, in place of WebSockets.
+    pub over_http: bool,
+    /// Path of the document in which the server tells of its GPUs, when the user named one.
+    pub status_path: Option<String>,
+    /// Names in that document.
+    pub status_fields: StatusFields,
+}
+
+/// Names under which the document tells of the GPUs, when the user gave them; what is left out is looked for under the
+/// usual names.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping of names in the document that tells of the GPUs")]
+pub struct StatusFields {
+    /// The list of GPUs; its members are told one from another by `index`.
+    pub gpus: Option<String>,
+    /// Index of a GPU.
+    pub index: Option<String>,
+    /// Connections on a GPU.
+    pub connections: Option<String>,
+    /// Memory in use; its unit is the end of the name (`_gb`, `_mb`, `_bytes`).
+    pub used: Option<String>,
+    /// Memory that is free, likewise.
+    pub free: Option<String>,
+    /// Utilization, percent.
+    pub utilization: Option<String>,
+    /// Connections that a GPU takes at most, beside the list or in each member.
+    pub limit: Option<String>,
+}
+
 /// How the server is reached.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
@@ -190,6 +226,7 @@ impl Default for Ask {
             requests: 200,
             window: Duration::from_secs(3),
             sample_rate_hz: 20,
+            balance: None,
             timeout: Duration::from_secs(60),
             load: None,
             command: Vec::new(),

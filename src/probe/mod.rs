@@ -14,6 +14,7 @@ mod runner;
 mod secret;
 mod tree;
 
+pub mod balance;
 pub mod container;
 pub mod cuda;
 pub mod device_nodes;
@@ -38,7 +39,7 @@ pub mod source;
 pub mod triage;
 pub mod watch;
 
-pub use ask::{Ask, Connection, LoadPlan, PlacementAsk, StepTold, without_credentials};
+pub use ask::{Ask, BalanceAsk, Connection, LoadPlan, PlacementAsk, StatusFields, StepTold, without_credentials};
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 pub use secret::is_in_field as is_secret;
@@ -140,6 +141,7 @@ pub const PROBES: &[&Probe] = &[
     &prediction::PROBE,
     &service::PROBE,
     &service::ENGINE,
+    &balance::PROBE,
     &server_log::PROBE,
     // Last: it may hold GPU memory while it runs, which none of the measurements above is to see.
     &loader::PROBE,

@@ -2,6 +2,7 @@
 
 mod activity;
 mod audit;
+mod connections;
 mod exchanges;
 mod explain;
 mod files;
@@ -25,7 +26,7 @@ pub use watch::WatchLines;
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};
-use crate::snapshot::{Outcome, RecordedFacts, Snapshot, Target};
+use crate::snapshot::{ConnectionsFacts, Outcome, RecordedFacts, Snapshot, Target};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
@@ -70,6 +71,9 @@ pub struct Report {
     /// What a load came to, if one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// Connections that were opened and held, by `balance`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<ConnectionsFacts>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -109,6 +113,7 @@ impl Report {
             exchanges: Exchanges::of(&snapshot.facts.request).map(|exchanges| exchanges.shown(&snapshot.target)),
             recorded: snapshot.facts.recorded.files.known().map(|_| snapshot.facts.recorded.clone()),
             load: load::of(snapshot),
+            connections: snapshot.facts.connections.attempts.known().map(|_| snapshot.facts.connections.clone()),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot

@@ -1,6 +1,6 @@
 //! The report for people: the sentence, the stages, each cause with proof and fix, what is unknown.
 
-use super::{ProbeLine, Report, activity, files, load, missing, sureness};
+use super::{ProbeLine, Report, activity, connections, files, load, missing, sureness};
 use crate::check::{Confidence, Severity};
 use crate::diagnosis::{Diagnosis, Link, Standing, Verdict};
 use crate::snapshot::Outcome;
@@ -39,6 +39,9 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
     }
     if let Some(made) = &report.load {
         load::write(made, out)?;
+    }
+    if let Some(room) = &report.connections {
+        connections::write(room, verbose, out)?;
     }
     missing::write(&report.unknown, verbose, out)?;
     probes(report, verbose, out)?;

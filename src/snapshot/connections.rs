@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 room! {
     /// Connections that the doctor opened and held, and the GPU that each came to.
     pub struct ConnectionsFacts {
+        /// The path to which they were made.
+        pub path: String,
+        /// Connections that were to be tried: as many as the server is to hold, and one more.
+        pub asked: u64,
+        /// Why fewer were tried; empty if all were.
+        pub stopped_by: String,
         /// The attempts, in the order in which they were made.
         pub attempts: Vec<Attempt>,
         /// Readings of all GPUs and of the server's own word, before the first, after each and after the release.
@@ -18,8 +24,10 @@ room! {
         /// How long after the connections were closed the last reading was taken, milliseconds.
         pub released_after_ms: f64,
         /// Whether a path that does not exist is refused in the same way as the connection too many was: the refusal
-        /// then proves no limit.
+        /// then tells a client nothing.
         pub unknown_path_refused_alike: bool,
+        /// One connection more, tried after the release, where one was refused before.
+        pub after_release: Attempt,
     }
 }
 

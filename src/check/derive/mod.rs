@@ -7,6 +7,7 @@ mod budget;
 mod claims;
 mod collective;
 mod complaint;
+mod connections;
 mod container;
 mod content_of_request;
 mod contradictions;
@@ -53,6 +54,7 @@ mod traffic;
 mod trouble;
 
 pub use budget::{CONTEXT_BYTES, mebibytes};
+pub use connections::{Figures as ConnectionFigures, figures as connection_figures};
 pub use loaded::loaded_in_words;
 
 use engine::EngineSaying;
@@ -127,6 +129,7 @@ subjects! {
     request_phases: RequestPhases,
     request_split: RequestSplit,
     gpu_spread: GpuSpread,
+    connections: ConnectionSpread,
     device_order: DeviceOrder,
     collective: Collective,
     shapes: Shapes,
@@ -171,6 +174,7 @@ impl Derived {
         "loaded",
         "recorded",
         "load",
+        "connections",
     ];
 
     /// Derives everything from the facts.

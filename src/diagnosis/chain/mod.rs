@@ -4,6 +4,7 @@ use crate::check::{Finding, Severity, Verdict};
 use crate::snapshot::{Outcome, Snapshot, Stage, Unknown, Why};
 use serde::{Deserialize, Serialize};
 
+mod connections;
 mod engine;
 mod loaded;
 mod model;

@@ -17,7 +17,8 @@ pub fn at(snapshot: &Snapshot, stage: Stage) -> Option<Result<Sight, Unknown>> {
         Stage::Process => process(facts),
         Stage::Request => request(facts),
         Stage::Execution => execution(facts),
-        Stage::Load | Stage::Measurement => return None,
+        Stage::Load => return super::connections::words(facts),
+        Stage::Measurement => return None,
     })
 }
 

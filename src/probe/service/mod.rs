@@ -37,6 +37,7 @@ use transport::{Failure, Http, Route, Trust};
 use verdict::converse;
 
 pub use engine::PROBE as ENGINE;
+pub(super) use transport::held;
 
 /// Fills the rooms `request`, `execution`, `counters` and `load`.
 pub const PROBE: Probe = Probe {

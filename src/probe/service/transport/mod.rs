@@ -7,6 +7,7 @@ pub mod connect;
 mod exchange;
 mod explain;
 mod failure;
+pub mod held;
 pub mod outgoing;
 mod protocol;
 mod proxy;

@@ -1,0 +1,158 @@
+//! Which connection came to which GPU, at how many the server stopped, and what it gave back.
+
+use super::text::paragraph;
+use crate::check::connection_figures;
+use crate::snapshot::{Attempt, ConnectionsFacts, Fact, SpreadReading};
+use crate::words::{bytes, count, plain};
+use colored::Colorize;
+use std::io::{Result, Write};
+
+/// Connections that are told without `-v`: the first ones and the last ones.
+const FIRST: usize = 20;
+const LAST: usize = 4;
+/// How the reason of a connection begins that was accepted and did not last.
+const ENDED: &str = "ended while it was held";
+
+/// Writes the table, if connections were tried.
+pub fn write(room: &ConnectionsFacts, verbose: bool, out: &mut dyn Write) -> Result<()> {
+    let Some(attempts) = room.attempts.known() else { return Ok(()) };
+    let held = attempts.iter().filter(|attempt| attempt.accepted).count();
+    let path = room.path.known().map_or("", String::as_str);
+    writeln!(out, "\n{}", "connections".bold())?;
+    paragraph(out, "  ", &format!("{} at {path}, {held} held at once", count(attempts.len(), "connection")))?;
+    if let Some(stopped) = room.stopped_by.known().filter(|stopped| !stopped.is_empty()) {
+        paragraph(out, "  ", &format!("no further ones: {stopped}"))?;
+    }
+    writeln!(out, "  {:>4}  {:<8} {:<8} {:<8} {:>10} {:>10}", "", "by NVML", "told", "log", "opened in", "memory")?;
+    let left_out = if verbose { 0 } else { attempts.len().saturating_sub(FIRST + LAST) };
+    for (position, attempt) in attempts.iter().enumerate() {
+        if left_out > 0 && position == FIRST {
+            writeln!(out, "        ... {left_out} more (-v)")?;
+        }
+        if left_out == 0 || position < FIRST || position >= FIRST + left_out {
+            row(attempt, out)?;
+        }
+    }
+    gpus(room, out)?;
+    limits(room, out)?;
+    release(room, out)
+}
+
+fn row(attempt: &Attempt, out: &mut dyn Write) -> Result<()> {
+    if !attempt.accepted {
+        return writeln!(out, "  {:>4}  {}", attempt.number, refusal(attempt));
+    }
+    let gpu = |fact: &Fact<u64>| fact.known().map_or("-".to_owned(), |gpu| format!("GPU {gpu}"));
+    let memory = attempt.added_bytes.known().map_or("-".to_owned(), |added| bytes(*added as f64));
+    writeln!(
+        out,
+        "  {:>4}  {:<8} {:<8} {:<8} {:>7.0} ms {memory:>10}",
+        attempt.number,
+        gpu(&attempt.measured_gpu),
+        gpu(&attempt.claimed_gpu),
+        gpu(&attempt.logged_gpu),
+        attempt.opening_ms
+    )
+}
+
+/// How a connection was refused, in words.
+pub(super) fn refusal(attempt: &Attempt) -> String {
+    let reason = match attempt.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" ({})", plain(reason)),
+    };
+    match (attempt.close_code.known(), attempt.status.known()) {
+        (Some(code), _) if attempt.reason.starts_with(ENDED) => format!("closed with {code}{reason}"),
+        (Some(code), _) => format!("refused: closed with {code}{reason}"),
+        (None, Some(status)) => format!("refused before it was accepted: HTTP {status}{reason}"),
+        (None, None) => format!("no answer{reason}"),
+    }
+}
+
+/// What is on each GPU with the most connections open.
+fn gpus(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
+    let readings = room.readings.known().map(Vec::as_slice).unwrap_or_default();
+    let Some(fullest) = readings.iter().rev().max_by_key(|reading| reading.open_connections) else { return Ok(()) };
+    let told = |index: u64| told(fullest, index);
+    match (&fullest.measured, &fullest.told) {
+        (Fact::Known(measured), _) => {
+            for gpu in measured {
+                let memory = match (gpu.server_bytes.known(), gpu.used_bytes.known(), gpu.total_bytes.known()) {
+                    (Some(own), _, Some(total)) => {
+                        format!("{} of {} held by the server", bytes(*own as f64), bytes(*total as f64))
+                    }
+                    (None, Some(used), Some(total)) => {
+                        format!("{} of {} in use", bytes(*used as f64), bytes(*total as f64))
+                    }
+                    _ => "memory unknown".into(),
+                };
+                writeln!(out, "  GPU {}  {:<28} {memory}", gpu.index, told(gpu.index))?;
+            }
+            Ok(())
+        }
+        (_, Fact::Known(list)) => {
+            list.iter().try_for_each(|gpu| writeln!(out, "  GPU {}  {}", gpu.index, told(gpu.index)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn told(reading: &SpreadReading, index: u64) -> String {
+    let list = reading.told.known().map(Vec::as_slice).unwrap_or_default();
+    let counted = list.iter().find(|gpu| gpu.index == index).and_then(|gpu| gpu.connections.known());
+    counted.map_or_else(String::new, |told| format!("{} by its word", count(*told as usize, "connection")))
+}
+
+fn limits(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
+    let place = room.status_url.known().map_or("the server", String::as_str);
+    let limit = room.told_limit_per_gpu.known().map(|limit| format!("{limit} for each GPU by {place}"));
+    let limit = limit.unwrap_or_else(|| "not told".into());
+    paragraph(out, "  ", &format!("limit: {limit}"))?;
+    if let Ok(figures) = connection_figures(room) {
+        let first = match figures.first_bytes == figures.each_bytes {
+            true => String::new(),
+            false => format!(" (the first on a GPU {})", bytes(figures.first_bytes as f64)),
+        };
+        let words = format!(
+            "memory: {} a connection{first}, so that a card of {} safely holds {}",
+            bytes(figures.each_bytes as f64),
+            bytes(figures.total_bytes as f64),
+            figures.safe_per_gpu
+        );
+        paragraph(out, "  ", &words)?;
+    }
+    Ok(())
+}
+
+fn release(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
+    let (Some(after_ms), Some(readings)) = (room.released_after_ms.known(), room.readings.known()) else {
+        return Ok(());
+    };
+    let (Some(first), Some(last)) = (readings.first(), readings.last()) else { return Ok(()) };
+    let total = |reading: &SpreadReading| {
+        let list = reading.told.known()?;
+        list.iter().map(|gpu| gpu.connections.known().copied()).try_fold(0u64, |sum, one| sum.checked_add(one?))
+    };
+    let memory = |reading: &SpreadReading| {
+        let list = reading.measured.known()?;
+        list.iter().map(|gpu| gpu.used_bytes.known().copied()).try_fold(0u64, |sum, one| sum.checked_add(one?))
+    };
+    let mut parts = Vec::new();
+    if let (Some(before), Some(now)) = (total(first), total(last)) {
+        parts.push(format!("{now} connections counted (before: {before})"));
+    }
+    if let (Some(before), Some(now)) = (memory(first), memory(last)) {
+        parts.push(format!("{} of memory in use (before: {})", bytes(now as f64), bytes(before as f64)));
+    }
+    if let Some(again) = room.after_release.known() {
+        parts.push(if again.accepted {
+            "one more was accepted".into()
+        } else {
+            format!("one more {}", refusal(again))
+        });
+    }
+    match parts.is_empty() {
+        true => Ok(()),
+        false => paragraph(out, "  ", &format!("{:.1} s after the close: {}", after_ms / 1e3, parts.join(", "))),
+    }
+}
