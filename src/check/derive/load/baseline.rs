@@ -275,7 +275,7 @@ mod tests {
         #[test]
         fn any_text_is_rows_or_an_error(text in ".{0,200}", name in ".{0,40}") {
             let _ = with_users(&text);
-            let _ = built_in().iter().map(|row| is_called(row, &name)).count();
+            assert!(built_in().iter().filter(|row| is_called(row, &name)).count() < built_in().len());
             let _ = is_gpu("T4", &name);
         }
     }
