@@ -156,6 +156,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         "what every room is made of",
     ),
     ("snapshot", "execution", &["smoke"], "the control's counters are told as the window's"),
+    ("snapshot", "nvml", &["execution"], "a window is of one of the GPUs that NVML listed"),
     ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
     ("snapshot", "ort", &["linker"], "a missing library is told alike"),
     ("snapshot", "process", &["execution"], "files that the server holds are told alike before and after the window"),
