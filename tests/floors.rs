@@ -185,6 +185,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         "what every room is made of",
     ),
     ("snapshot", "host", &["container"], "a container's device nodes are those of a machine"),
+    ("snapshot", "nvml", &["execution"], "a window is of one of the GPUs that NVML listed"),
     ("snapshot", "ort", &["linker"], "a missing library is told alike"),
     ("snapshot", "process", &["execution"], "files that the server holds are told alike before and after the window"),
     ("snapshot", "server_log", &["loaded"], "a saying is one wherever it is printed"),

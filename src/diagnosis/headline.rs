@@ -36,6 +36,9 @@ pub fn write(
                     "Undecided: stage {} does not work, and no check names the cause: {}",
                     link.stage, link.seen
                 ),
+                None if super::was_not_asked(snapshot, chain) => {
+                    "Undecided: no request was accepted, so that nothing is known of how the server serves".into()
+                }
                 None => "Undecided: nothing was examined, because no selected check applies to what was named".into(),
             };
             with_warnings(line, &warnings)

@@ -156,9 +156,11 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     for missing in &mut unknown {
         missing.get = ways::way(&missing.path, &missing.why, &missing.detail, snapshot);
     }
-    unknown.extend(unasked::of(&symptoms(&diagnoses, checks), &findings, snapshot, &view));
+    let symptoms: Vec<&str> = diagnoses.iter().filter(|one| one.symptom).map(|one| one.cause.as_str()).collect();
+    unknown.extend(unasked::of(&symptoms, &findings, snapshot, &view));
     let chain = chain::links(snapshot, &findings);
-    let verdict = verdict(&findings, &diagnoses, decisive > 0, &chain, worked);
+    let missing = decisive > 0 || was_not_asked(snapshot, &chain);
+    let verdict = verdict(&findings, &diagnoses, missing, &chain, worked);
     // The GPUs of this machine say nothing about a server on another one.
     let budget = view.value("derived.device_budget").filter(|_| snapshot.target.server_is_local != Some(false));
     Ok(Diagnosed {
@@ -189,22 +191,24 @@ fn reason(diagnoses: &mut [Diagnosis], findings: &[Finding], view: &View, tells:
     }
 }
 
-/// Those among the causes that are symptoms, so that nothing says why.
-fn symptoms<'a>(diagnoses: &'a [Diagnosis], checks: &Checks) -> Vec<&'a str> {
-    let ids = diagnoses.iter().map(|diagnosis| diagnosis.cause.as_str());
-    ids.filter(|id| checks.get(id).is_some_and(|check| check.spec.symptom)).collect()
-}
-
 /// What was claimed and measured otherwise, each in one sentence.
 fn contradictions(view: &View) -> Vec<String> {
     let listed = view.value("derived.contradictions").and_then(serde_json::Value::as_array);
     let text = |of: &serde_json::Value, name: &str| of.get(name).and_then(|value| value.as_str()).map(str::to_owned);
     let sentence = |one: &serde_json::Value| {
-        let claim = || Some(format!("{} ({})", text(one, "claim")?, text(one, "claimed_by")?));
-        let measured = || Some(format!("{} ({})", text(one, "measured")?, text(one, "measured_by")?));
-        text(one, "sentence").or_else(|| Some(format!("{}, yet {}", claim()?, measured()?)))
+        let claim = format!("{} ({})", text(one, "claim")?, text(one, "claimed_by")?);
+        Some(format!("{claim}, yet {} ({})", text(one, "measured")?, text(one, "measured_by")?))
     };
     listed.into_iter().flatten().filter_map(sentence).collect()
+}
+
+/// Whether a server was named and its stage is judged, but no request of any kind was accepted: a warning says why, and
+/// nothing is known of how it serves.
+fn was_not_asked(snapshot: &Snapshot, chain: &[Link]) -> bool {
+    let is_open = |link: &Link| link.stage == Stage::Request && link.standing == Standing::Warn;
+    let request = &snapshot.facts.request;
+    let accepted = request.good.known().is_some() || request.client.known().is_some_and(|client| client.accepted);
+    snapshot.target.server.is_some() && !accepted && chain.iter().any(is_open) && !recorded::tells_of_requests(snapshot)
 }
 
 fn verdict(findings: &[Finding], diagnoses: &[Diagnosis], missing: bool, chain: &[Link], worked: bool) -> Verdict {

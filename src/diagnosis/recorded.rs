@@ -12,8 +12,9 @@ pub fn tells_of_requests(snapshot: &Snapshot) -> bool {
 /// What the cause is the cause of.
 pub fn opening(snapshot: &Snapshot, worked: bool, view: &View) -> &'static str {
     let idle = view.value("derived.activity").and_then(serde_json::Value::as_str) == Some("idle");
-    let flat =
-        |gpu: &GpuWindow| gpu.utilization_percent.known().is_some_and(|phases| phases.during.max <= IDLE_PERCENT);
+    let flat = |gpu: &GpuWindow| {
+        gpu.utilization_percent.known().is_some_and(|p| p.during.samples > 0 && p.during.max <= IDLE_PERCENT)
+    };
     match snapshot.facts.execution.gpus.known() {
         _ if worked => "The GPU works, yet",
         _ if idle => "GPU is idle because",

@@ -86,7 +86,7 @@ fn one(window: &GpuWindow, window_ms: Option<f64>, nvml: &NvmlFacts, judged: &[V
     Activity {
         index: window.index,
         uuid: window.uuid.known().cloned(),
-        name: gpus.iter().find(|gpu| gpu.index == window.index).and_then(|gpu| gpu.name.known().cloned()),
+        name: gpus.iter().find(|gpu| window.is_of(gpu)).and_then(|gpu| gpu.name.known().cloned()),
         verdict: text("verdict").to_owned(),
         server: text("server").to_owned(),
         server_because: member("server_because").and_then(Value::as_str).unwrap_or_default().to_owned(),

@@ -158,6 +158,14 @@ pub struct GpuWindow {
 }
 
 impl GpuWindow {
+    /// Whether it is of this GPU: by identifier, or by index where one of them has none.
+    pub fn is_of(&self, gpu: &super::nvml::Gpu) -> bool {
+        match (self.uuid.known(), gpu.uuid.known()) {
+            (Some(own), Some(other)) => own == other,
+            _ => self.index == gpu.index,
+        }
+    }
+
     /// The GPU at `index` with every counter unknown for one reason.
     pub fn all_unknown(index: u64, unknown: &Unknown) -> Self {
         Self {

@@ -80,6 +80,12 @@ impl Table {
         self.cases.iter().filter_map(accused).collect()
     }
 
+    /// Cases of which anything is not as meant.
+    pub fn astray(&self) -> Vec<&str> {
+        let astray = self.cases.iter().filter(|(_, _, outcome, _)| !outcome.faults.is_empty());
+        astray.map(|(name, ..)| name.as_str()).collect()
+    }
+
     /// Cases that do not tell what is missing.
     pub fn dishonest(&self) -> Vec<String> {
         let silent = self.cases.iter().filter(|(_, _, outcome, _)| outcome.honest == Some(false));

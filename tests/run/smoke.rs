@@ -117,7 +117,10 @@ fn counters_that_follow_the_kernel_are_recorded_beside_it() {
         ("sm_clock_mhz", 345.0, 1980.0),
     ] {
         let phases = &counters[counter]["known"];
-        assert!(phases["before"]["samples"].as_u64().unwrap() >= 3 || rest == 0.0, "{counter}: {phases}");
+        assert!(
+            phases["before"]["samples"].as_u64().unwrap() >= 3 || counter == "process_utilization_percent",
+            "{counter}: {phases}"
+        );
         assert_eq!((&phases["before"]["max"], &phases["during"]["max"]), (&rest.into(), &work.into()), "{counter}");
         assert!(phases["during"]["samples"].as_u64().unwrap() >= 3, "{counter}: {phases}");
     }

@@ -4,7 +4,7 @@
 
 use super::activity::LEAST_SAMPLES;
 use super::claims::{self, Claim, Kind};
-use super::server::{is_gpu, onnxruntime_without_cuda, other_gpu_runtime_seen};
+use super::server::{is_gpu, is_of_context, onnxruntime_without_cuda, other_gpu_runtime_seen};
 use super::{Basis, served};
 use crate::snapshot::{Fact, Facts, GpuWindow, Phases, Saying, room};
 use schemars::JsonSchema;
@@ -84,9 +84,8 @@ fn of_claims(basis: &Basis) -> Vec<Contradiction> {
 fn holds_nothing(facts: &Facts) -> Option<(String, String)> {
     let before = facts.process.device_nodes_open.known()?;
     let after = facts.execution.device_nodes_open_after.known()?;
-    let uses = |node: &String| is_gpu(node) || node.starts_with("/dev/nvidia-uvm");
     // The GPU of a Tegra has other nodes.
-    if before.iter().chain(after).any(uses) || facts.host.tegra.known() == Some(&true) {
+    if before.iter().chain(after).any(|node| is_of_context(node)) || facts.host.tegra.known() == Some(&true) {
         return None;
     }
     let processes = facts.process.processes.known().filter(|all| !all.is_empty())?;
@@ -201,8 +200,7 @@ fn of_one_gpu(window: &GpuWindow) -> Option<Contradiction> {
             (format!("{active:.0} % of its multiprocessors were active"), "NVML's GPM")
         }
         _ => {
-            let rates = window.energy_milliwatts.known()?;
-            let (before, during) = (rates.before.known()?, rates.during.known()?);
+            let (before, during) = super::activity::signals::energy_rates(window)?;
             if !super::activity::drew_far_more(window) {
                 return None;
             }

@@ -1,5 +1,6 @@
 //! Requests that fail beside others that succeed, and what files tell of failures without an answer.
 
+use super::activity::idle_utilization_percent;
 use super::{Basis, recorded};
 use crate::snapshot::{Fact, Facts, GpuWindow, RecordedRequests, Unknown, Why, room};
 use crate::words::grouped;
@@ -27,9 +28,11 @@ impl Failures {
         let facts = basis.facts;
         let failing = failing(facts);
         Self {
-            many_requests_fail: Fact::Known(
-                failing.as_ref().is_ok_and(|one| one.as_ref().is_some_and(|one| one.share >= MANY_SHARE)),
-            ),
+            many_requests_fail: failing
+                .as_ref()
+                .map(|one| one.as_ref().is_some_and(|one| one.share >= MANY_SHARE))
+                .map_err(Unknown::clone)
+                .into(),
             requests_failing: failing.map(|one| one.map(|one| one.says).unwrap_or_default()).into(),
             recorded_unreachable: Fact::Known(unreachable(facts).unwrap_or_default()),
             recorded_answer: Fact::Known(told(facts).unwrap_or_default()),
@@ -44,8 +47,7 @@ const SOME_SHARE: f64 = 0.05;
 const SOME: u64 = 3;
 /// Failures from which on it is no longer the exception.
 pub const MANY_SHARE: f64 = 0.2;
-/// Utilization up to which a GPU did nothing, and from which on one worked, percent.
-const IDLE_PERCENT: f64 = 5.0;
+/// Utilization from which on a GPU worked, percent.
 const WORKED_PERCENT: f64 = 20.0;
 /// Samples that it takes to say so.
 const SAMPLES: u64 = 10;
@@ -181,7 +183,7 @@ fn idle_gpus(facts: &Facts) -> Option<String> {
     }
     let idle: Vec<String> = gpus
         .iter()
-        .filter(|gpu| most(gpu).is_some_and(|most| most <= IDLE_PERCENT))
+        .filter(|gpu| most(gpu).is_some_and(|most| most <= idle_utilization_percent()))
         .map(|gpu| gpu.index.to_string())
         .collect();
     let [worked] = worked[..] else { return None };

@@ -2,6 +2,7 @@
 
 use super::Basis;
 use super::activity::LEAST_SAMPLES;
+use super::activity::idle_utilization_percent;
 use super::sharing::{counted_alike, server_pids};
 use super::trouble::listed;
 use crate::snapshot::{Facts, Gpu, GpuWindow, KubernetesNode, Unknown, Why, room};
@@ -51,8 +52,6 @@ impl GpuSpread {
 
 /// Mean utilization from which on one GPU is the bottleneck beside others that do nothing, percent.
 const SATURATED_PERCENT: f64 = 90.0;
-/// Utilization up to which a GPU without a process does nothing, percent.
-const IDLE_PERCENT: f64 = 5.0;
 
 type Ones = Result<Vec<OneGpu>, Unknown>;
 
@@ -71,7 +70,7 @@ impl Seat<'_> {
 
     fn does_nothing(&self) -> bool {
         let most = self.window.and_then(|window| window.utilization_percent.known()).map(|phases| phases.during.max);
-        self.pids.is_empty() && most.is_none_or(|most| most <= IDLE_PERCENT)
+        self.pids.is_empty() && most.is_none_or(|most| most <= idle_utilization_percent())
     }
 }
 

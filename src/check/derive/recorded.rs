@@ -3,6 +3,7 @@
 //! Such files rarely hold an idle baseline or a second counter; in their stead stands the length of what they cover.
 
 use super::Basis;
+use super::activity::idle_utilization_percent;
 use crate::snapshot::{Fact, Facts, GpuWindow, Phases, RecordedError, RecordedRequests, Saying, Unknown, Why, room};
 use crate::words::grouped;
 
@@ -38,8 +39,6 @@ impl Recorded {
     }
 }
 
-/// Utilization up to which a GPU counts as idle, percent.
-const IDLE_PERCENT: f64 = 5.0;
 /// Rise of utilization over what it was before the requests that counts as work, percentage points.
 const RISE_PERCENT: f64 = 3.0;
 /// Part of the requests' time that samples must cover for idleness, percent.
@@ -168,7 +167,7 @@ fn said(gpu: &GpuWindow) -> Said {
     if let Some(words) = warm_up_only(gpu, &name) {
         return Said::Flat(words);
     }
-    if during.max > IDLE_PERCENT {
+    if during.max > idle_utilization_percent() {
         // Who made it busy is told only where it was idle before.
         return match before.samples > 0 && during.max < before.max + RISE_PERCENT {
             true => Said::Open(format!("{words}, and as busy before the first request (at most {:.0} %)", before.max)),
@@ -188,14 +187,15 @@ fn said(gpu: &GpuWindow) -> Said {
 fn warm_up_only(gpu: &GpuWindow, name: &str) -> Option<String> {
     let trace = gpu.utilization_trace.known()?;
     let (first, last) = (trace.first()?.at_ms, trace.last()?.at_ms);
-    let worked = trace.iter().rfind(|reading| reading.percent as f64 > IDLE_PERCENT)?;
+    let worked = trace.iter().rfind(|reading| reading.percent as f64 > idle_utilization_percent())?;
     let rested = trace.iter().filter(|reading| reading.at_ms > worked.at_ms).count() as u64;
     let begun_in = worked.at_ms - first;
     (rested >= 2 * SAMPLES && begun_in <= START_SHARE * (last - first)).then(|| {
         format!(
-            "{name} worked in the first {:.1} s alone and at most {IDLE_PERCENT:.0} % in the {rested} samples of the \
+            "{name} worked in the first {:.1} s alone and at most {:.0} % in the {rested} samples of the \
              {:.0} s after, while requests went on",
             begun_in / 1e3,
+            idle_utilization_percent(),
             (last - worked.at_ms) / 1e3
         )
     })

@@ -99,6 +99,11 @@ pub fn is_gpu(node: &str) -> bool {
     node == "/dev/dxg" || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// Whether a process opens this device file when it makes a context on a GPU: the GPU's own, or CUDA's memory.
+pub fn is_of_context(node: &str) -> bool {
+    is_gpu(node) || node.starts_with("/dev/nvidia-uvm")
+}
+
 /// Kinds of mapped libraries that compute on GPUs without onnxruntime.
 const OTHER_GPU_RUNTIMES: &[&str] =
     &["ctranslate2", "torch_cuda", "tensorrt", "jax_cuda", "tensorflow", "ggml_cuda", "triton_server"];

@@ -61,7 +61,7 @@ impl<'a> Gpus<'a> {
             if let Some(code) = gpu.handle_code.known().filter(|code| **code != 0) {
                 return Err(Unknown::new(Why::NotAsked, format!("GPU {} does not answer (NVML {code})", gpu.index)));
             }
-            look(gpu, windows.iter().find(|window| same(gpu, window)))
+            look(gpu, windows.iter().find(|window| window.is_of(gpu)))
         })
     }
 
@@ -136,12 +136,4 @@ pub fn answer<T>(fact: &Fact<T>) -> Unknown {
 /// Whether a card, a driver, a guest or a user has no such reading, which is no failure of reading it.
 fn cannot_tell(unknown: &Unknown) -> bool {
     matches!(unknown.why, Why::Unsupported | Why::NotAsked | Why::Denied)
-}
-
-/// Whether the counters are this GPU's: by identifier, or by index where one of them has none.
-fn same(gpu: &Gpu, window: &GpuWindow) -> bool {
-    match (gpu.uuid.known(), window.uuid.known()) {
-        (Some(gpu), Some(window)) => gpu == window,
-        _ => gpu.index == window.index,
-    }
 }

@@ -215,7 +215,10 @@ fn execution(facts: &Facts) -> Words {
         Fact::Known(gpus) => {
             for gpu in gpus {
                 match gpu.utilization_percent.known() {
-                    Some(phases) if phases.during.samples > 0 && phases.during.max == 0.0 => {
+                    Some(phases) if phases.during.samples == 0 => {
+                        words.push_str(&format!("; GPU {} not sampled while requests ran", gpu.index));
+                    }
+                    Some(phases) if phases.during.max == 0.0 => {
                         words.push_str(&format!("; GPU {} at 0 %", gpu.index));
                     }
                     Some(phases) => words.push_str(&format!("; GPU {} at most {:.0} %", gpu.index, phases.during.max)),

@@ -81,7 +81,14 @@ impl Of<'_> {
         };
         let count = |count: &Count| self.gained(self.count_family(*count)?, first, last);
         // What is not counted, because the feature is off, is no part of it.
-        let less: f64 = without.iter().filter_map(|one| count(one).ok()).sum();
+        let mut less = 0.0;
+        for one in without {
+            match count(one) {
+                Ok(gained) => less += gained,
+                Err(unknown) if unknown.why == Why::Malformed => return Err(unknown),
+                Err(_) => {}
+            }
+        }
         Ok((self.gained(family, first, last)?, count(of)? - less))
     }
 

@@ -107,10 +107,10 @@ impl Page {
 
     fn keep(&mut self, sample: &Sample, line: u64) {
         self.samples += 1;
-        for software in
-            TABLE.iter().filter(|software| !self.software.contains(software.software.as_str())).collect::<Vec<_>>()
-        {
-            if software.signs.iter().any(|sign| sample.name.starts_with(sign)) {
+        for software in TABLE.iter() {
+            if !self.software.contains(software.software.as_str())
+                && software.signs.iter().any(|sign| sample.name.starts_with(sign))
+            {
                 self.software.insert(&software.software);
             }
         }

@@ -7,8 +7,6 @@ use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try};
 use nvml_wrapper::gpm::{GpmSample, gpm_metrics_get};
 use nvml_wrapper::{Device, Nvml};
 
-/// Least time between the two samples that are compared, milliseconds (nvml.h, nvmlGpmMetricsGet).
-const APART_MS: f64 = 100.0;
 /// Most MIG devices of one GPU that are believed; seven is the most that a card has.
 const MIG_DEVICES_MAX: u32 = 16;
 
@@ -16,7 +14,6 @@ const MIG_DEVICES_MAX: u32 = 16;
 pub struct Gpm<'n> {
     /// The instances that are watched, each with its last sample; `None` stands for the whole GPU.
     watched: Vec<(Option<u32>, Option<GpmSample<'n>>)>,
-    taken_ms: f64,
 }
 
 impl<'n> Gpm<'n> {
@@ -34,10 +31,7 @@ impl<'n> Gpm<'n> {
         if watched.is_empty() {
             return Err(NvmlError::NotSupported);
         }
-        Ok(Self {
-            watched: watched.into_iter().map(|instance| (instance, None)).collect(),
-            taken_ms: f64::NEG_INFINITY,
-        })
+        Ok(Self { watched: watched.into_iter().map(|instance| (instance, None)).collect() })
     }
 
     /// The share of the multiprocessors in use since the last reading, percent; of several instances the highest. `None`
@@ -49,10 +43,6 @@ impl<'n> Gpm<'n> {
         index: u64,
         round: &Round,
     ) -> Result<Option<f64>, NvmlError> {
-        if round.at_ms - self.taken_ms <= APART_MS {
-            return Ok(None);
-        }
-        self.taken_ms = round.at_ms;
         let mut highest: Option<f64> = None;
         for (instance, earlier) in &mut self.watched {
             round.mark(index, COUNTERS + 2);

@@ -13,7 +13,7 @@ const ROWS_MAX: usize = 4096;
 /// Processes told, at most: the server's first, then those with most memory.
 const TOLD_MAX: usize = 64;
 /// Highest process id that a Linux kernel gives out (linux/threads.h, PID_MAX_LIMIT).
-const HIGHEST_PID: u32 = 4 << 20;
+pub const HIGHEST_PID: u32 = 4 << 20;
 /// Stands for a strange id that was told already.
 const TOLD: u64 = u64::MAX;
 /// Stands for "not available" (nvml.h, NVML_VALUE_NOT_AVAILABLE).

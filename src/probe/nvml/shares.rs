@@ -2,6 +2,7 @@
 
 use super::counter::COUNTERS;
 use super::round::Round;
+use super::running::HIGHEST_PID;
 use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try};
 use nvml_wrapper::{Device, Nvml};
 
@@ -12,8 +13,6 @@ const ROWS_MAX: usize = 4096;
 const SILENT_FROM_MAJOR: i32 = 10;
 /// On older GPUs the newer call is tried this often while the older one is silent, milliseconds.
 const TRY_AGAIN_MS: f64 = 500.0;
-/// Highest process id that a Linux kernel gives out (linux/threads.h, PID_MAX_LIMIT).
-const HIGHEST_PID: u32 = 4 << 20;
 
 /// nvml.h, nvmlProcessUtilizationSample_t.
 #[repr(C)]
@@ -138,7 +137,10 @@ impl Shares {
                 Err(error) => answer = answer.and(Err(error)),
             }
         }
-        let rows = answer?;
+        let rows = match answer {
+            Err(NvmlError::InsufficientSize(_)) => return Ok(Said::Nothing),
+            answer => answer?,
+        };
         self.seen = rows.iter().map(|(stamp, ..)| *stamp).fold(self.seen, u64::max);
         self.percents = highest_by_process(&rows);
         let of_server = self.percents.iter().filter(|(pid, _)| round.server_pids.contains(pid));
@@ -183,9 +185,9 @@ impl Shares {
         match answer {
             Ok(()) => Ok(true),
             Err(NvmlError::NotFound) => Ok(false),
-            Err(NvmlError::InsufficientSize(_)) => {
+            Err(error @ NvmlError::InsufficientSize(_)) => {
                 self.rows = (count as usize).saturating_add(ROWS).min(ROWS_MAX);
-                Ok(false)
+                Err(error)
             }
             Err(error) => Err(error),
         }

@@ -76,7 +76,12 @@ impl<'n> Watched<'n> {
 
     /// The wall clock has moved, by which the driver stamps its samples.
     pub fn pass_over(&mut self, round: &mut Round) {
+        if self.lost {
+            return;
+        }
+        round.mark(self.index, Counter::Utilization as usize);
         self.ring.pass_over(self.nvml, &self.device, round);
+        round.mark(self.index, Counter::ProcessUtilization as usize);
         self.shares.pass_over(self.nvml, &self.device, round);
     }
 
@@ -109,7 +114,9 @@ impl<'n> Watched<'n> {
     }
 
     fn processes(&mut self, round: &mut Round) {
+        let mut is_read = false;
         if self.due(Counter::ServerMemory, round) {
+            is_read = true;
             match self.running.read(self.nvml, &self.device, round) {
                 Ok(()) => {
                     self.listed = true;
@@ -124,6 +131,7 @@ impl<'n> Watched<'n> {
             }
         }
         if self.due(Counter::ProcessUtilization, round) {
+            is_read = true;
             let listed = self.running.lists_one_of(&round.server_pids);
             match self.shares.read(self.nvml, &self.device, self.index, round, listed) {
                 Err(error) => self.refused(Counter::ProcessUtilization, error, round),
@@ -138,7 +146,7 @@ impl<'n> Watched<'n> {
                 }
             }
         }
-        if !self.listed && self.shares.percents.is_empty() {
+        if !is_read || !self.listed && self.shares.percents.is_empty() {
             return;
         }
         if let Some(news) = self.running.news(self.index, round.at_ms, &round.server_pids, &self.shares.percents) {

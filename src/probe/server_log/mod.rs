@@ -139,9 +139,13 @@ impl Reading<'_> {
             let line = text::unwrapped(&line);
             let line = text::plain(&line);
             let said = said(&line, self.log, index as u64 + 1, skipped_bytes, self.now);
-            match self.started.and_then(|started| Some(moment::told(&line, self.now)?.is_before(started))) {
+            match self
+                .started
+                .filter(|_| !self.in_this_run)
+                .and_then(|started| Some(moment::told(&line, self.now)?.is_before(started)))
+            {
                 // What stands before a line of an older run is of an older run, and so is the line.
-                Some(true) if !self.in_this_run => {
+                Some(true) => {
                     self.said.before_start.append(&mut self.said.now);
                     self.said.before_start.extend(said);
                     continue;

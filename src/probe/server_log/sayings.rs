@@ -104,7 +104,7 @@ pub fn automaton(texts: &[Vec<u8>]) -> AhoCorasick {
 
 /// The texts of all patterns, for those who look for more at once; the place of each is what [`read_for`] takes.
 pub fn texts() -> Vec<Vec<u8>> {
-    entries().iter().flat_map(|entry| literals::required(&entry.pattern).unwrap_or_default()).collect()
+    TABLE.known.iter().flat_map(|known| literals::required(&known.pattern.text).unwrap_or_default()).collect()
 }
 
 /// On bytes and in ASCII, which is how servers talk: many times faster than Unicode's words.

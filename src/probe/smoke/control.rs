@@ -164,7 +164,7 @@ fn device(facts: &Facts, ordinal: u64) -> Result<&CudaDevice, Unknown> {
     device.ok_or_else(|| Unknown::new(Why::Absent, format!("CUDA told nothing of device {ordinal}")))
 }
 
-/// By what a GPU is seen to have work, in words. Where nothing tells, another program that holds it counts.
+/// By what a GPU is seen to have work, in words. Where its counters do not tell, another program that holds it counts, and a list that cannot be read.
 fn at_work(gpu: &GpuRecording, own: &[u64], facts: &Facts) -> Option<String> {
     let most = |counter| gpu.readings(counter).iter().map(|(_, value)| *value).reduce(f64::max);
     let told = [(Counter::Utilization, "utilization"), (Counter::SmActivity, "SM activity")];
@@ -175,7 +175,9 @@ fn at_work(gpu: &GpuRecording, own: &[u64], facts: &Facts) -> Option<String> {
     }
     let servers = facts.process.processes.known().into_iter().flatten();
     let servers: Vec<u64> = servers.map(|process| process.pid).collect();
-    let last = gpu.processes.last().map(|(_, listed)| listed.as_slice()).unwrap_or_default();
+    let Some((_, last)) = gpu.processes.last() else {
+        return Some("neither its counters nor its processes could be read".to_owned());
+    };
     let other = last.iter().find(|one| !own.contains(&one.pid) && !servers.contains(&one.pid))?;
     Some(format!("process {} holds it, and its counters do not tell whether it works", other.pid))
 }
@@ -194,6 +196,8 @@ mod tests {
     fn a_gpu_with_work_is_left_alone() {
         let facts = Facts::all_unknown(&nothing());
         let mut gpu = GpuRecording::new(0);
+        assert!(at_work(&gpu, &[], &facts).unwrap().contains("could be read"), "nothing is known of it");
+        gpu.processes = vec![(0.0, Vec::new())];
         assert_eq!(at_work(&gpu, &[], &facts), None, "nobody is there");
         let listed = |pid| Listed { pid, bytes: Some(1), percent: None };
         gpu.processes = vec![(0.0, vec![listed(5), listed(7)])];

@@ -96,9 +96,10 @@ fn of_snapshot(bytes: &[u8], name: &str, file: &mut RecordedFile) -> Vec<Evidenc
             return Vec::new();
         }
     };
+    let facts = serde_json::to_value(&snapshot.facts).unwrap_or_default();
     // A room of which nothing is known leaves its place to other files.
     let rooms: Vec<&'static str> =
-        Facts::ROOMS.iter().copied().filter(|room| *room != "recorded" && told(&snapshot.facts, room)).collect();
+        Facts::ROOMS.iter().copied().filter(|room| *room != "recorded" && told(&facts, room)).collect();
     file.records = rooms.len() as u64;
     file.shows.push(format!(
         "what {} found at {}; it counts as it is, before what other files say of the same",
@@ -123,9 +124,8 @@ fn of_snapshot(bytes: &[u8], name: &str, file: &mut RecordedFile) -> Vec<Evidenc
 }
 
 /// Whether anything of a room is known.
-fn told(facts: &Facts, room: &str) -> bool {
-    let value = serde_json::to_value(facts).unwrap_or_default();
-    let facts = value.get(room).and_then(Value::as_object);
+fn told(facts: &Value, room: &str) -> bool {
+    let facts = facts.get(room).and_then(Value::as_object);
     facts.is_some_and(|facts| facts.values().any(|fact| fact.get("known").is_some()))
 }
 

@@ -162,6 +162,16 @@ impl Tally {
         let Some(count) = number(Some(columns.count)).filter(|count| *count >= 0.0) else {
             return self.faults.note(row.line, "the count is no number, the row was left out");
         };
+        // Files of failures and exceptions have no such column.
+        let failed = match columns.failed {
+            Some(column) => match number(Some(column)).filter(|failed| *failed >= 0.0) {
+                Some(failed) => failed,
+                None => {
+                    return self.faults.note(row.line, "the count of failures is no number, the row was left out");
+                }
+            },
+            None => 0.0,
+        };
         self.records += 1;
         let name = row.text(columns.name);
         match what {
@@ -169,7 +179,7 @@ impl Tally {
                 let entry = Entry {
                     name: crate::words::plain(&name).chars().take(100).collect(),
                     count: count as u64,
-                    failed: number(columns.failed).unwrap_or(0.0).max(0.0) as u64,
+                    failed: failed as u64,
                     median_ms: number(columns.median),
                     p99_ms: number(columns.p99),
                     mean_ms: number(columns.mean),
@@ -189,7 +199,7 @@ impl Tally {
                 let moment = columns.time.and_then(|column| time::read(row.cell(column), DayOrder::default()));
                 match moment.filter(|moment| moment.clock == Clock::Utc) {
                     Some(moment) if self.readings.len() < 1_000_000 => {
-                        self.readings.push((moment.ms, count, number(columns.failed).unwrap_or(0.0)));
+                        self.readings.push((moment.ms, count, failed));
                     }
                     Some(_) => self.faults.note(row.line, "it has too many rows, the rest was left out"),
                     None => self.faults.note(row.line, "Timestamp is no time, the row was left out"),

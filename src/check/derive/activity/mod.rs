@@ -12,6 +12,7 @@ mod verdict;
 mod tests;
 
 pub use signals::drew_far_more;
+pub use thresholds::idle_utilization_percent;
 pub use verdict::{GpuActivity, Judged, judge};
 
 use super::Basis;
@@ -44,10 +45,11 @@ impl Activity {
     /// Derives them.
     pub fn of(basis: &Basis) -> Self {
         let watched = &basis.watched;
+        let (activity, activity_because) = super::told(basis.activity.clone());
         Self {
             gpu_seen_working: Fact::Known(basis.gpu_seen_working),
-            activity: basis.activity.clone().map(|(verdict, _)| verdict.to_owned()).into(),
-            activity_because: basis.activity.clone().map(|(_, because)| because).into(),
+            activity,
+            activity_because,
             activity_proven: Fact::Known(watched.proven),
             gpu_activity: watched.gpus.clone().into(),
             work_elsewhere: Fact::Known(watched.elsewhere.clone()),

@@ -41,11 +41,9 @@ pub struct Owned {
     pub others_at_work: String,
 }
 
-/// The GPU of NVML's first reading that a window is of: by UUID, else by its index.
+/// The GPU of NVML's first reading that a window is of.
 pub fn gpu_of<'a>(facts: &'a Facts, window: &GpuWindow) -> Option<&'a Gpu> {
-    let gpus = facts.nvml.gpus.known()?;
-    let by_uuid = window.uuid.known().and_then(|uuid| gpus.iter().find(|gpu| gpu.uuid.known() == Some(uuid)));
-    by_uuid.or_else(|| gpus.iter().find(|gpu| gpu.index == window.index))
+    facts.nvml.gpus.known()?.iter().find(|gpu| window.is_of(gpu))
 }
 
 /// Tells for each window whether the server is on its GPU.

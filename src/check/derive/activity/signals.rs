@@ -182,10 +182,15 @@ fn utilization(gpu: &GpuWindow) -> Signal {
     }
 }
 
+/// The mean draw before the window and in it by the energy counter, milliwatts.
+pub fn energy_rates(gpu: &GpuWindow) -> Option<(f64, f64)> {
+    let rates = gpu.energy_milliwatts.known()?;
+    Some((*rates.before.known()?, *rates.during.known()?))
+}
+
 /// Energy is an integral and misses nothing; power is a mean that is read now and then.
 fn draw(gpu: &GpuWindow) -> Signal {
-    let energy = gpu.energy_milliwatts.known().and_then(|rates| Some((*rates.before.known()?, *rates.during.known()?)));
-    let ((before, during), share, by) = match (energy, usable(&gpu.power_milliwatts)) {
+    let ((before, during), share, by) = match (energy_rates(gpu), usable(&gpu.power_milliwatts)) {
         (Some(rates), _) => (rates, thresholds::energy_rise_share(), "by the energy counter"),
         (None, Some(power)) => ((power.before.mean, power.during.mean), thresholds::power_rise_share(), "on average"),
         (None, None) => return untold(Kind::Energy, &gpu.power_milliwatts),
@@ -198,8 +203,7 @@ fn draw(gpu: &GpuWindow) -> Signal {
 
 /// Whether the energy counter rose by more than a higher clock alone would draw.
 pub fn drew_far_more(gpu: &GpuWindow) -> bool {
-    let rates = gpu.energy_milliwatts.known().and_then(|rates| Some((*rates.before.known()?, *rates.during.known()?)));
-    rates.is_some_and(|(before, during)| during - before > before * thresholds::energy_burst_share())
+    energy_rates(gpu).is_some_and(|(before, during)| during - before > before * thresholds::energy_burst_share())
 }
 
 fn clock(gpu: &GpuWindow, clock_max_mhz: Option<f64>) -> Signal {

@@ -3,7 +3,8 @@
 use super::accepted;
 use crate::check::derive::Basis;
 use crate::check::derive::activity::ownership::computes_itself;
-use crate::check::derive::server::is_gpu;
+use crate::check::derive::claims::is_gpu;
+use crate::check::derive::server::is_of_context;
 use crate::snapshot::{Fact, Facts, Unknown};
 
 /// The header of text-embeddings-inference. Its value is fixed in the source, whatever it computes on.
@@ -17,6 +18,10 @@ pub fn lying(basis: &Basis) -> Result<String, Unknown> {
     accepted(facts)?;
     // A gateway hands the header of the server behind it through, and computes nothing itself.
     let alone = facts.execution.outbound_connections.known().is_some_and(Vec::is_empty);
+    // The GPU of a Tegra has other nodes.
+    if facts.host.tegra.known() == Some(&true) {
+        return Ok(String::new());
+    }
     if basis.gpu_seen_working || !alone && !computes_itself(facts) {
         return Ok(String::new());
     }
@@ -24,7 +29,7 @@ pub fn lying(basis: &Basis) -> Result<String, Unknown> {
     let nodes = [&facts.process.device_nodes_open, &facts.execution.device_nodes_open_after];
     for nodes in nodes {
         // CUDA opens a GPU's own node as soon as a context is made, and keeps it.
-        if nodes.read()?.iter().any(|node| is_gpu(node) || node.starts_with("/dev/nvidia-uvm")) {
+        if nodes.read()?.iter().any(|node| is_of_context(node)) {
             return Ok(String::new());
         }
     }
@@ -48,7 +53,6 @@ fn said(facts: &Facts) -> Option<String> {
     let named =
         |one: &&crate::snapshot::Saying| SAYINGS.contains(&one.id.as_str()) && one.values.contains_key("device");
     let last = sayings.iter().rfind(named)?;
-    let device = last.values.get("device")?.to_ascii_lowercase();
-    let is_gpu = device.starts_with("cuda") || device.starts_with("gpu");
-    is_gpu.then(|| format!("its log says \"{}\" ({} line {})", last.line, last.file, last.line_number))
+    is_gpu(last.values.get("device")?)
+        .then(|| format!("its log says \"{}\" ({} line {})", last.line, last.file, last.line_number))
 }

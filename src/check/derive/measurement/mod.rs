@@ -77,8 +77,6 @@ fn unseen_control(basis: &Basis) -> Result<Vec<String>, Unknown> {
     Ok(basis.watched.blind.iter().filter(counts).cloned().collect())
 }
 
-/// Utilization up to which a GPU counts as idle, percent.
-const IDLE_PERCENT: f64 = 5.0;
 /// Samples while requests ran that rest takes.
 const SAMPLES: u64 = 10;
 

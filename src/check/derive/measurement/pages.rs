@@ -1,7 +1,8 @@
 //! Watching another GPU, another machine or another process than the one that does the work.
 
-use super::{IDLE_PERCENT, SAMPLES, accepted, of_files};
+use super::{SAMPLES, accepted, of_files};
 use crate::check::derive::Basis;
+use crate::check::derive::activity::idle_utilization_percent;
 use crate::snapshot::{Fact, Facts, GpuWindow, ModelCounters, Unknown};
 
 /// Mean utilization that is work which somebody watches for, percent.
@@ -96,19 +97,13 @@ pub fn unsampled(facts: &Facts) -> Option<String> {
     let windows = facts.execution.gpus.known().filter(|windows| !windows.is_empty())?;
     let rests = |window: &GpuWindow| {
         let phases = window.utilization_percent.known();
-        phases.is_some_and(|phases| phases.during.samples >= SAMPLES && phases.during.max <= IDLE_PERCENT)
+        phases.is_some_and(|phases| phases.during.samples >= SAMPLES && phases.during.max <= idle_utilization_percent())
     };
     if !windows.iter().all(rests) {
         return None;
     }
     let gpus = facts.nvml.gpus.known()?;
-    let is_sampled = |index: u64, uuid: Option<&String>| {
-        windows.iter().any(|window| match (window.uuid.known(), uuid) {
-            (Some(a), Some(b)) => a == b,
-            _ => window.index == index,
-        })
-    };
-    let others = gpus.iter().filter(|gpu| !is_sampled(gpu.index, gpu.uuid.known()));
+    let others = gpus.iter().filter(|gpu| !windows.iter().any(|window| window.is_of(gpu)));
     let in_use = others.filter(|gpu| {
         gpu.memory_used_bytes.known() >= Some(&HELD_BYTES)
             || gpu.utilization_percent.known().is_some_and(|percent| *percent as f64 >= WORK_PERCENT)

@@ -1,8 +1,10 @@
 //! Work before or with the first requests that does not come back: a load, a warm-up, or another program.
 
-use super::{IDLE_PERCENT, SAMPLES, accepted, of_files, of_server};
+use super::{SAMPLES, accepted, of_files, of_server};
 use crate::check::derive::Basis;
 use crate::check::derive::activity::alignment::{self, Alignment};
+use crate::check::derive::activity::idle_utilization_percent;
+use crate::check::derive::activity::signals;
 use crate::snapshot::{Facts, GpuWindow, Unknown};
 
 /// Utilization before the first request that is work, percent, and readings of it that are told of.
@@ -33,11 +35,11 @@ pub fn only(basis: &Basis) -> Result<String, Unknown> {
 
 /// Whether utilization was seen in the window at all.
 fn worked(window: &GpuWindow) -> bool {
-    window.utilization_percent.known().is_some_and(|phases| phases.during.max > IDLE_PERCENT)
+    window.utilization_percent.known().is_some_and(|phases| phases.during.max > idle_utilization_percent())
 }
 
 fn in_window(facts: &Facts, window: &GpuWindow) -> Option<String> {
-    let rest = window.utilization_percent.known()?.before.max;
+    let rest = signals::usable(&window.utilization_percent)?.before.max;
     let judged = alignment::judge(window.utilization_trace.known()?, facts.execution.request_times.known()?, rest);
     match judged {
         Alignment::StartOnly(words) => Some(format!("GPU {}: {words}", window.index)),
@@ -48,7 +50,7 @@ fn in_window(facts: &Facts, window: &GpuWindow) -> Option<String> {
 fn in_file(facts: &Facts, window: &GpuWindow) -> Option<String> {
     let phases = window.utilization_percent.known()?;
     let worked = phases.before.samples >= SAMPLES_BEFORE && phases.before.max >= WORK_PERCENT;
-    let rested = phases.during.samples >= SAMPLES && phases.during.max <= IDLE_PERCENT;
+    let rested = phases.during.samples >= SAMPLES && phases.during.max <= idle_utilization_percent();
     let covered = facts.recorded.sampled_percent.known().is_some_and(|percent| *percent >= COVERED_PERCENT);
     (worked && rested && covered).then(|| {
         format!(

@@ -1,7 +1,8 @@
 //! A server's own timer that stops when kernels were launched, not when they were done.
 
-use super::{IDLE_PERCENT, accepted, of_files, of_server, span_ms};
+use super::{accepted, of_files, of_server, span_ms};
 use crate::check::derive::Basis;
+use crate::check::derive::activity::idle_utilization_percent;
 use crate::snapshot::{Facts, GpuWindow, Unknown};
 
 /// How many times longer the GPU must work for a request than its timer says, and how much longer, milliseconds.
@@ -65,7 +66,7 @@ fn work_of_others(facts: &Facts, count: u64) -> bool {
 /// The mean utilization, if nobody else used the GPU before.
 fn alone(window: &GpuWindow) -> Option<f64> {
     let phases = window.utilization_percent.known()?;
-    let rested = phases.before.samples >= 3 && phases.before.max <= IDLE_PERCENT;
+    let rested = phases.before.samples >= 3 && phases.before.max <= idle_utilization_percent();
     let seen = phases.during.samples >= 5;
     let others = window.processes.known().into_iter().flatten();
     let shared = others.into_iter().any(|one| !one.of_server && one.utilization_percent.known() > Some(&0));

@@ -155,13 +155,9 @@ impl Watched {
         let known =
             |model: &String| page.series.keys().any(|series| series.labels.iter().any(|(_, value)| value == model));
         let by_model = self.place.beside && matches!(self.place.of, Some("triton" | "torchserve" | "mlserver"));
-        let counts = |software: &str| {
-            page.series
-                .keys()
-                .any(|series| series.labels.iter().any(|(name, _)| name == "model" || name == "model_name"))
-                && page.software.contains(software)
-        };
-        if by_model && !models.is_empty() && self.place.of.is_some_and(counts) && !models.iter().any(known) {
+        let is_of_model = |(name, _): &(String, String)| name == "model" || name == "model_name";
+        let counts = || page.series.keys().any(|series| series.labels.iter().any(is_of_model));
+        if by_model && !models.is_empty() && counts() && !models.iter().any(known) {
             return Err(Unknown::new(
                 Why::Absent,
                 format!("{url} has the metrics of another server, none of these models"),

@@ -125,16 +125,19 @@ impl Told {
     }
 
     fn by_status(&self) -> BTreeMap<String, u64> {
-        let add = |list: &[Requests]| {
+        let add = |list: &[&Requests]| {
             let mut sum: BTreeMap<String, u64> = BTreeMap::new();
             for (status, count) in list.iter().flat_map(|one| &one.by_status) {
                 *sum.entry(status.clone()).or_default() += count;
             }
             sum
         };
-        let counted = add(&self.counted);
-        // A summary counts failures without their status, which stands in the file of failures.
-        let failures = add(&self.beside);
+        let counted = add(&self.counted.iter().collect::<Vec<_>>());
+        // A summary counts failures without their status, which stands in the file of failures. An access log beside it
+        // counts the same ones again.
+        let (of_failures, others): (Vec<&Requests>, Vec<&Requests>) =
+            self.beside.iter().partition(|one| one.detail == Detail::Failures);
+        let failures = Some(add(&of_failures)).filter(|sum| !sum.is_empty()).unwrap_or_else(|| add(&others));
         match counted.keys().any(|status| status != "unknown") || failures.is_empty() {
             true => counted,
             false => {

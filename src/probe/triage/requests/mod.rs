@@ -161,8 +161,10 @@ impl Tally {
                 None => self.faults.note(row.line, "whether the request succeeded is neither true nor false"),
             }
         }
+        // A word on success that cannot be read is none: an empty error beside it does not make it one.
         if let Some(column) = self.columns.error
             && outcome.ok.is_none()
+            && self.columns.success.or(self.columns.failed).is_none()
         {
             outcome.ok = Some(status::is_nothing(row.cell(column)));
         }

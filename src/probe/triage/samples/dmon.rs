@@ -87,8 +87,7 @@ fn line(row: &Row, headings: &mut Vec<String>, units: &mut Vec<String>, of_proce
         return;
     }
     if row.len() < headings.len().min(3) || headings.is_empty() {
-        let said = String::from_utf8_lossy(bytes).to_lowercase();
-        return match said.contains("gpu is lost") || said.contains("device handle") || said.contains("unknown error") {
+        return match super::is_complaint(bytes) {
             true => tally.lost_row(row.line, failure_text(bytes)),
             false => tally.faults.note(row.line, "it is no row of samples and was left out"),
         };
@@ -105,11 +104,12 @@ fn line(row: &Row, headings: &mut Vec<String>, units: &mut Vec<String>, of_proce
         return tally.faults.note(row.line, "the time cannot be read, the row was left out");
     }
     let Ok(ms) = tally.when(row.line, moment, 1.0) else { return };
-    let Some(Cell::Number(index, None)) = cell("gpu").map(|cell| number::read(cell, false)) else {
-        return tally.faults.note(row.line, "it names no GPU and was left out");
+    let index = match cell("gpu").map(|cell| number::read(cell, false)) {
+        Some(Cell::Number(index, None)) if (0.0..=4096.0).contains(&index) && index.fract() == 0.0 => index as u64,
+        _ => return tally.faults.note(row.line, "it names no GPU and was left out"),
     };
     tally.row();
-    let Some(gpu) = tally.gpu(Some(index.max(0.0) as u64), None, None) else { return };
+    let Some(gpu) = tally.gpu(Some(index), None, None) else { return };
     let counters: &[(&str, Counter, f64)] = if of_processes {
         &[("sm", Counter::ProcessUtilization, 1.0)]
     } else {

@@ -89,11 +89,7 @@ fn sample(row: &Row, table: &Table, columns: &Columns, tally: &mut Tally) {
     let whole = row.line_bytes();
     if row.len() <= columns.last_needed {
         // nvidia-smi writes its complaint in place of a row.
-        let text = super::table::rows::text(whole).to_lowercase();
-        if ["gpu is lost", "unable to determine the device handle", "reboot", "unknown error"]
-            .iter()
-            .any(|says| text.contains(says))
-        {
+        if is_complaint(whole) {
             return tally.lost_row(line, super::evidence::failure_text(whole));
         }
         return tally.faults.note(line, "it has fewer cells than the header and was left out");
@@ -154,4 +150,10 @@ fn sample(row: &Row, table: &Table, columns: &Columns, tally: &mut Tally) {
             Cell::Invalid => tally.faults.note(line, &format!("{} is no number", title(counter.column))),
         }
     }
+}
+
+/// What nvidia-smi writes in place of a row where a GPU cannot be asked.
+fn is_complaint(line: &[u8]) -> bool {
+    let text = super::table::rows::text(line).to_lowercase();
+    ["gpu is lost", "device handle", "reboot", "unknown error"].iter().any(|says| text.contains(says))
 }

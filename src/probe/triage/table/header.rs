@@ -42,12 +42,15 @@ impl Table {
     /// The table that the head holds; none where no two rows are alike.
     pub fn find(head: &Head) -> Option<Table> {
         let delimiters = [b',', b';', b'\t', b'|'].map(Delimiter::Byte);
-        let (delimiter, _) = delimiters
-            .iter()
-            .map(|delimiter| (*delimiter, regularity(head, *delimiter)))
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .filter(|(_, regular)| *regular > 0.0)?;
-        let rows = first_rows(head, delimiter);
+        let (delimiter, rows, _) = delimiters
+            .into_iter()
+            .map(|delimiter| {
+                let rows = first_rows(head, delimiter);
+                let regular = regularity(&rows);
+                (delimiter, rows, regular)
+            })
+            .max_by(|a, b| a.2.total_cmp(&b.2))
+            .filter(|(.., regular)| *regular > 0.0)?;
         let mut rows = rows.into_iter().filter(|(_, cells)| !skipped(cells));
         let (line, first) = rows.next()?;
         let titled = first.iter().all(|cell| !is_value(cell)) && first.iter().any(|cell| !cell.is_empty());
@@ -147,8 +150,7 @@ impl Column {
 }
 
 /// How much alike the first rows are: the cells that most of them have, or 0 if they have one.
-fn regularity(head: &Head, delimiter: Delimiter) -> f64 {
-    let rows = first_rows(head, delimiter);
+fn regularity(rows: &[(u64, Vec<String>)]) -> f64 {
     let lengths: Vec<usize> = rows.iter().filter(|(_, cells)| !skipped(cells)).map(|(_, cells)| cells.len()).collect();
     let Some(first) = lengths.first().filter(|length| **length > 1) else { return 0.0 };
     let alike = lengths.iter().filter(|length| *length == first).count() as f64 / lengths.len() as f64;
