@@ -131,6 +131,11 @@ const SERVER: &[&str] = &[
 ];
 
 impl Columns {
+    /// Whether one of them says how a request ended.
+    pub fn tell_success(&self) -> bool {
+        self.status.or(self.success).or(self.failed).or(self.error).is_some()
+    }
+
     /// The columns of a table; none if it is no table of requests.
     pub fn of(table: &Table) -> Option<Self> {
         let is_gpu = table.columns.iter().any(|column| {

@@ -127,8 +127,11 @@ impl Tally {
         if self.columns.metric.is_some_and(|column| row.cell(column) != METRIC) {
             return;
         }
-        self.count += 1;
         let outcome = self.outcome(row);
+        if outcome.ok.is_none() && self.columns.tell_success() {
+            return self.faults.note(row.line, "whether the request succeeded cannot be read, the row was left out");
+        }
+        self.count += 1;
         self.ok += u64::from(outcome.ok == Some(true));
         self.statuses.note(outcome.status);
         if outcome.ok != Some(true)
@@ -158,6 +161,7 @@ impl Tally {
         if let Some((column, good)) = said(self.columns.success, true).or(said(self.columns.failed, false)) {
             match status::truth(row.cell(column)) {
                 Some(said) => outcome.ok = Some(said == good),
+                None if outcome.ok.is_none() => {}
                 None => self.faults.note(row.line, "whether the request succeeded is neither true nor false"),
             }
         }
@@ -255,12 +259,12 @@ impl Tally {
     fn end(self, file: &mut RecordedFile) -> Vec<Evidence> {
         file.records = self.count;
         let columns = &self.columns;
-        let knows = columns.status.or(columns.success).or(columns.failed).or(columns.error).is_some();
+        let knows = columns.tell_success();
         let by_status = self.statuses.told();
         self.columns.told(file);
         file.faults.extend(self.faults.told());
         if self.count == 0 {
-            file.faults.push("there is a header and no request below it".into());
+            file.faults.push("there is a header and no request below it that can be read".into());
             return Vec::new();
         }
         match knows {
