@@ -1,18 +1,20 @@
 //! One user's connection: kept between requests, made anew when it ended.
 
 use super::Prepared;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{HeaderMap, Request, Response};
-use hyper_util::rt::TokioIo;
-use std::future::Future;
+use super::answer::Answer;
+use super::body::{Body, left};
+use super::fault::Fault;
+use hyper::Method;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io::Write;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes of an answer that are kept to be judged, at most. The rest is read and counted.
-const KEPT_MAX: usize = 256 << 10;
+/// Bytes that are read at once.
+const READ: usize = 64 << 10;
 
 /// A stream of bytes to the server.
 pub trait Wire: AsyncRead + AsyncWrite + Unpin {}
@@ -27,158 +29,169 @@ pub trait Dial {
     fn open(&self) -> Opening<'_>;
 }
 
-/// Why there was no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// Nothing listens there.
-    ConnectRefused,
-    /// No connection came about in time.
-    ConnectTimedOut,
-    /// The connection was reset.
-    Reset,
-    /// It was closed before the answer was whole.
-    ClosedEarly,
-    /// The answer did not come in time.
-    TimedOut,
-    /// What came was no HTTP.
-    NotHttp,
-    /// This process may not open more files.
-    NoDescriptors,
-    /// Anything else.
-    Other,
+/// What all connections of a step share.
+pub struct Frame<'a> {
+    dial: &'a dyn Dial,
+    /// Request line and headers, up to the body's length.
+    head: Vec<u8>,
+    /// Whether a request without a body tells so: where its method gives a body a meaning (RFC 9110, section 8.6).
+    tells_no_body: bool,
+    without_body: bool,
+    with_headers: bool,
+    /// Where all that comes in is read into: it is passed on before anything else is read.
+    into: RefCell<Box<[u8]>>,
 }
 
-impl Fault {
-    /// As a snapshot names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Fault::ConnectRefused => "connect_refused",
-            Fault::ConnectTimedOut => "connect_timed_out",
-            Fault::Reset => "reset",
-            Fault::ClosedEarly => "closed_early",
-            Fault::TimedOut => "timed_out",
-            Fault::NotHttp => "not_http",
-            Fault::NoDescriptors => "no_descriptors",
-            Fault::Other => "other",
+impl<'a> Frame<'a> {
+    /// Forms what all requests have in common.
+    pub fn new(prepared: &Prepared, dial: &'a dyn Dial) -> Self {
+        let mut head = format!("{} {} HTTP/1.1\r\n", prepared.method, prepared.uri).into_bytes();
+        for (name, value) in &prepared.headers {
+            head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        Self {
+            dial,
+            head,
+            tells_no_body: [Method::POST, Method::PUT, Method::PATCH].contains(&prepared.method),
+            without_body: prepared.method == Method::HEAD,
+            with_headers: prepared.judge.wants_headers(),
+            into: RefCell::new(vec![0; READ].into()),
         }
     }
-
-    /// Whether no connection came about.
-    pub fn is_of_connecting(self) -> bool {
-        matches!(self, Fault::ConnectRefused | Fault::ConnectTimedOut | Fault::NoDescriptors)
-    }
-
-    /// The fault behind an error of the operating system.
-    pub fn of_io(error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof,
-        };
-        match (error.kind(), error.raw_os_error()) {
-            (_, Some(libc::EMFILE | libc::ENFILE)) => Fault::NoDescriptors,
-            (ConnectionRefused, _) => Fault::ConnectRefused,
-            (ConnectionReset | ConnectionAborted | BrokenPipe, _) => Fault::Reset,
-            (UnexpectedEof, _) => Fault::ClosedEarly,
-            (TimedOut, _) => Fault::TimedOut,
-            _ => Fault::Other,
-        }
-    }
-
-    fn of_http(error: &hyper::Error) -> Self {
-        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
-        match cause {
-            Some(cause) => Fault::of_io(cause),
-            None if error.is_incomplete_message() || error.is_closed() || error.is_canceled() => Fault::ClosedEarly,
-            None if error.is_parse() => Fault::NotHttp,
-            None => Fault::Other,
-        }
-    }
-}
-
-/// An answer, read to its end.
-pub struct Answer {
-    /// Its status.
-    pub status: u16,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its beginning.
-    pub body: Vec<u8>,
-    /// When its head was there.
-    pub first_byte: Instant,
 }
 
 /// One user's connection.
 pub struct Line<'a> {
-    dial: &'a dyn Dial,
-    sender: Option<SendRequest<Full<Bytes>>>,
+    frame: &'a Frame<'a>,
+    wire: Option<Box<dyn Wire>>,
+    head: Vec<u8>,
+    answer: Answer,
 }
 
 impl<'a> Line<'a> {
     /// Not connected yet.
-    pub fn new(dial: &'a dyn Dial) -> Self {
-        Self { dial, sender: None }
+    pub fn new(frame: &'a Frame<'a>) -> Self {
+        let head = Vec::with_capacity(frame.head.len() + 64);
+        Self { frame, wire: None, head, answer: Answer::new(frame.without_body, frame.with_headers) }
     }
 
-    /// Sends the request with this body and reads the answer. A kept connection that the server had closed before anything
-    /// was sent on it is replaced.
-    pub async fn send(&mut self, prepared: &Prepared, body: &Bytes) -> Result<Answer, Fault> {
-        loop {
-            let reused = self.sender.is_some();
-            let mut sender = match self.sender.take() {
-                Some(sender) => sender,
-                None => connect(self.dial).await?,
-            };
-            let unusable = sender.ready().await.is_err();
-            if unusable && reused {
-                continue;
-            }
-            match sender.try_send_request(request(prepared, body)).await {
-                Ok(response) => {
-                    let answer = read(response).await?;
-                    self.sender = Some(sender);
-                    return Ok(answer);
-                }
-                Err(mut error) => {
-                    let is_unsent = error.take_message().is_some();
-                    if !(reused && is_unsent) {
-                        return Err(Fault::of_http(&error.into_error()));
-                    }
-                }
-            }
+    /// Sends the request with this body, reads the answer and tells when its head was there. A kept connection that the
+    /// server had closed before anything was sent on it is replaced.
+    pub async fn send(&mut self, body: Body<'_>) -> Result<Instant, Fault> {
+        let kept = match self.wire.take() {
+            Some(wire) => still_open(wire).await,
+            None => None,
+        };
+        let mut wire = match kept {
+            Some(wire) => wire,
+            None => self.frame.dial.open().await?,
+        };
+        self.answer.clear();
+        self.form_head(body.len());
+        let mut exchange = Exchange {
+            parts: [&self.head, body.0[0], body.0[1], body.0[2]],
+            sent: 0,
+            is_sent: false,
+            unsendable: None,
+            first_byte: None,
+            answer: &mut self.answer,
+        };
+        poll_fn(|context| exchange.poll(&mut *wire, &self.frame.into, context)).await?;
+        let (is_sent, first_byte) = (exchange.is_sent, exchange.first_byte);
+        if is_sent && self.answer.may_be_kept() {
+            self.wire = Some(wire);
         }
+        first_byte.ok_or(Fault::ClosedEarly)
+    }
+
+    /// What was answered last.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
     }
 
     /// Lets go of the connection: what is still to come on it is not wanted.
     pub fn drop_connection(&mut self) {
-        self.sender = None;
+        self.wire = None;
     }
-}
 
-async fn connect(dial: &dyn Dial) -> Result<SendRequest<Full<Bytes>>, Fault> {
-    let wire = dial.open().await?;
-    let (sender, connection) = http1::handshake(TokioIo::new(wire)).await.map_err(|error| Fault::of_http(&error))?;
-    // It ends with the sender; how it ended, the sender tells.
-    tokio::task::spawn_local(connection);
-    Ok(sender)
-}
-
-fn request(prepared: &Prepared, body: &Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body.clone()));
-    request.method_mut().clone_from(&prepared.method);
-    request.uri_mut().clone_from(&prepared.uri);
-    request.headers_mut().clone_from(&prepared.headers);
-    request
-}
-
-async fn read(response: Response<Incoming>) -> Result<Answer, Fault> {
-    let first_byte = Instant::now();
-    let (head, mut incoming) = response.into_parts();
-    let mut body = Vec::new();
-    while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|error| Fault::of_http(&error))?;
-        if let Some(data) = frame.data_ref() {
-            let room = KEPT_MAX.saturating_sub(body.len()).min(data.len());
-            body.extend_from_slice(data.get(..room).unwrap_or_default());
+    fn form_head(&mut self, length: usize) {
+        self.head.clear();
+        self.head.extend_from_slice(&self.frame.head);
+        if length > 0 || self.frame.tells_no_body {
+            // Writing into memory does not fail.
+            let _ = write!(self.head, "content-length: {length}\r\n");
         }
+        self.head.extend_from_slice(b"\r\n");
     }
-    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, first_byte })
+}
+
+/// A kept connection, unless it has ended or the server said something that nobody asked for.
+async fn still_open(mut wire: Box<dyn Wire>) -> Option<Box<dyn Wire>> {
+    let mut byte = [0];
+    let is_silent = poll_fn(|context| {
+        let read = Pin::new(&mut *wire).poll_read(context, &mut ReadBuf::new(&mut byte));
+        Poll::Ready(read.is_pending())
+    });
+    if is_silent.await { Some(wire) } else { None }
+}
+
+/// One request and its answer.
+struct Exchange<'a> {
+    /// Its head, and its body in parts.
+    parts: [&'a [u8]; 4],
+    sent: usize,
+    is_sent: bool,
+    /// Why the rest of it cannot be sent. A server may answer, and close, before it has all of it.
+    unsendable: Option<Fault>,
+    first_byte: Option<Instant>,
+    answer: &'a mut Answer,
+}
+
+impl Exchange<'_> {
+    fn poll(
+        &mut self,
+        mut wire: &mut dyn Wire,
+        into: &RefCell<Box<[u8]>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        if !self.is_sent && self.unsendable.is_none() {
+            self.unsendable = match self.poll_write(wire, context) {
+                Poll::Ready(Err(fault)) => Some(fault),
+                Poll::Ready(Ok(())) | Poll::Pending => None,
+            };
+        }
+        let mut into = into.borrow_mut();
+        while !self.answer.is_whole() {
+            let mut read = ReadBuf::new(&mut into);
+            if let Err(error) = ready!(Pin::new(&mut wire).poll_read(context, &mut read)) {
+                return Poll::Ready(Err(self.unsendable.unwrap_or(Fault::of_io(&error))));
+            }
+            let came = read.filled();
+            if came.is_empty() {
+                let closed = self.answer.close();
+                return Poll::Ready(closed.map_err(|fault| self.unsendable.unwrap_or(fault)));
+            }
+            self.answer.read(came)?;
+            if self.first_byte.is_none() && self.answer.status().is_some() {
+                self.first_byte = Some(Instant::now());
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Head and body go out together, in one call to the system where it takes them.
+    fn poll_write(&mut self, mut wire: &mut dyn Wire, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let all: usize = self.parts.iter().map(|part| part.len()).sum();
+        while self.sent < all {
+            let rest = left(&self.parts, self.sent);
+            match ready!(Pin::new(&mut wire).poll_write_vectored(context, &rest)) {
+                Ok(0) => return Poll::Ready(Err(Fault::ClosedEarly)),
+                Ok(count) => self.sent += count,
+                Err(error) => return Poll::Ready(Err(Fault::of_io(&error))),
+            }
+        }
+        let flushed = ready!(Pin::new(&mut wire).poll_flush(context));
+        self.is_sent = flushed.is_ok();
+        Poll::Ready(flushed.map_err(|error| Fault::of_io(&error)))
+    }
 }

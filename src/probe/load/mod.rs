@@ -4,7 +4,11 @@
 //! All users share one thread and its runtime, so that nothing is locked and the doctor itself stays cheaper than what it
 //! measures; every user has a connection of its own. What is sent is formed before the first step.
 
+mod answer;
+mod body;
+mod fault;
 mod line;
+mod pace;
 mod step;
 mod stop;
 mod tally;
@@ -12,12 +16,13 @@ mod tally;
 mod tests;
 mod user;
 
-pub use line::{Dial, Fault, Opening, Wire};
+pub use body::Bodies;
+pub use fault::Fault;
+pub use line::{Dial, Opening, Wire};
 pub use step::{Measured, Step, carry_out};
 pub use stop::{Limits, Stop};
 pub use tally::Tally;
 
-use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Uri};
 
 /// A request that is known to be good, ready to be sent again and again.
@@ -29,13 +34,18 @@ pub struct Prepared {
     /// Its headers, `host` and `content-type` among them; never `content-length`.
     pub headers: HeaderMap,
     /// Bodies that differ, sent in turn; one empty body for a request without.
-    pub bodies: Vec<Bytes>,
+    pub bodies: Bodies,
     /// Tells accepted answers from others.
     pub judge: Box<dyn Judge>,
 }
 
 /// Reads answers.
 pub trait Judge {
+    /// Whether it looks at headers. They are only made where it does.
+    fn wants_headers(&self) -> bool {
+        true
+    }
+
     /// What the answer comes to. Of a long body only the beginning is shown.
     fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Judged;
 }

@@ -1,11 +1,14 @@
 //! One step: so many users, or such a rate, for a time.
 
 use super::Prepared;
-use super::line::Dial;
+use super::line::{Dial, Frame};
+use super::pace::Pace;
 use super::stop::Stop;
 use super::tally::Tally;
 use super::user::{self, Shared};
-use std::cell::{Cell, RefCell};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// What a step is.
@@ -38,34 +41,37 @@ pub struct Measured {
 /// Carries a step out on this thread, and waits for its open answers.
 ///
 /// # Errors
-/// The runtime's, where this process may not have one.
+/// The runtime's or the timer's, where this process may not have one.
 pub fn carry_out(prepared: &Prepared, dial: &dyn Dial, step: &Step, stop: &Stop) -> std::io::Result<Measured> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cpu = own_cpu();
     let begin = Instant::now();
     let end = begin + step.length;
+    let frame = Frame::new(prepared, dial);
+    let pace = {
+        let _inside = runtime.enter();
+        step.rate_rps.map(|rate_rps| Pace::new(begin, rate_rps)).transpose()?
+    };
     let shared = Shared {
         prepared,
-        dial,
+        frame: &frame,
         stop,
         tally: RefCell::new(Tally::new(begin, end)),
-        begin,
         end,
         latest: end + step.patience,
         limit: step.limit,
         think_time: step.think_time,
-        handed_out: Cell::new(0),
     };
-    let all = async {
-        let users = (0..step.users).map(|_| async {
-            match step.rate_rps {
-                Some(rate) => user::open(&shared, rate).await,
-                None => user::closed(&shared).await,
-            }
-        });
-        futures_util::future::join_all(users).await;
+    let user = |_| async {
+        match &pace {
+            Some(pace) => user::open(&shared, pace).await,
+            None => user::closed(&shared).await,
+        }
     };
-    tokio::task::LocalSet::new().block_on(&runtime, all);
+    let mut users: FuturesUnordered<_> = (0..step.users).map(user).collect();
+    // All users are one task, which nothing else waits for: tokio's budget for a task would only interrupt it.
+    runtime.block_on(tokio::task::unconstrained(async { while users.next().await.is_some() {} }));
+    drop(users);
     let window = begin.elapsed().min(step.length);
     let own_cpu = cpu.zip(own_cpu()).map(|(before, after)| after.saturating_sub(before));
     let mut tally = shared.tally.into_inner();

@@ -1,6 +1,6 @@
 //! When a load ends before its plan does.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -27,30 +27,23 @@ pub struct Stop {
     halted: Arc<AtomicBool>,
     started: Cell<u64>,
     recent: Cell<(u64, u64)>,
-    reason: RefCell<Option<&'static str>>,
+    reason: Cell<Option<&'static str>>,
 }
 
 impl Stop {
     /// Nothing was sent yet. `interrupted` is set when the user wants an end, `halted` when a GPU is too hot.
     pub fn new(limits: Limits, interrupted: Arc<AtomicBool>, halted: Arc<AtomicBool>) -> Self {
-        Self {
-            limits,
-            interrupted,
-            halted,
-            started: Cell::new(0),
-            recent: Cell::new((0, 0)),
-            reason: RefCell::new(None),
-        }
+        Self { limits, interrupted, halted, started: Cell::new(0), recent: Cell::new((0, 0)), reason: Cell::new(None) }
     }
 
     /// Why it ended, as a snapshot names it; nothing while it goes on.
     pub fn reason(&self) -> Option<&'static str> {
-        *self.reason.borrow()
+        self.reason.get()
     }
 
     /// Takes a number for the next request, the first being 0; nothing where none may follow.
-    pub fn next(&self) -> Option<u64> {
-        if self.is_over() {
+    pub fn next(&self, now: Instant) -> Option<u64> {
+        if self.is_over_at(now) {
             return None;
         }
         let number = self.started.get();
@@ -77,21 +70,26 @@ impl Stop {
 
     /// Whether no further request may be sent.
     pub fn is_over(&self) -> bool {
-        if self.reason.borrow().is_some() {
+        self.is_over_at(Instant::now())
+    }
+
+    /// The same, where it is known how late it is.
+    pub fn is_over_at(&self, now: Instant) -> bool {
+        if self.reason.get().is_some() {
             return true;
         }
         if self.interrupted.load(Ordering::Relaxed) {
             self.end("interrupted");
         } else if self.halted.load(Ordering::Relaxed) {
             self.end("temperature");
-        } else if Instant::now() >= self.limits.deadline {
+        } else if now >= self.limits.deadline {
             self.end("time");
         }
-        self.reason.borrow().is_some()
+        self.reason.get().is_some()
     }
 
     fn end(&self, reason: &'static str) {
-        self.reason.borrow_mut().get_or_insert(reason);
+        self.reason.set(self.reason.get().or(Some(reason)));
     }
 }
 
@@ -109,7 +107,8 @@ mod tests {
     #[test]
     fn it_ends_at_its_count() {
         let stop = stop(2);
-        assert_eq!((stop.next(), stop.next(), stop.next()), (Some(0), Some(1), None));
+        let now = Instant::now();
+        assert_eq!((stop.next(now), stop.next(now), stop.next(now)), (Some(0), Some(1), None));
         assert_eq!(stop.reason(), Some("requests"));
     }
 
@@ -131,9 +130,9 @@ mod tests {
         let limits = Limits { requests: 5, failed_share: 0.5, judged: 10, deadline };
         let stop = Stop::new(limits, interrupted.clone(), halted);
         interrupted.store(true, Ordering::Relaxed);
-        assert_eq!(stop.next(), None);
+        assert_eq!(stop.next(Instant::now()), None);
         assert_eq!(stop.reason(), Some("interrupted"));
         let stop = Stop::new(Limits { deadline, ..stop.limits.clone() }, Arc::default(), Arc::default());
-        assert_eq!((stop.next(), stop.reason()), (None, Some("time")));
+        assert_eq!((stop.next(Instant::now()), stop.reason()), (None, Some("time")));
     }
 }

@@ -1,6 +1,6 @@
 //! What a step came to, counted as it goes: in bounded memory, however many requests there are.
 
-use super::line::Fault;
+use super::fault::Fault;
 use crate::snapshot::{Fact, Spread, Unknown, Why};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;

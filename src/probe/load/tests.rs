@@ -1,6 +1,7 @@
 //! The engine against a small server of its own, with every fault that a server has.
 
 use super::*;
+use hyper::body::Bytes;
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -87,7 +88,7 @@ fn prepared() -> Prepared {
         method: Method::POST,
         uri: "/asr".parse().unwrap(),
         headers: [(hyper::header::HOST, hyper::header::HeaderValue::from_static("server"))].into_iter().collect(),
-        bodies: vec![Bytes::from_static(b"one!"), Bytes::from_static(b"two!")],
+        bodies: vec![Bytes::from_static(b"one!"), Bytes::from_static(b"two!")].into(),
         judge: Box::new(Status(Cell::new(0))),
     }
 }

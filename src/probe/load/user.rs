@@ -1,23 +1,29 @@
 //! What one user does in a step.
 
-use super::line::{Dial, Fault, Line};
+use super::Prepared;
+use super::fault::Fault;
+use super::line::{Frame, Line};
+use super::pace::Pace;
 use super::stop::Stop;
 use super::tally::{Request, Tally};
-use super::{Judged, Prepared};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::time::{sleep, sleep_until, timeout_at};
+use tokio::time::{Sleep, sleep, sleep_until};
 
 /// Wait after a connection that did not come about: a server that is gone is not to be hammered.
 const AFTER_NO_CONNECTION: Duration = Duration::from_millis(50);
+/// How long Ctrl-C may go unnoticed between two requests.
+const NOTICE: Duration = Duration::from_millis(100);
 
 /// What all users of a step share.
 pub struct Shared<'a> {
     pub prepared: &'a Prepared,
-    pub dial: &'a dyn Dial,
+    pub frame: &'a Frame<'a>,
     pub stop: &'a Stop,
     pub tally: RefCell<Tally>,
-    pub begin: Instant,
     /// No request starts after it.
     pub end: Instant,
     /// No answer is waited for longer.
@@ -26,81 +32,110 @@ pub struct Shared<'a> {
     pub limit: Duration,
     /// Wait between an answer and the next request.
     pub think_time: Duration,
-    /// Requests of the rate that were handed out.
-    pub handed_out: Cell<u64>,
 }
 
 /// Sends a request, and the next when it is answered.
 pub async fn closed(shared: &Shared<'_>) {
-    let mut line = Line::new(shared.dial);
-    while Instant::now() < shared.end {
-        let Some(number) = shared.stop.next() else { return };
-        shared.one(&mut line, Instant::now(), number).await;
+    let mut user = User::new(shared);
+    loop {
+        let now = Instant::now();
+        if now >= shared.end {
+            return;
+        }
+        let Some(number) = shared.stop.next(now) else { return };
+        user.one(now, now, number).await;
         if !shared.think_time.is_zero() {
-            sleep(shared.think_time.min(shared.end.saturating_duration_since(Instant::now()))).await;
+            shared.think().await;
         }
     }
 }
 
 /// Sends requests at a rate, in turn with the other connections. Where all of them are taken, a request waits, and its time
 /// counts from when it was to start; otherwise a server that stalls would be asked less, and look fast.
-pub async fn open(shared: &Shared<'_>, rate_rps: f64) {
-    let mut line = Line::new(shared.dial);
-    loop {
-        let turn = shared.handed_out.get();
-        shared.handed_out.set(turn + 1);
-        let intended = shared.begin + Duration::from_secs_f64(turn as f64 / rate_rps);
-        if intended >= shared.end || shared.stop.is_over() {
+pub async fn open(shared: &Shared<'_>, pace: &Pace) {
+    let mut user = User::new(shared);
+    while let Some(turn) = pace.take_turn() {
+        let (intended, came) = (turn.intended, Instant::now());
+        if intended >= shared.end || shared.stop.is_over_at(came) {
             return;
         }
-        let waits_for_a_connection = Instant::now() > intended;
-        sleep_until(intended.into()).await;
-        let now = Instant::now();
+        let waited_for_a_connection = came > intended;
+        pace.wait(turn, shared.stop).await;
+        let now = if waited_for_a_connection { came } else { Instant::now() };
         if now >= shared.end {
             shared.tally.borrow_mut().dropped += 1;
             continue;
         }
-        let Some(number) = shared.stop.next() else { return };
-        // The timer's own lateness, up to a millisecond, is not the server's.
-        shared.one(&mut line, if waits_for_a_connection { intended } else { now }, number).await;
+        let Some(number) = shared.stop.next(now) else { return };
+        // The timer's own lateness is not the server's.
+        user.one(if waited_for_a_connection { intended } else { now }, now, number).await;
     }
 }
 
-impl Shared<'_> {
-    async fn one(&self, line: &mut Line<'_>, intended: Instant, number: u64) {
-        let bodies = &self.prepared.bodies;
-        let turn = usize::try_from(number).unwrap_or_default() % bodies.len().max(1);
-        let body = bodies.get(turn).cloned().unwrap_or_default();
-        self.tally.borrow_mut().requests += 1;
-        let limit = (Instant::now() + self.limit).min(self.latest);
-        let Ok(result) = timeout_at(limit.into(), line.send(self.prepared, &body)).await else {
-            line.drop_connection();
-            return self.late(intended);
+/// A user with a connection.
+struct User<'a> {
+    shared: &'a Shared<'a>,
+    line: Line<'a>,
+    patience: Patience,
+}
+
+impl<'a> User<'a> {
+    fn new(shared: &'a Shared<'a>) -> Self {
+        let patience = Patience(Box::pin(sleep_until(shared.latest.into())));
+        Self { shared, line: Line::new(shared.frame), patience }
+    }
+
+    async fn one(&mut self, intended: Instant, now: Instant, number: u64) {
+        let Self { shared, line, patience } = self;
+        let prepared = shared.prepared;
+        shared.tally.borrow_mut().requests += 1;
+        let limit = (now + shared.limit).min(shared.latest);
+        let result = {
+            let mut sending = pin!(line.send(prepared.bodies.turn(number)));
+            patience.begin(limit);
+            poll_fn(|context| match sending.as_mut().poll(context) {
+                Poll::Ready(result) => Poll::Ready(Some(result)),
+                Poll::Pending => patience.poll(limit, context).map(|()| None),
+            })
+            .await
         };
         let ended = Instant::now();
-        let judged = |judged: Judged| (judged.accepted, judged.server_ms);
+        let Some(result) = result else {
+            line.drop_connection();
+            return shared.late(intended, ended);
+        };
         let request = match result {
-            Ok(answer) => {
-                let (accepted, server_ms) =
-                    judged(self.prepared.judge.read(answer.status, &answer.headers, &answer.body));
-                let (first_byte, outcome) = (Some(answer.first_byte), Ok(answer.status));
-                Request { intended, first_byte, ended, outcome, accepted, server_ms }
+            Ok(first_byte) => {
+                let answer = line.answer();
+                let status = answer.status().unwrap_or_default();
+                let judged = prepared.judge.read(status, answer.headers(), answer.body());
+                let (accepted, server_ms) = (judged.accepted, judged.server_ms);
+                Request { intended, first_byte: Some(first_byte), ended, outcome: Ok(status), accepted, server_ms }
             }
             Err(fault) => {
                 line.drop_connection();
                 Request { intended, first_byte: None, ended, outcome: Err(fault), accepted: false, server_ms: None }
             }
         };
-        self.tally.borrow_mut().note(&request);
-        self.stop.note(!request.accepted);
+        shared.tally.borrow_mut().note(&request);
+        shared.stop.note(!request.accepted);
         if request.outcome.err().is_some_and(Fault::is_of_connecting) {
-            sleep(AFTER_NO_CONNECTION.min(self.end.saturating_duration_since(Instant::now()))).await;
+            sleep(AFTER_NO_CONNECTION.min(shared.end.saturating_duration_since(Instant::now()))).await;
+        }
+    }
+}
+
+impl Shared<'_> {
+    /// Waits between two requests, unless the load is over.
+    async fn think(&self) {
+        let until = (Instant::now() + self.think_time).min(self.end);
+        while Instant::now() < until && !self.stop.is_over() {
+            sleep(NOTICE.min(until.saturating_duration_since(Instant::now()))).await;
         }
     }
 
     /// An answer that did not come in time: a failure inside the window, and else left open.
-    fn late(&self, intended: Instant) {
-        let ended = Instant::now();
+    fn late(&self, intended: Instant, ended: Instant) {
         let mut tally = self.tally.borrow_mut();
         if ended >= self.latest {
             return tally.leave(intended);
@@ -108,5 +143,28 @@ impl Shared<'_> {
         let outcome = Err(Fault::TimedOut);
         tally.note(&Request { intended, first_byte: None, ended, outcome, accepted: false, server_ms: None });
         self.stop.note(true);
+    }
+}
+
+/// A timer that is set anew only when it went off: nearly every answer comes in time.
+struct Patience(Pin<Box<Sleep>>);
+
+impl Patience {
+    /// Sees to it that it goes off by the limit.
+    fn begin(&mut self, limit: Instant) {
+        if self.0.deadline() > limit.into() {
+            self.0.as_mut().reset(limit.into());
+        }
+    }
+
+    /// Ready once the limit is over.
+    fn poll(&mut self, limit: Instant, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.0.as_mut().poll(context));
+            if Instant::now() >= limit {
+                return Poll::Ready(());
+            }
+            self.0.as_mut().reset(limit.into());
+        }
     }
 }

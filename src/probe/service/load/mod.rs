@@ -11,6 +11,7 @@ mod reading;
 mod way;
 
 use super::conversation::{Answered, Conversation};
+use super::message::Message;
 use super::recognize::Discovered;
 use super::spoken::Spoken;
 use super::transport::Route;
@@ -18,11 +19,10 @@ use super::transport::connect::Connector;
 use super::transport::outgoing::{Form, alike};
 use super::websocket;
 use super::window::{is_local, pids, round, usable_nvml};
-use crate::probe::load::{Fault, Limits, Measured, Prepared, Step, Stop, carry_out};
+use crate::probe::load::{Bodies, Fault, Limits, Measured, Prepared, Step, Stop, carry_out};
 use crate::probe::{Context, LoadPlan};
 use crate::snapshot::{Fact, Facts, LoadFacts, LoadStep, Room, Unknown, Why};
 use beside::{Beside, Seen};
-use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use memory::Memory;
 use reading::Reading;
@@ -149,15 +149,14 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let (stopped_by, stopped_because) = ended(&stop, gone, left, strange.is_some(), steps.len());
     let stopped_because = heat.filter(|_| stopped_by == "temperature").unwrap_or(stopped_because);
     let requests: u64 = steps.iter().map(|step: &LoadStep| step.requests).sum();
-    let sizes: usize = prepared.bodies.iter().map(Bytes::len).sum();
     let cpu_us = cpu.filter(|_| requests > 0).map(|cpu| round(cpu.as_secs_f64() * 1e6 / requests as f64));
     Ok(LoadFacts {
         command: Fact::Known(plan.command.into()),
         steps: Fact::Known(steps),
         stopped_by: Fact::Known(stopped_by.into()),
         stopped_because: Fact::Known(stopped_because),
-        distinct_payloads: Fact::Known(prepared.bodies.len() as u64),
-        body_bytes: Fact::Known(round(sizes as f64 / prepared.bodies.len().max(1) as f64)),
+        distinct_payloads: Fact::Known(prepared.bodies.count() as u64),
+        body_bytes: Fact::Known(round(prepared.bodies.bytes() as f64 / prepared.bodies.count() as f64)),
         think_time_ms: Fact::Known(round(plan.think_time.as_secs_f64() * 1e3)),
         first_request_ms: Fact::Known(of.good.exchange.duration_ms),
         warm_up_requests: Fact::Known(warmed),
@@ -171,15 +170,19 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
 /// The good request, ready to be sent again and again.
 fn prepared(of: &Found, connector: &Connector, judge: Reading) -> Result<Prepared, Unknown> {
     let unformed = || Unknown::new(Why::Malformed, "the good request could not be formed again");
-    let messages = payloads::varied(&of.good.message);
-    let outgoing = messages.iter().map(|message| message.outgoing(of.talk.server, of.talk.everywhere));
-    let outgoing: Vec<_> = outgoing.collect::<Option<_>>().ok_or_else(unformed)?;
+    let outgoing = |message: &Message| message.outgoing(of.talk.server, of.talk.everywhere).ok_or_else(unformed);
+    let first = outgoing(&of.good.message)?;
     let proxy = connector.forwarding();
     let form = if proxy.is_some() { Form::Absolute } else { Form::Origin };
     let authorization = proxy.and_then(|proxy| proxy.authorization.as_deref());
-    let formed = alike(&outgoing, form, authorization);
-    let (head, bodies) = formed.map_err(|failure| Unknown::new(failure.why, failure.text))?;
-    let (head, _) = head.into_parts();
+    let formed = alike(&first, form, authorization);
+    let formed = formed.map_err(|failure| Unknown::new(failure.why, failure.text))?;
+    let mut bodies = Bodies::new(formed.body(&first));
+    // One after the other: together they would take more memory than all else.
+    for message in payloads::varied(&of.good.message).skip(1) {
+        bodies.push(&formed.body(&outgoing(&message)?));
+    }
+    let (head, _) = formed.head.into_parts();
     let mut headers = head.headers;
     // What frames the body is written with each.
     headers.remove(CONTENT_LENGTH);
@@ -216,8 +219,8 @@ fn warm_up(
         let measured = carry_out(prepared, way, &step, &stop);
         let tally = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?.tally;
         sent += tally.requests;
-        if tally.failed > 0 && prepared.bodies.len() > 1 {
-            prepared.bodies.truncate(1);
+        if tally.failed > 0 && prepared.bodies.count() > 1 {
+            prepared.bodies.keep_first();
             continue;
         }
         if tally.ok > 0 || stop.reason().is_some_and(|reason| reason != "requests") && tally.requests == 0 {

@@ -6,25 +6,18 @@ use base64::Engine;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Requests that differ, at most, and their inputs together, bytes.
+/// Requests that differ, at most, and the bytes that are formed to find in what they do.
 const MOST: usize = 1024;
-const BYTES_MAX: usize = 16 << 20;
+const BYTES_MAX: usize = 64 << 20;
 /// Bits of a number, each in a sample of its own.
 const BITS: usize = 16;
 
-/// The request, and as many others of the same meaning as memory may be taken for; itself alone where it has no input that
-/// can be varied.
-pub fn varied(message: &Message) -> Vec<Message> {
-    let mut all = vec![message.clone()];
+/// The request, and others of the same meaning; itself alone where it has no input that can be varied.
+pub fn varied(message: &Message) -> impl Iterator<Item = Message> {
     let size = usize::try_from(message.sent_bytes()).unwrap_or(BYTES_MAX).max(1);
     let most = (BYTES_MAX / size).clamp(1, MOST);
-    for number in 1..u16::try_from(most).unwrap_or(u16::MAX) {
-        match another(message, number) {
-            Some(another) => all.push(another),
-            None => break,
-        }
-    }
-    all
+    let others = (1..u16::try_from(most).unwrap_or(u16::MAX)).map_while(|number| another(message, number));
+    std::iter::once(message.clone()).chain(others)
 }
 
 fn another(message: &Message, number: u16) -> Option<Message> {
@@ -170,14 +163,14 @@ mod tests {
     fn each_payload_differs_and_the_first_is_the_request_itself() {
         for name in ["speech.wav", "image.png", "image.jpg"] {
             let message = form(file(name));
-            let all = varied(&message);
+            let all: Vec<Message> = varied(&message).collect();
             let size = sample(name).len();
             assert_eq!(all.len(), (BYTES_MAX / size).min(MOST), "{name}");
             let different: BTreeSet<String> = all.iter().map(|one| format!("{:?}", one.fields[0].content)).collect();
             assert_eq!(different.len(), all.len(), "{name}");
             assert_eq!(all[0].fields, message.fields);
         }
-        assert_eq!(varied(&form(Content::Text("hello".into()))).len(), 1, "a text is not made another one");
+        assert_eq!(varied(&form(Content::Text("hello".into()))).count(), 1, "a text is not made another one");
     }
 
     #[test]

@@ -22,6 +22,10 @@ impl Reading {
 }
 
 impl Judge for Reading {
+    fn wants_headers(&self) -> bool {
+        self.place.is_some()
+    }
+
     fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Judged {
         self.answered.fetch_add(1, Ordering::Relaxed);
         let accepted = accepts_http(status, body);

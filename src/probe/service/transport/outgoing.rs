@@ -70,19 +70,28 @@ pub fn build(
     built(outgoing, url, form, proxy_authorization, None)
 }
 
-/// Requests that differ in their bodies alone, as HTTP/1.1: the first one, and every body under its head.
-pub fn alike(
-    all: &[Outgoing],
-    form: Form,
-    proxy_authorization: Option<&str>,
-) -> Result<(Request<Full<Bytes>>, Vec<Bytes>), Failure> {
-    let first = all.first().ok_or_else(|| broken(&std::fmt::Error))?;
+/// Requests of HTTP/1.1 that differ in their bodies alone.
+pub struct Alike {
+    /// The first one.
+    pub head: Request<Full<Bytes>>,
+    line: Option<String>,
+}
+
+impl Alike {
+    /// The body of another one, under the same head.
+    pub fn body(&self, outgoing: &Outgoing) -> Bytes {
+        body(&outgoing.payload, self.line.as_deref()).0
+    }
+}
+
+/// A request as HTTP/1.1, under whose head others can be sent.
+pub fn alike(first: &Outgoing, form: Form, proxy_authorization: Option<&str>) -> Result<Alike, Failure> {
     let line = match &first.payload {
         Payload::Multipart(parts) => Some(boundary(parts)),
         _ => None,
     };
     let head = built(first, &first.url, form, proxy_authorization, line.as_deref())?;
-    Ok((head, all.iter().map(|one| body(&one.payload, line.as_deref()).0).collect()))
+    Ok(Alike { head, line })
 }
 
 /// `line` is the boundary of a multipart body, if it is not to be a new one.
