@@ -58,6 +58,8 @@ pub struct Config {
     pub request: RequestConfig,
     /// Where the server tells of its GPUs, for `balance`.
     pub balance: BalanceConfig,
+    /// The load to make, for `stress`.
+    pub load: LoadConfig,
     /// How the server is reached.
     pub connection: ConnectionConfig,
     /// Who the doctor is to the server.
@@ -113,6 +115,28 @@ pub struct BalanceConfig {
     pub status: Option<String>,
     /// Names in it.
     pub fields: StatusFields,
+}
+
+/// The load to make.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a mapping with users, duration, rate, think_time, max_requests and holds"
+)]
+pub struct LoadConfig {
+    /// Users of each step: `[10, 25, 50]`.
+    pub users: Vec<u32>,
+    /// How long each step lasts: `30s`.
+    pub duration: Option<String>,
+    /// Requests that start a second.
+    pub rate: Option<f64>,
+    /// Wait of each user between an answer and its next request: `1s`.
+    pub think_time: Option<String>,
+    /// Requests of all steps together, at most.
+    pub max_requests: Option<u64>,
+    /// Loads of which is to be said whether the server holds them: `[100/2s]`.
+    pub holds: Vec<String>,
 }
 
 /// How the server is reached.
@@ -285,6 +309,26 @@ impl Config {
         }
         if request.content_type.as_ref().is_some_and(|media| hyper::header::HeaderValue::from_str(media).is_err()) {
             return wrong("request.content_type", "it must be a media type, such as application/json".into());
+        }
+        for (key, time) in [("load.duration", &self.load.duration), ("load.think_time", &self.load.think_time)] {
+            if let Some(Err(problem)) = time.as_deref().map(cli::duration) {
+                return wrong(key, problem);
+            }
+        }
+        if let Some(problem) = self.load.users.iter().find_map(|users| cli::users(&users.to_string()).err()) {
+            return wrong("load.users", problem);
+        }
+        if let Some(Err(problem)) = self.load.rate.map(|rate| cli::rate(&rate.to_string())) {
+            return wrong("load.rate", problem);
+        }
+        if self.load.rate.is_some() && self.load.think_time.is_some() {
+            return wrong("load", "give rate or think_time: at a rate nobody waits for answers".into());
+        }
+        if self.load.max_requests == Some(0) {
+            return wrong("load.max_requests", "it must be at least 1".into());
+        }
+        if let Some(problem) = self.load.holds.iter().find_map(|holds| cli::holds(holds).err()) {
+            return wrong("load.holds", problem);
         }
         if self.request.count.is_some_and(|count| !(1..=1000).contains(&count)) {
             return wrong("request.count", "it must be between 1 and 1000".into());

@@ -15,7 +15,10 @@ mod template;
 mod view;
 
 pub use catalogue::{Coverage, coverage};
-pub use derive::load::{JudgedStep, against, baseline, capacity, steps as judge_steps};
+pub use derive::load::{
+    JudgedMemory, JudgedStep, Judgement as LoadJudgement, against, baseline, capacity, judged as judged_steps,
+    steps as judge_steps,
+};
 pub use derive::{CONTEXT_BYTES, ConnectionFigures, Derived, connection_figures, loaded_in_words, mebibytes};
 pub use expr::{Asks, Term};
 pub use judge::{Evidence, Finding, Verdict, judge};

@@ -6,7 +6,7 @@ mod values;
 mod watch;
 
 pub use balance::Balance;
-pub use stress::{LoadOptions, Stress};
+pub use stress::{LoadOptions, Stress, holds, rate, users};
 pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
 
 pub use watch::Watch;

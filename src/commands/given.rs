@@ -1,6 +1,6 @@
 //! What the user ran, as arguments to be typed again: without secrets, and without what only says how to print.
 
-use crate::cli::{ConnectionOptions, TargetOptions, Triage};
+use crate::cli::{ConnectionOptions, LoadOptions, TargetOptions, Triage};
 use crate::probe::{is_secret, without_credentials};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Arguments {
     }
 
     fn time(&mut self, flag: &str, value: Option<Duration>) {
-        self.text(flag, value.map(|time| format!("{}ms", time.as_millis())).as_deref());
+        self.text(flag, value.map(written).as_deref());
     }
 
     fn switch(&mut self, flag: &str, given: bool) {
@@ -98,6 +98,34 @@ pub fn command(target: &TargetOptions, checks: Option<&Path>) -> Vec<String> {
     all.time("--timeout", *timeout);
     all.path("--checks", checks);
     all.0
+}
+
+/// A command that makes a load, with the options of it, from what [`command`] has made of the others.
+pub fn load(name: &str, mut target: Vec<String>, load: &LoadOptions) -> Vec<String> {
+    let LoadOptions { users, duration, rate, think_time, max_requests, holds, csv, i_own_this_server } = load;
+    if let Some(run) = target.first_mut() {
+        *run = name.to_owned();
+    }
+    let mut all = Arguments(target);
+    let list = |values: Vec<String>| Some(values.join(",")).filter(|list| !list.is_empty());
+    all.text("--users", list(users.iter().map(u32::to_string).collect()).as_deref());
+    all.time("--duration", *duration);
+    all.text("--rate", rate.map(|rate| rate.to_string()).as_deref());
+    all.time("--think-time", *think_time);
+    all.text("--max-requests", max_requests.map(|most| most.to_string()).as_deref());
+    let held = holds.iter().map(|(users, interval)| format!("{users}/{}", written(*interval)));
+    all.text("--holds", list(held.collect()).as_deref());
+    all.path("--csv", csv.as_deref());
+    all.switch("--i-own-this-server", *i_own_this_server);
+    all.0
+}
+
+/// A time as people write it: whole seconds as such.
+fn written(time: Duration) -> String {
+    match time.subsec_nanos() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
 }
 
 /// How the server is reached. What stood in its URL as user and password is to be named by a variable.
@@ -173,11 +201,36 @@ mod tests {
             "two.log",
             "--smoke",
             "--timeout",
-            "90000ms",
+            "90s",
         ];
         let again = told(&asked[1..]);
         assert_eq!(again, asked);
         assert_eq!(told(&again[1..].iter().map(String::as_str).collect::<Vec<_>>()), asked);
+    }
+
+    #[test]
+    fn a_load_is_told_and_can_be_made_again() {
+        let asked = [
+            "stress",
+            "--server",
+            "http://127.0.0.1:8000/",
+            "--users",
+            "10,25",
+            "--duration",
+            "1500ms",
+            "--think-time",
+            "2s",
+            "--max-requests",
+            "900",
+            "--holds",
+            "100/2s,5/500ms",
+            "--csv",
+            "steps.csv",
+            "--i-own-this-server",
+        ];
+        let words = ["gpu-doctor"].iter().chain(&asked).copied();
+        let Command::Stress(stress) = Cli::try_parse_from(words).unwrap().command else { panic!("no stress") };
+        assert_eq!(load("stress", command(&stress.target, None), &stress.load), asked);
     }
 
     #[test]

@@ -45,9 +45,14 @@ pub fn tell(snapshot: &Snapshot, checks: &Checks, output: &Output) -> Result<u8,
 
 /// Refuses a `--save` that cannot work before any time is spent: no such folder, or something there that is no file.
 pub fn verify_save(output: &Output) -> Result<(), Failure> {
-    let Some(file) = &output.save else { return Ok(()) };
-    let refuse = |problem: String| Err(Failure::Usage(anyhow!("--save {}: {problem}", file.display())));
+    output.save.as_ref().map_or(Ok(()), |file| verify_file("--save", file))
+}
+
+/// The same of any file that is to be written.
+pub fn verify_file(flag: &str, file: &Path) -> Result<(), Failure> {
+    let refuse = |problem: String| Err(Failure::Usage(anyhow!("{flag} {}: {problem}", file.display())));
     match std::fs::symlink_metadata(file) {
+        Ok(metadata) if metadata.is_dir() => return refuse("this is a folder; name a file in it".into()),
         Ok(metadata) if !metadata.is_file() => return refuse("there is something that is no regular file".into()),
         _ => {}
     }
@@ -58,19 +63,40 @@ pub fn verify_save(output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the snapshot to a file that only its owner may read: under another name first, so that a file that was there
-/// stays whole until the new one is.
+/// Writes the snapshot to a file that only its owner may read.
 fn save(snapshot: &Snapshot, file: &Path) -> std::io::Result<()> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let partial = file.with_file_name(format!(".{name}.{}", std::process::id()));
-    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    replace(file, 0o600, |out| write_snapshot(snapshot, out))
+}
+
+/// Writes a file with such rights: under another name first, so that a file that was there stays whole until the new one
+/// is.
+pub fn replace(
+    file: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let partial = partial(file);
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
     let mut out = std::io::BufWriter::new(opened);
-    let written =
-        write_snapshot(snapshot, &mut out).and_then(|()| out.flush()).and_then(|()| std::fs::rename(&partial, file));
+    let written = write(&mut out).and_then(|()| out.flush()).and_then(|()| std::fs::rename(&partial, file));
     if written.is_err() {
         let _ = std::fs::remove_file(&partial);
     }
     written
+}
+
+/// Whether a file could be written there: one is, and taken away again.
+pub fn can_be_written(file: &Path) -> std::io::Result<()> {
+    let partial = partial(file);
+    let mut opened = std::fs::OpenOptions::new().write(true).create_new(true).open(&partial)?;
+    let written = opened.write_all(b"\n").and_then(|()| opened.sync_all());
+    std::fs::remove_file(&partial)?;
+    written
+}
+
+fn partial(file: &Path) -> std::path::PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!(".{name}.{}", std::process::id()))
 }
 
 /// Writes the snapshot as indented JSON.

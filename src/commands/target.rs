@@ -2,7 +2,7 @@
 
 use super::{Failure, given};
 use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
-use crate::config::{Auth, BalanceConfig, Config, ConfigError, ConnectionConfig, FieldValue};
+use crate::config::{Auth, BalanceConfig, Config, ConfigError, ConnectionConfig, FieldValue, LoadConfig};
 use crate::probe::service::{client_request_url, given_file, verify_connection};
 use crate::probe::{Ask, Connection, PlacementAsk};
 use crate::regular_file;
@@ -23,8 +23,25 @@ pub fn resolve(target: TargetOptions, selection: &mut Selection, output: Option<
 pub fn resolve_with_config(
     target: TargetOptions,
     selection: &mut Selection,
-    mut output: Option<&mut Output>,
+    output: Option<&mut Output>,
 ) -> Result<(Ask, BalanceConfig), Failure> {
+    resolve_all(target, selection, output).map(|(ask, balance, _)| (ask, balance))
+}
+
+/// The same, with what the config says of a load.
+pub fn resolve_with_load(
+    target: TargetOptions,
+    selection: &mut Selection,
+    output: Option<&mut Output>,
+) -> Result<(Ask, LoadConfig), Failure> {
+    resolve_all(target, selection, output).map(|(ask, _, load)| (ask, load))
+}
+
+fn resolve_all(
+    target: TargetOptions,
+    selection: &mut Selection,
+    mut output: Option<&mut Output>,
+) -> Result<(Ask, BalanceConfig, LoadConfig), Failure> {
     let command = given::command(&target, selection.checks.as_deref());
     let (config, mut headers) = match &target.config {
         None => (Config::default(), Vec::new()),
@@ -110,7 +127,7 @@ pub fn resolve_with_config(
     if ask.forward.is_some() && ask.loader.is_none() {
         return Err(Failure::Usage(anyhow!("--forward needs --loader, which gives it the model")));
     }
-    Ok((ask, config.balance))
+    Ok((ask, config.balance, config.load))
 }
 
 /// Values of fields, the flags' over those of the config file; the files among them can be read.

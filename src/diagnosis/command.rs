@@ -6,7 +6,11 @@ use crate::snapshot::Target;
 pub const ADDRESS: &str = "http://HOST:PORT";
 
 /// Options without a value.
-const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose"];
+const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose", "--i-own-this-server"];
+/// Commands that examine as `run` does and then make a load, and the options of the load.
+const LOADS: &[&str] = &["stress"];
+const OF_LOAD: &[&str] =
+    &["--users", "--duration", "--rate", "--think-time", "--max-requests", "--holds", "--csv", "--i-own-this-server"];
 /// Options that may stand several times.
 const REPEATED: &[&str] = &["--log", "--kubectl", "--import", "--field"];
 /// Options of which at most one may stand.
@@ -30,9 +34,11 @@ struct Given {
     value: Option<String>,
 }
 
-/// A command line of `gpu-doctor run`.
+/// A command line of `gpu-doctor run`, or of a command that does the same and more.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Command {
+    /// The command's name, where it is not `run`.
+    name: Option<String>,
     options: Vec<Given>,
 }
 
@@ -41,6 +47,9 @@ impl Command {
     pub fn of(target: &Target) -> Self {
         match target.command.split_first() {
             Some((name, options)) if name == "run" => Self::parse(options.to_vec()),
+            Some((name, options)) if LOADS.contains(&name.as_str()) => {
+                Self { name: Some(name.clone()), ..Self::parse(options.to_vec()) }
+            }
             _ => Self::of_settings(target),
         }
     }
@@ -98,7 +107,17 @@ impl Command {
                 _ => {}
             }
         }
-        Self { options }
+        Self { name: None, options }
+    }
+
+    /// The same options for another command; those of a load are left out where it makes none.
+    pub fn named(mut self, name: &str) -> Self {
+        let makes_load = LOADS.contains(&name);
+        if !makes_load {
+            self.options.retain(|one| !OF_LOAD.contains(&one.flag.as_str()));
+        }
+        self.name = makes_load.then(|| name.to_owned());
+        self
     }
 
     /// Whether an option stands in it.
@@ -152,7 +171,7 @@ impl Command {
 
     /// As it is typed.
     pub fn typed(&self) -> String {
-        let mut words = vec!["gpu-doctor run".to_owned()];
+        let mut words = vec![format!("gpu-doctor {}", self.name.as_deref().unwrap_or("run"))];
         for one in &self.options {
             match &one.value {
                 None => words.push(one.flag.clone()),

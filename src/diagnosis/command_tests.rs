@@ -74,9 +74,24 @@ fn sudo_keeps_the_variable_of_the_token() {
 #[test]
 fn words_of_a_command_stay_words() {
     for word in ["a b", "it's", "$(x)", "`x`", "", "-x", "a\nb", "ä", "NAME=VALUE", "*"] {
-        let command = Command { options: vec![Given { flag: "--model".into(), value: Some(word.into()) }] };
+        let options = vec![Given { flag: "--model".into(), value: Some(word.into()) }];
+        let command = Command { name: None, options };
         let typed = command.typed();
         let again = parsed(typed.strip_prefix("gpu-doctor run ").unwrap());
         assert_eq!(again, command, "{typed}");
     }
+}
+
+#[test]
+fn a_load_is_made_again_and_left_out_where_it_is_not_wanted() {
+    let words = ["stress", "--server", "http://h:1/", "--users", "10,25", "--i-own-this-server", "--smoke"];
+    let target = Target { command: words.map(str::to_owned).to_vec(), ..Target::default() };
+    let own = Command::of(&target);
+    assert_eq!(own.typed(), "gpu-doctor stress --server http://h:1/ --users 10,25 --i-own-this-server --smoke");
+    assert_eq!(own.clone().named("run").typed(), "gpu-doctor run --server http://h:1/ --smoke");
+    let more = Command::parse(["--users", "1,10"].map(str::to_owned).to_vec());
+    let typed = own.with(more).typed();
+    assert_eq!(typed, "gpu-doctor stress --server http://h:1/ --users 1,10 --i-own-this-server --smoke");
+    let run = Target { command: ["run", "--server", "http://h:1/"].map(str::to_owned).to_vec(), ..Target::default() };
+    assert_eq!(Command::of(&run).named("stress").typed(), "gpu-doctor stress --server http://h:1/");
 }

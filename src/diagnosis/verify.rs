@@ -33,8 +33,12 @@ pub fn reachable(target: &Target, text: &str) -> String {
 /// A text whose command of the doctor is what the user ran, and what the check wants of it.
 fn completed(text: &str, snapshot: &Snapshot) -> String {
     let text = reachable(&snapshot.target, text);
-    for (name, complete) in [("gpu-doctor run", run as fn(Command, &Snapshot) -> String), ("gpu-doctor triage", triage)]
-    {
+    let commands = [
+        ("gpu-doctor run", run as fn(Command, &Snapshot) -> String),
+        ("gpu-doctor stress", stress),
+        ("gpu-doctor triage", triage),
+    ];
+    for (name, complete) in commands {
         let Some((before, after)) = text.rsplit_once(name) else { continue };
         let Some(words) = shlex::split(after) else { break };
         // A command that goes on behind the doctor's is left as its author wrote it.
@@ -49,7 +53,12 @@ fn completed(text: &str, snapshot: &Snapshot) -> String {
 }
 
 fn run(wanted: Command, snapshot: &Snapshot) -> String {
-    Command::of(&snapshot.target).with(wanted).typed()
+    Command::of(&snapshot.target).named("run").with(wanted).typed()
+}
+
+/// The load that was made, or one on what was examined.
+fn stress(wanted: Command, snapshot: &Snapshot) -> String {
+    Command::of(&snapshot.target).named("stress").with(wanted).typed()
 }
 
 /// `triage` of the files that were read.
@@ -68,7 +77,8 @@ fn triage(_: Command, snapshot: &Snapshot) -> String {
 
 /// The command, and before it those that write anew the recordings that it reads: an old one shows the old fault.
 fn anew(text: String, snapshot: &Snapshot) -> Vec<String> {
-    let parsed = text.strip_prefix("gpu-doctor run").and_then(shlex::split).map(Command::parse);
+    let own = ["gpu-doctor run", "gpu-doctor stress"].iter().find_map(|name| text.strip_prefix(name));
+    let parsed = own.and_then(shlex::split).map(Command::parse);
     let Some(command) = parsed else { return vec![text] };
     let reads = |stages: &[&str]| match command.value("--only") {
         Some(only) => only.split(',').any(|one| stages.contains(&one)),

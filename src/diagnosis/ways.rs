@@ -78,6 +78,8 @@ fn filled(text: &str, detail: &str, own: &Command, snapshot: &Snapshot) -> Strin
         let command = || own.clone().with(more.clone());
         whole.push_str(&match name {
             "again" => command().typed(),
+            "run" => command().named("run").typed(),
+            "stress" => command().named("stress").typed(),
             "as_root" => command().typed_as(None),
             "as_user" => command().typed_as(uid(detail)),
             "elsewhere" => elsewhere(command()).typed(),

@@ -1,11 +1,11 @@
 //! What the user asked about, after flags and config are joined.
 
-use crate::snapshot::{Expectations, LoadStep, Target};
+use crate::snapshot::{Expectations, Facts, LoadStep, Target, WantedUsers};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use url::Url;
 
@@ -100,13 +100,29 @@ pub struct LoadPlan {
     pub owned: bool,
     /// Set when the user wants an end.
     pub interrupted: Arc<AtomicBool>,
+    /// Loads of which is to be said whether the server holds them.
+    pub wanted: Vec<WantedUsers>,
     /// Hears of each step when it is over.
     pub told: StepTold,
+    /// How far the load is.
+    pub progress: Arc<LoadProgress>,
 }
 
-/// What is done with a step that is over.
+/// How far a load is, for who looks on meanwhile.
+#[derive(Debug, Default)]
+pub struct LoadProgress {
+    /// The step that runs, the first being 1; 0 before it.
+    pub step: AtomicU64,
+    /// Answers of the whole load, good and bad ones.
+    pub answered: AtomicU64,
+}
+
+/// What is done when a step is over: with what is known besides, and all steps so far.
 #[derive(Clone)]
-pub struct StepTold(pub Arc<dyn Fn(&LoadStep) + Send + Sync>);
+pub struct StepTold(pub Arc<StepHeard>);
+
+/// Hears of steps.
+pub type StepHeard = dyn Fn(&Facts, &[LoadStep]) + Send + Sync;
 
 impl std::fmt::Debug for StepTold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,7 +136,7 @@ impl LoadPlan {
     /// Requests to a server on another machine, at most, without the word that it may be loaded.
     pub const STRANGE_REQUESTS_MAX: u64 = 100;
     /// What comes before the steps, and beside each: idle time, warm-up, start and end of what watches.
-    const AROUND: Duration = Duration::from_secs(15);
+    const AROUND: Duration = Duration::from_secs(30);
     const AROUND_A_STEP: Duration = Duration::from_secs(5);
 
     /// How long it may take in all.

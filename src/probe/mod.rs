@@ -39,7 +39,10 @@ pub mod source;
 pub mod triage;
 pub mod watch;
 
-pub use ask::{Ask, BalanceAsk, Connection, LoadPlan, PlacementAsk, StatusFields, StepTold, without_credentials};
+pub use ask::{
+    Ask, BalanceAsk, Connection, LoadPlan, LoadProgress, PlacementAsk, StatusFields, StepHeard, StepTold,
+    without_credentials,
+};
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 pub use secret::is_in_field as is_secret;

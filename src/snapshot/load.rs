@@ -29,11 +29,25 @@ room! {
         pub first_request_ms: f64,
         /// Requests that were sent before the steps, until their medians agreed.
         pub warm_up_requests: u64,
+        /// Medians of the warm-up's batches, milliseconds, the last two of which agree if it came to rest.
+        pub warm_up_medians_ms: Vec<f64>,
+        /// Loads of which was asked whether the server holds them.
+        pub wanted: Vec<WantedUsers>,
         /// Processor time of the doctor itself for a request, microseconds.
         pub own_cpu_us_per_request: f64,
         /// Memory of the server's processes on the GPUs and beside them over the whole run.
         pub memory: Vec<MemorySeries>,
     }
+}
+
+/// Users that are to be held, each with a request every so often.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WantedUsers {
+    /// Users.
+    pub users: u64,
+    /// Time from one request of a user to its next, seconds.
+    pub interval_s: f64,
 }
 
 /// One step: so many users, or such a rate, for a time.

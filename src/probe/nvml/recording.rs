@@ -8,6 +8,9 @@ use serde_json::Value;
 /// Most GPUs and readings of processes that are believed.
 const GPUS_MAX: usize = 256;
 const LISTS_MAX: usize = 20_000;
+/// Readings of a counter that are kept of a long recording, and the newest of them, which all are.
+const READINGS_MAX: usize = 8192;
+const NEWEST: usize = 512;
 /// Clock moves kept.
 const MOVES_MAX: usize = 16;
 
@@ -26,6 +29,8 @@ pub struct Recording {
     pub clock_moves: Vec<(f64, f64)>,
     /// The fault that ended the sampling, if it did not end because it was told to.
     pub ended_by: Option<Unknown>,
+    /// Where two recordings were joined: between them nothing was sampled on purpose.
+    pub joint_ms: Option<f64>,
 }
 
 /// One GPU.
@@ -42,8 +47,33 @@ pub struct GpuRecording {
     /// A process id that NVML listed and that no Linux kernel gives out.
     pub strange_pid: Option<u64>,
     series: [Vec<(f64, f64)>; COUNTERS],
+    /// Readings of a long recording that were not kept, summed up.
+    left_out: [LeftOut; COUNTERS],
     /// When a counter was refused last, and why.
     refused: [Option<(f64, Unknown)>; COUNTERS],
+}
+
+/// Readings that were not kept one by one.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LeftOut {
+    /// How many.
+    pub count: u64,
+    /// The smallest; 0 without any.
+    pub min: f64,
+    /// Their sum.
+    pub sum: f64,
+    /// The largest; 0 without any.
+    pub max: f64,
+}
+
+impl LeftOut {
+    fn add(&mut self, value: f64) {
+        let first = self.count == 0;
+        self.min = if first { value } else { self.min.min(value) };
+        self.max = if first { value } else { self.max.max(value) };
+        self.sum += value;
+        self.count += 1;
+    }
 }
 
 /// A process in NVML's list.
@@ -72,6 +102,7 @@ impl Recording {
     pub fn then(&self, later: &Recording, from_ms: f64) -> Recording {
         let mut all = self.clone();
         let first = self.times.last().copied().unwrap_or(f64::MIN).max(from_ms);
+        all.joint_ms = Some(first);
         all.times.extend(later.times.iter().filter(|at_ms| **at_ms >= first));
         all.period_ms = later.period_ms;
         all.server_pids.clone_from(&later.server_pids);
@@ -83,6 +114,31 @@ impl Recording {
             }
         }
         all
+    }
+
+    /// Takes in what was read after it, from a moment on. Of a long recording single readings are left out, and counted.
+    pub fn add(&mut self, news: &Recording, from_ms: f64) {
+        let first = self.times.last().copied().unwrap_or(f64::MIN).max(from_ms);
+        self.times.extend(news.times.iter().filter(|at_ms| **at_ms >= first));
+        self.clock_moves.extend(news.clock_moves.iter().take(MOVES_MAX.saturating_sub(self.clock_moves.len())));
+        for gpu in &news.gpus {
+            if let Some(known) = self.gpu(gpu.index) {
+                known.go_on(gpu, first);
+                known.thin();
+            }
+        }
+        self.gpus.sort_by_key(|gpu| gpu.index);
+    }
+
+    /// Takes all readings out; who the GPUs are, what they refuse and which processes they list at this moment stays.
+    pub fn take_readings(&mut self, now_ms: f64) -> Recording {
+        let left = Recording {
+            period_ms: self.period_ms,
+            gpus: self.gpus.iter_mut().map(|gpu| gpu.without_readings(now_ms)).collect(),
+            server_pids: self.server_pids.clone(),
+            ..Recording::default()
+        };
+        std::mem::replace(self, left)
     }
 
     fn take(&mut self, part: &Value) {
@@ -131,6 +187,7 @@ impl GpuRecording {
             processes: Vec::new(),
             strange_pid: None,
             series: Default::default(),
+            left_out: Default::default(),
             refused: Default::default(),
         }
     }
@@ -168,16 +225,59 @@ impl GpuRecording {
         }
     }
 
+    /// Readings of a counter that were not kept.
+    pub fn left_out(&self, counter: Counter) -> LeftOut {
+        self.left_out.get(counter as usize).copied().unwrap_or_default()
+    }
+
+    /// Leaves out every second of the older readings where there are too many.
+    fn thin(&mut self) {
+        for (series, left_out) in self.series.iter_mut().zip(&mut self.left_out) {
+            if series.len() < READINGS_MAX {
+                continue;
+            }
+            let newest = series.len() - NEWEST;
+            let mut place = 0;
+            series.retain(|(_, value)| {
+                place += 1;
+                let kept = place % 2 == 1 || place > newest;
+                if !kept {
+                    left_out.add(*value);
+                }
+                kept
+            });
+        }
+    }
+
+    /// Itself in a recording that begins now.
+    fn without_readings(&self, now_ms: f64) -> Self {
+        let listed = self.processes.last().map(|(_, list)| (now_ms, list.clone()));
+        Self {
+            uuid: self.uuid.clone(),
+            lost: self.lost.clone(),
+            processes: listed.into_iter().collect(),
+            strange_pid: self.strange_pid,
+            refused: self.refused.clone(),
+            ..Self::new(self.index)
+        }
+    }
+
     fn go_on(&mut self, later: &GpuRecording, from_ms: f64) {
-        self.uuid.clone_from(&later.uuid);
+        if later.uuid.known().is_some() {
+            self.uuid.clone_from(&later.uuid);
+        }
         self.lost = self.lost.take().or_else(|| later.lost.clone());
-        self.processes.extend(later.processes.iter().filter(|(at_ms, _)| *at_ms >= from_ms).cloned());
+        let room = LISTS_MAX.saturating_sub(self.processes.len());
+        self.processes.extend(later.processes.iter().filter(|(at_ms, _)| *at_ms >= from_ms).take(room).cloned());
         self.strange_pid = self.strange_pid.or(later.strange_pid);
         for counter in Counter::all() {
             let readings = later.readings(counter).iter().filter(|(at_ms, _)| *at_ms >= from_ms);
             readings.for_each(|(at_ms, value)| self.push(counter, *at_ms, *value));
             if let Some((at_ms, unknown)) = later.refusal(counter) {
                 self.refuse(counter, *at_ms, unknown.clone());
+            }
+            if let Some(left_out) = self.left_out.get_mut(counter as usize).filter(|one| one.count == 0) {
+                *left_out = later.left_out(counter);
             }
         }
     }
@@ -268,6 +368,48 @@ mod tests {
         assert_eq!(both.gpus[0].readings(Counter::Power), readings);
         assert_eq!(both.server_pids, [7]);
         assert_eq!(Recording::default().then(&step, 0.0).times, step.times);
+    }
+
+    #[test]
+    fn a_long_recording_keeps_its_sums_and_not_its_readings() {
+        let (mut all, mut sum) = (Recording::default(), 0.0);
+        for n in 0..100_000_u32 {
+            let power = if n == 33_333 { 5e5 } else { f64::from(n % 100) };
+            sum += power;
+            let mut news = Recording { times: vec![f64::from(n)], ..Recording::default() };
+            let mut gpu = GpuRecording::new(3);
+            gpu.push(Counter::Power, f64::from(n), power);
+            news.gpus.push(gpu);
+            all.add(&news, 0.0);
+        }
+        let (readings, left_out) = (all.gpus[0].readings(Counter::Power), all.gpus[0].left_out(Counter::Power));
+        assert!(readings.len() < READINGS_MAX && readings.is_sorted_by_key(|(at_ms, _)| *at_ms), "{}", readings.len());
+        assert_eq!(readings.len() as u64 + left_out.count, 100_000);
+        let kept: f64 = readings.iter().map(|(_, value)| value).sum();
+        assert_eq!(kept + left_out.sum, sum);
+        assert_eq!(readings.iter().map(|(_, value)| *value).fold(left_out.max, f64::max), 5e5);
+    }
+
+    #[test]
+    fn taken_readings_leave_who_the_gpus_are() {
+        let parts = [
+            json!({"gpu": 0, "uuid": {"known": "GPU-a"}}),
+            json!({"gpu": 0, "at_ms": 1.0, "processes": [[77, 4096, null]]}),
+            json!({"at_ms": 2.0, "gpus": [{"index": 0, "power_milliwatts": 7}]}),
+        ];
+        let mut kept = Recording::read(&parts, 50.0, vec![77]);
+        let taken = kept.take_readings(90.0);
+        assert_eq!((taken.times.as_slice(), kept.times.as_slice()), (&[2.0][..], &[][..]));
+        assert_eq!(kept.gpus[0].uuid, Fact::Known("GPU-a".into()));
+        assert_eq!(kept.gpus[0].processes, [(90.0, taken.gpus[0].processes[0].1.clone())]);
+        assert_eq!((kept.gpus[0].readings(Counter::Power), kept.server_pids.as_slice()), (&[][..], &[77][..]));
+        let sample =
+            Recording::read(&[json!({"at_ms": 95.0, "gpus": [{"index": 0, "power_milliwatts": 9}]})], 50.0, vec![]);
+        kept.add(&sample, 0.0);
+        assert_eq!(
+            (kept.gpus[0].readings(Counter::Power), &kept.gpus[0].uuid),
+            (&[(95.0, 9.0)][..], &Fact::Known("GPU-a".into()))
+        );
     }
 
     proptest! {

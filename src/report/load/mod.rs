@@ -1,10 +1,16 @@
 //! What a load came to, step by step.
 
+mod columns;
+mod csv;
+mod judged;
 mod table;
 
-pub use table::write;
+pub use csv::{header as csv_header, row as csv_row};
+pub use judged::{Judged, Memory};
+pub use table::{failures, write};
 
-use crate::snapshot::{Fact, GpuWindow, LoadFacts, LoadStep, ModelCounters, Phases, Snapshot, Spread};
+use crate::check::{JudgedStep, LoadJudgement, judged_steps};
+use crate::snapshot::{Fact, Facts, GpuWindow, LoadFacts, LoadStep, ModelCounters, Phases, Snapshot, Spread};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,10 +36,16 @@ pub struct Load {
     pub first_request_ms: Option<f64>,
     /// Requests before the first step.
     pub warm_up_requests: Option<u64>,
+    /// Medians of the batches of requests before the first step, milliseconds.
+    #[serde(default)]
+    pub warm_up_medians_ms: Vec<f64>,
     /// Processor time of the doctor for a request, microseconds.
     pub own_cpu_us_per_request: Option<f64>,
     /// The steps, in the order in which they ran.
     pub steps: Vec<Step>,
+    /// What they come to.
+    #[serde(flatten)]
+    pub judged: Judged,
 }
 
 /// One step.
@@ -43,6 +55,13 @@ pub struct Step {
     pub users: u64,
     /// Requests a second that were to start; null where users wait for their answers.
     pub rate: Option<f64>,
+    /// `healthy`, `degraded` or `overloaded`; `refused` where its figures contradict one another, `client_limited` where the
+    /// doctor could not send more, `undecided` where too little is known.
+    #[serde(default)]
+    pub verdict: String,
+    /// Why, worst first.
+    #[serde(default)]
+    pub because: Vec<String>,
     /// How long requests were started.
     pub seconds: f64,
     /// Requests that were started.
@@ -59,6 +78,9 @@ pub struct Step {
     pub by_status: BTreeMap<String, u64>,
     /// Requests without an answer, by what happened.
     pub by_error: BTreeMap<String, u64>,
+    /// Accepted of all requests that were to be sent, percent.
+    #[serde(default)]
+    pub success_percent: Option<f64>,
     /// Accepted answers a second.
     pub throughput_rps: f64,
     /// Accepted requests, from when they were to start to the end of their answer.
@@ -67,6 +89,15 @@ pub struct Step {
     pub first_byte_ms: Option<Times>,
     /// Time by the server's own word.
     pub server_ms: Option<Times>,
+    /// Mean time of a request in the serving software's queue, by its counters.
+    #[serde(default)]
+    pub queue_ms: Option<f64>,
+    /// Mean size of the batches that it computed.
+    #[serde(default)]
+    pub batch_size: Option<f64>,
+    /// Mean time of a request in the model, by its counters or its answers.
+    #[serde(default)]
+    pub inference_ms: Option<f64>,
     /// Requests under way on average.
     pub in_flight_mean: f64,
     /// Cores that the server's processes kept busy.
@@ -129,6 +160,8 @@ pub fn of(snapshot: &Snapshot) -> Option<Load> {
     let facts = &snapshot.facts.load;
     let LoadFacts { command, steps, .. } = facts;
     let text = |fact: &Fact<String>| fact.known().cloned().unwrap_or_default();
+    let judgement = LoadJudgement::of(&snapshot.facts);
+    let judged = judgement.as_ref().map(|one| one.steps.as_slice()).unwrap_or_default();
     Some(Load {
         command: command.known()?.clone(),
         unmade: steps.reason().map(|unknown| unknown.detail.clone()),
@@ -139,20 +172,34 @@ pub fn of(snapshot: &Snapshot) -> Option<Load> {
         think_time_ms: facts.think_time_ms.known().copied(),
         first_request_ms: facts.first_request_ms.known().copied(),
         warm_up_requests: facts.warm_up_requests.known().copied(),
+        warm_up_medians_ms: facts.warm_up_medians_ms.known().cloned().unwrap_or_default(),
         own_cpu_us_per_request: facts.own_cpu_us_per_request.known().copied(),
-        steps: steps.known().map(Vec::as_slice).unwrap_or_default().iter().map(step).collect(),
+        steps: joined(steps.known().map(Vec::as_slice).unwrap_or_default(), judged),
+        judged: judgement.as_ref().map(Judged::of).unwrap_or_default(),
     })
 }
 
-fn step(step: &LoadStep) -> Step {
+/// Steps that were made so far, judged with what is known besides.
+pub fn so_far(facts: &Facts, steps: &[LoadStep]) -> Vec<Step> {
+    joined(steps, &judged_steps(facts, steps, false))
+}
+
+fn joined(steps: &[LoadStep], judged: &[JudgedStep]) -> Vec<Step> {
+    steps.iter().enumerate().map(|(at, one)| step(one, judged.get(at))).collect()
+}
+
+fn step(step: &LoadStep, judged: Option<&JudgedStep>) -> Step {
     let cores = |cpu_ms: &Fact<f64>| {
         let cores = cpu_ms.known().map(|cpu_ms| cpu_ms / step.window_ms)?;
-        cores.is_finite().then(|| (cores * 1e3).round() / 1e3)
+        cores.is_finite().then(|| thousandths(cores))
     };
     let gpus = step.gpus.known().map(Vec::as_slice).unwrap_or_default();
+    let figure = |of: fn(&JudgedStep) -> &Fact<f64>| judged.and_then(|one| of(one).known().copied()).map(thousandths);
     Step {
         users: step.users,
         rate: step.rate_rps.known().copied(),
+        verdict: judged.map_or("undecided".into(), |one| one.verdict.clone()),
+        because: judged.map(|one| one.because.clone()).unwrap_or_default(),
         seconds: step.window_ms / 1e3,
         requests: step.requests,
         ok: step.ok,
@@ -161,15 +208,46 @@ fn step(step: &LoadStep) -> Step {
         unfinished: step.unfinished,
         by_status: step.by_status.clone(),
         by_error: step.by_error.clone(),
+        success_percent: figure(|one| &one.success_percent),
         throughput_rps: step.throughput_rps,
         latency_ms: step.latency_ms.known().map(times),
         first_byte_ms: step.first_byte_ms.known().map(times),
         server_ms: step.server_ms.known().map(times),
+        queue_ms: figure(|one| &one.queue_ms),
+        batch_size: figure(|one| &one.batch_size),
+        inference_ms: figure(|one| &one.inference_ms),
         in_flight_mean: step.in_flight_mean,
         server_cores: cores(&step.server_cpu_ms),
         own_cores: cores(&step.own_cpu_ms),
         gpus: gpus.iter().map(gpu).collect(),
         models: step.models.known().cloned().unwrap_or_default(),
+    }
+}
+
+fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+impl Step {
+    /// The GPU that was busiest; of equals the one with most memory in use.
+    pub fn busiest_gpu(&self) -> Option<&StepGpu> {
+        let order = |gpu: &&StepGpu| {
+            (
+                gpu.utilization_percent.unwrap_or(-1.0),
+                gpu.memory_used_bytes.unwrap_or(-1.0),
+                std::cmp::Reverse(gpu.index),
+            )
+        };
+        self.gpus.iter().max_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal))
+    }
+
+    /// The load in words: `50 users`, `120 requests a second`.
+    pub fn load(&self) -> String {
+        match self.rate {
+            Some(rate) => format!("{rate:.0} requests a second"),
+            None if self.users == 1 => "1 user".into(),
+            None => format!("{} users", self.users),
+        }
     }
 }
 

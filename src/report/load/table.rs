@@ -1,38 +1,100 @@
 //! The table of a load, for people.
 
-use super::{Load, Step};
+use super::columns::{lines, verdict};
+use super::{Load, Memory, Step};
 use crate::report::text::paragraph;
 use crate::words::{bytes, grouped};
 use colored::Colorize;
 use std::io::{Result, Write};
 
-/// Writes a line for each step, what failed in it, and why the load ended.
+/// Writes a line for each step, what they come to, what failed, and why the load ended.
 pub fn write(load: &Load, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "\n{}", "load".bold())?;
     if let Some(unmade) = &load.unmade {
-        return paragraph(out, "  ", &format!("no load was made: {unmade}"));
+        return paragraph(out, "  ", &format!("No load was made: {unmade}."));
     }
     paragraph(out, "  ", &sent(load))?;
-    if !load.steps.is_empty() {
-        writeln!(out, "{}", HEAD)?;
-        writeln!(out, "{}", UNITS)?;
+    paragraph(out, "  ", &warm_up(load))?;
+    for line in lines(&load.steps).iter().filter(|_| !load.steps.is_empty()) {
+        writeln!(out, "{}", line)?;
     }
-    for step in &load.steps {
-        writeln!(out, "{}", row(step))?;
+    for step in load.steps.iter().filter(|step| !step.because.is_empty()) {
+        paragraph(out, "  ", &format!("{}, {}: {}.", step.load(), verdict(step), step.because.join("; ")))?;
     }
     for step in load.steps.iter().filter(|step| step.failed + step.dropped + step.unfinished > 0) {
-        paragraph(out, "  ", &format!("{} users: {}", step.users, failures(step)))?;
+        paragraph(out, "  ", &format!("{}, what failed: {}.", step.load(), failures(step)))?;
     }
+    judged(load, out)?;
     match load.stopped_because.as_str() {
         "" => Ok(()),
-        because => paragraph(out, "  ", &format!("the load ended before its plan did: {because}")),
+        because => paragraph(out, "  ", &format!("The load ended before its plan did: {because}.")),
     }
 }
 
-const HEAD: &str =
-    "   users  requests   failed  answers/s    median       p90       p99       max    server    GPU  CPU";
-const UNITS: &str =
-    "                                              ms        ms        ms        ms        ms      %  cores";
+/// Knee, breaking point, capacity and memory.
+fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
+    let judged = &load.judged;
+    if !load.steps.is_empty() {
+        let known = if judged.knee_users.is_some() { "Knee" } else { "No knee was seen" };
+        paragraph(out, "  ", &format!("{known}: {}.", judged.knee_because))?;
+        let breaking = match judged.breaking_point.as_str() {
+            "" => "none of these steps was overloaded",
+            words => words,
+        };
+        paragraph(out, "  ", &format!("Breaking point: {breaking}."))?;
+        paragraph(out, "  ", &capacity(load))?;
+    }
+    for holds in &judged.holds {
+        let answer = match holds.verdict.as_str() {
+            "yes" => "yes",
+            "degraded" => "yes, but degraded",
+            "no" => "no",
+            _ => "not measured",
+        };
+        let (users, interval) = (grouped(holds.users), holds.interval_s);
+        let asked = format!("Does it hold {users} users at one request per {interval} s? {answer}");
+        paragraph(out, "  ", &format!("{asked}: {}.", holds.because))?;
+    }
+    for memory in judged.memory.iter().filter(|one| is_told(one)) {
+        let verdict = match memory.verdict.as_str() {
+            "leak" => "grows with every request",
+            "plateau" => "came to rest",
+            _ => "cannot be judged yet",
+        };
+        paragraph(out, "  ", &format!("Memory of {} {verdict}: {}.", memory.whose(), memory.because))?;
+    }
+    Ok(())
+}
+
+/// A GPU's own figure is said where no process on it is told apart, and where it grows.
+fn is_told(memory: &Memory) -> bool {
+    memory.verdict != "undecided" || memory.bytes_per_request.is_some()
+}
+
+fn capacity(load: &Load) -> String {
+    let judged = &load.judged;
+    let Some(rps) = judged.capacity_rps else {
+        return "Capacity: no step was healthy, so that no load can be promised.".into();
+    };
+    let users = judged.capacity.iter().map(|one| {
+        let users = if one.users == 1 { "1 user".into() } else { format!("{} users", grouped(one.users)) };
+        format!("{users} at one request per {} s", one.interval_s)
+    });
+    let users = users.collect::<Vec<_>>().join(", ");
+    let from = format!("Capacity: {rps:.1} requests a second, answered in health with {}", judged.capacity_from);
+    if users.is_empty() { format!("{from}.") } else { format!("{from}. This holds {users}.") }
+}
+
+fn warm_up(load: &Load) -> String {
+    let Some(requests) = load.warm_up_requests else { return String::new() };
+    let medians: Vec<String> = load.warm_up_medians_ms.iter().map(|ms| format!("{ms:.1}")).collect();
+    let end = match medians.split_last() {
+        None => return format!("{} to warm up came before, and are not counted.", grouped(requests)),
+        Some((only, [])) => format!("median {only} ms"),
+        Some((last, [.., before])) => format!("their medians ended with {before} and {last} ms"),
+    };
+    format!("{} requests to warm up came before and are not counted: {end}.", grouped(requests))
+}
 
 fn sent(load: &Load) -> String {
     let size = load.body_bytes.filter(|size| *size >= 1.0).map_or(String::new(), |size| {
@@ -47,32 +109,11 @@ fn sent(load: &Load) -> String {
         .own_cpu_us_per_request
         .map_or(String::new(), |us| format!("; each cost the doctor {us:.0} us of CPU time"));
     let requests: u64 = load.steps.iter().map(|step| step.requests).sum();
-    format!("{} requests{size}{cpu}", grouped(requests))
+    format!("{} requests{size}{cpu}.", grouped(requests))
 }
 
-fn row(step: &Step) -> String {
-    let ms = |value: Option<f64>| match value {
-        None => "-".to_owned(),
-        Some(ms) if ms < 100.0 => format!("{ms:.1}"),
-        Some(ms) => grouped(ms.round() as u64),
-    };
-    let latency = step.latency_ms.as_ref();
-    let [median, p90, p99, max] =
-        [latency.map(|l| l.median), latency.map(|l| l.p90), latency.map(|l| l.p99), latency.map(|l| l.max)].map(ms);
-    let server = ms(step.server_ms.as_ref().map(|times| times.median));
-    let busiest = step.gpus.iter().filter_map(|gpu| gpu.utilization_percent).max_by(f64::total_cmp);
-    let gpu = busiest.map_or("-".into(), |percent| format!("{percent:.0}"));
-    let cores = step.server_cores.map_or("-".into(), |cores| format!("{cores:.1}"));
-    format!(
-        "{:>8}{:>10}{:>9}{:>11.1}{median:>10}{p90:>10}{p99:>10}{max:>10}{server:>10}{gpu:>7}{cores:>5}",
-        grouped(step.users),
-        grouped(step.requests),
-        grouped(step.failed),
-        step.throughput_rps,
-    )
-}
-
-fn failures(step: &Step) -> String {
+/// What failed in a step, by kind; empty where nothing did.
+pub fn failures(step: &Step) -> String {
     let mut told: Vec<String> = Vec::new();
     // A good status among them is an error inside the answer's body.
     let bad: u64 = step.by_status.iter().filter(|(status, _)| !status.starts_with('2')).map(|(_, count)| *count).sum();
@@ -90,14 +131,17 @@ fn failures(step: &Step) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::report::load::{Judged, StepGpu, Times};
 
-    fn step() -> Step {
+    pub fn step() -> Step {
         let counts = |all: &[(&str, u64)]| all.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         Step {
             users: 50,
             rate: None,
+            verdict: "overloaded".into(),
+            because: vec!["a request takes 1,200 ms".into()],
             seconds: 10.0,
             requests: 1200,
             ok: 1190,
@@ -106,10 +150,14 @@ mod tests {
             unfinished: 2,
             by_status: counts(&[("200", 1193), ("503", 5)]),
             by_error: counts(&[("reset", 2)]),
+            success_percent: Some(99.167),
             throughput_rps: 119.0,
             latency_ms: None,
             first_byte_ms: None,
             server_ms: None,
+            queue_ms: None,
+            batch_size: None,
+            inference_ms: None,
             in_flight_mean: 50.0,
             server_cores: Some(0.96),
             own_cores: None,
@@ -128,9 +176,11 @@ mod tests {
             body_bytes: Some(128_044.0),
             think_time_ms: Some(0.0),
             first_request_ms: None,
-            warm_up_requests: None,
+            warm_up_requests: Some(30),
+            warm_up_medians_ms: vec![12.0, 8.04, 8.0],
             own_cpu_us_per_request: Some(54.2),
             steps,
+            judged: Judged { knee_because: "3 steps are needed".into(), ..Judged::default() },
         }
     }
 
@@ -145,17 +195,60 @@ mod tests {
         let text = written(&load(vec![step()], None));
         let row = text.lines().find(|line| line.trim_start().starts_with("50 ")).unwrap();
         let cells: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(cells, ["50", "1,200", "10", "119.0", "-", "-", "-", "-", "-", "-", "1.0"]);
+        assert_eq!(cells, ["50", "overloaded", "1,200", "12", "119.0", "-", "-", "-", "-", "1.0"]);
+        assert!(!text.contains("GPU mem") && !text.contains("queue"), "what nothing tells has no column: {text}");
+        assert!(text.contains("5 answered 503, 2 reset, 3 answered 2xx with an error inside, 2 not answered in time"));
+        assert!(text.contains("The load ended before its plan did: it was interrupted."), "{text}");
         assert!(text.contains(
-            "50 users: 5 answered 503, 2 reset, 3 answered 2xx with an error inside, 2 not answered in time"
+            "30 requests to warm up came before and are not counted: their medians ended with 8.0 and 8.0 ms."
         ));
-        assert!(text.contains("the load ended before its plan did: it was interrupted"), "{text}");
-        assert!(HEAD.len() <= 100 && row.len() <= 100);
+    }
+
+    #[test]
+    fn no_line_is_too_long_however_much_is_known() {
+        let ms = |median: f64| Times {
+            min: 1.0,
+            mean: median,
+            median,
+            std_dev: None,
+            p90: 1e5,
+            p95: 1e5,
+            p99: 1e5,
+            p999: 1e5,
+            max: 1e6,
+            mean_95_percent: None,
+            p99_95_percent: None,
+        };
+        let gpu = StepGpu {
+            index: 0,
+            utilization_percent: Some(97.0),
+            utilization_percent_max: Some(100.0),
+            memory_used_bytes: Some(75e9),
+            power_watts: Some(500.0),
+            temperature_celsius: Some(71.0),
+        };
+        let full = Step {
+            users: 100_000,
+            rate: Some(10_000.0),
+            latency_ms: Some(ms(123_456.0)),
+            server_ms: Some(ms(123_456.0)),
+            queue_ms: Some(12_345.6),
+            batch_size: Some(15.5),
+            inference_ms: Some(1234.0),
+            gpus: vec![gpu],
+            ..step()
+        };
+        let lines = lines(&[step(), full]);
+        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:#?}");
+        for name in ["verdict", "p99", "queue", "batch", "GPU mem"] {
+            assert!(lines[0].contains(name), "{name}: {lines:#?}");
+        }
+        assert!(!lines[0].contains("p90"), "{lines:#?}");
     }
 
     #[test]
     fn a_load_that_was_not_made_is_said() {
         let text = written(&load(Vec::new(), Some("this server speaks gRPC")));
-        assert!(text.ends_with("no load was made: this server speaks gRPC\n"), "{text}");
+        assert!(text.ends_with("No load was made: this server speaks gRPC.\n"), "{text}");
     }
 }

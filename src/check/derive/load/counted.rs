@@ -37,6 +37,19 @@ pub fn queue_ms(facts: &Facts, step: &LoadStep) -> Result<f64, Unknown> {
     positive(*row(facts, step)?.queue_ms.read()?)
 }
 
+/// Mean size of the batches that the model computed.
+///
+/// # Errors
+/// Why it is not told.
+pub fn batch_size(facts: &Facts, step: &LoadStep) -> Result<f64, Unknown> {
+    let row = row(facts, step)?;
+    let (inferences, executions) = (*row.inferences.read()?, *row.executions.read()?);
+    match executions > 0.0 && (inferences / executions).is_finite() {
+        true => Ok(inferences / executions),
+        false => Err(Unknown::new(Why::Absent, "the model was not executed in this step")),
+    }
+}
+
 /// Mean time of a request in the model, milliseconds: by the counters, else by the answers where they tell that of the model.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ mod config;
 #[cfg(test)]
 pub(crate) mod constructed;
 mod counted;
+mod judgement;
 mod knee;
 mod memory;
 mod refusals;
@@ -20,10 +21,11 @@ pub mod thresholds;
 
 pub use capacity::Capacity;
 pub use config::ConfigChange;
+pub use judgement::Judgement;
 pub use memory::{JudgedMemory, gpu_leak, judge as memory};
 pub use refusals::{cached, own_limit};
 pub use split::TimeSplit;
-pub use step::{JudgedStep, judge as steps};
+pub use step::{JudgedStep, judge as steps, of as judged};
 
 use super::Basis;
 use crate::snapshot::{Fact, Unknown, Why, room};
@@ -68,12 +70,10 @@ impl UnderLoad {
     pub fn of(basis: &Basis) -> Self {
         let facts = basis.facts;
         let judged = step::judge(facts);
-        let knee = judged.as_deref().map_err(Unknown::clone).and_then(|judged| {
-            let steps = facts.load.steps.read()?;
-            let think_time = facts.load.think_time_ms.known().copied().unwrap_or(0.0);
-            let found = knee::find(judged, step::unloaded_ms(facts, steps), think_time);
-            found.map_err(|words| Unknown::new(Why::NotAsked, words))
-        });
+        let knee = judged
+            .as_deref()
+            .map_err(Unknown::clone)
+            .and_then(|judged| judgement::knee(facts, judged).map_err(|words| Unknown::new(Why::NotAsked, words)));
         let healthy = judged.as_deref().map_err(Unknown::clone).and_then(|judged| {
             let none = || Unknown::new(Why::NotAsked, "no step was healthy");
             capacity::healthy(judged).ok_or_else(none)

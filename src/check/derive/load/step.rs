@@ -29,6 +29,8 @@ pub struct JudgedStep {
     pub queue_band: Fact<String>,
     /// What that says of the server.
     pub queue_says: Fact<String>,
+    /// Mean size of the batches that the model computed.
+    pub batch_size: Fact<f64>,
     /// Mean time of a request in the model, milliseconds.
     pub inference_ms: Fact<f64>,
     /// Band of that time: `excellent`, `good`, `acceptable`, `slow`.
@@ -81,15 +83,16 @@ struct Lightest {
 /// # Errors
 /// Why no steps are known.
 pub fn judge(facts: &Facts) -> Result<Vec<JudgedStep>, Unknown> {
-    let steps = facts.load.steps.read()?;
-    let lightest = lightest(facts, steps);
     let interrupted = facts.load.stopped_by.known().is_some_and(|by| by == "interrupted");
+    Ok(of(facts, facts.load.steps.read()?, interrupted))
+}
+
+/// These steps, judged with what is known besides; the last of them may have been `interrupted`.
+pub fn of(facts: &Facts, steps: &[LoadStep], interrupted: bool) -> Vec<JudgedStep> {
+    let lightest = lightest(facts, steps);
     let last = steps.len().saturating_sub(1);
-    Ok(steps
-        .iter()
-        .enumerate()
-        .map(|(at, step)| one(facts, step, &lightest, interrupted && at == last, steps.len() > 1))
-        .collect())
+    let judged = |(at, step)| one(facts, step, &lightest, interrupted && at == last, steps.len() > 1);
+    steps.iter().enumerate().map(judged).collect()
 }
 
 /// Mean of accepted requests, milliseconds.
@@ -149,6 +152,7 @@ fn one(facts: &Facts, step: &LoadStep, lightest: &Lightest, cut: bool, several: 
         queue_band,
         queue_says,
         queue_ms: queue.into(),
+        batch_size: counted::batch_size(facts, step).into(),
         inference_band,
         inference_says,
         inference_ms: inference.into(),

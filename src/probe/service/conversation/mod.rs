@@ -218,8 +218,10 @@ pub fn by_schema(operation: &Candidate, synthesis: &Synthesis) -> Message {
 /// Whether an answer counts as accepted: 2xx without an error inside, or a WebSocket's session that came to its end.
 pub fn accepts(reply: &Reply) -> bool {
     debug_assert!(reply.body.len() <= BODY_CAP);
-    let well = reply.session.as_ref().map_or((200..300).contains(&reply.status), |session| session.accepted());
-    well && soft::error_inside(&reply.body).is_none()
+    match &reply.session {
+        Some(session) => session.accepted() && soft::error_inside(&reply.body).is_none(),
+        None => accepts_http(reply.status, &reply.body),
+    }
 }
 
 /// The same of an HTTP answer by its status and its body.

@@ -8,7 +8,9 @@ use crate::probe::service::message::{Content, Field, File, Message};
 use crate::probe::service::synthesis::samples;
 use crate::probe::service::websocket;
 use crate::snapshot::SoftFailure;
+use regex::bytes::Regex;
 use serde_json::{Map, Value};
+use std::sync::LazyLock;
 
 /// Objects within objects that are looked into for an error.
 const DEPTH: usize = 3;
@@ -66,11 +68,36 @@ const EVENTS_BYTES: usize = 64 << 10;
 /// Speech that a filter left, seconds, from which on it was no filter's fault.
 const LEFT_SECONDS: f64 = 0.1;
 
+/// Names and values under which an error would stand, and how any name can be written otherwise.
+static ERROR_NAMES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#""err|"exception"|ode"|status|"success"|"ok"|\\u"#).expect("a valid pattern"));
+
+/// Whether there is a reason to look for an error in the answer: of JSON by a look at its bytes, which is much cheaper than
+/// parsing it. No is certain, yes is not.
+pub fn may_hold_error(body: &[u8]) -> bool {
+    let begin = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    !matches!(begin, Some(b'{' | b'[')) || ERROR_NAMES.is_match(body)
+}
+
 /// The error inside a 2xx answer, in its own words; nothing if there is none.
 pub fn error_inside(body: &[u8]) -> Option<String> {
-    if let Ok(answer) = serde_json::from_slice::<Value>(body) {
-        return of_value(&answer, DEPTH);
+    match parsed(body) {
+        Ok(answer) => error_of(&answer),
+        Err(error) => error,
     }
+}
+
+/// The same of an answer that was parsed.
+pub fn error_of(answer: &Value) -> Option<String> {
+    of_value(answer, DEPTH)
+}
+
+/// The answer as JSON; of any other text the error that it tells.
+pub fn parsed(body: &[u8]) -> Result<Value, Option<String>> {
+    serde_json::from_slice::<Value>(body).map_err(|_| of_text(body))
+}
+
+fn of_text(body: &[u8]) -> Option<String> {
     let end = body.get(body.len().saturating_sub(EVENTS_BYTES)..).filter(|end| !end.contains(&0))?;
     let text = String::from_utf8_lossy(end);
     if text.starts_with("Traceback (most recent call last)") {

@@ -3,15 +3,7 @@
 
 use crate::probe::nvml::counter::Counter;
 use crate::probe::nvml::recording::Recording;
-use crate::probe::nvml::sampler::Sampler;
 use crate::snapshot::Facts;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-/// Time between two looks.
-const PERIOD: Duration = Duration::from_secs(1);
-/// How soon it is seen that the step is over.
-const SLICE: Duration = Duration::from_millis(20);
 
 /// A GPU's index and the temperature at which it slows down, degrees Celsius.
 pub type Limit = (u64, f64);
@@ -23,24 +15,8 @@ pub fn limits(facts: &Facts) -> Vec<Limit> {
     gpus.iter().filter_map(|gpu| Some((gpu.index, limit(gpu.temperature_slowdown_celsius.known()?)?))).collect()
 }
 
-/// Looks once a second until the step is `over`; a GPU at its limit sets `halted`, and is told in words.
-pub fn guard(sampler: &Sampler, limits: &[Limit], over: &AtomicBool, halted: &AtomicBool) -> Option<String> {
-    let mut next = Instant::now() + PERIOD;
-    while !over.load(Ordering::Relaxed) {
-        std::thread::sleep(SLICE);
-        if Instant::now() < next {
-            continue;
-        }
-        next = Instant::now() + PERIOD;
-        if let Some(words) = too_hot(&sampler.so_far(), limits) {
-            halted.store(true, Ordering::Relaxed);
-            return Some(words);
-        }
-    }
-    None
-}
-
-fn too_hot(recording: &Recording, limits: &[Limit]) -> Option<String> {
+/// The first GPU that was last read at its limit, in words.
+pub fn too_hot(recording: &Recording, limits: &[Limit]) -> Option<String> {
     limits.iter().find_map(|(index, limit)| {
         let gpu = recording.gpus.iter().find(|gpu| gpu.index == *index)?;
         let (_, celsius) = gpu.readings(Counter::Temperature).last()?;

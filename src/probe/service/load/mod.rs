@@ -4,10 +4,12 @@
 //! is watched beside each step.
 
 mod beside;
+mod gpus;
 mod heat;
 mod memory;
 mod payloads;
 mod reading;
+mod warm_up;
 mod way;
 
 use super::conversation::{Answered, Conversation};
@@ -28,15 +30,12 @@ use memory::Memory;
 use reading::Reading;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use way::Way;
 
 /// Longest wait for one answer.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Requests before the steps, and their time, at most: connections and caches as they are in use.
-const WARM_UP_REQUESTS: u64 = 20;
-const WARM_UP: Duration = Duration::from_secs(3);
 /// The load ends where more than this share of so many requests in a row failed.
 const FAILED_SHARE: f64 = 0.5;
 const JUDGED: u64 = 100;
@@ -94,26 +93,23 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let connector = Connector::new(of.talk.server, of.route);
     let connector = connector.map_err(|failure| Unknown::new(failure.why, failure.text))?;
     let way = Way { connector: &connector, server: of.talk.server };
-    let answered = Arc::new(AtomicU64::new(0));
-    let mut prepared = prepared(of, &connector, Reading::of(&facts.execution, answered.clone()))?;
+    let mut prepared = prepared(of, &connector, Reading::of(&facts.execution, plan.progress.clone()))?;
     let local = is_local(context, facts);
     let pids = pids(local, facts);
     let nvml = usable_nvml(local, facts);
-    let mut beside = Beside::new(of, context, facts, &pids, nvml);
-    beside.idle(&plan.interrupted);
+    let halted = Arc::new(AtomicBool::new(false));
+    let beside = Beside::new(of, context, facts, &pids, nvml, (&plan.interrupted, halted.clone()));
     let deadline = context.deadline.checked_sub(LoadPlan::PATIENCE + SPARE).unwrap_or(context.deadline);
     let strange = (!local && !plan.owned).then_some(LoadPlan::STRANGE_REQUESTS_MAX);
     let most = [plan.requests_max, strange].into_iter().flatten().min();
-    let warmed = warm_up(&mut prepared, &way, plan, most, deadline)?;
-    let left = most.map_or(u64::MAX, |most| most.saturating_sub(warmed));
+    let warmed = warm_up::warm_up(&mut prepared, &way, plan, most, deadline)?;
+    let left = most.map_or(u64::MAX, |most| most.saturating_sub(warmed.requests));
     let limits = Limits { requests: left, failed_share: FAILED_SHARE, judged: JUDGED, deadline };
-    let halted = Arc::new(AtomicBool::new(false));
-    let stop = Stop::new(limits, plan.interrupted.clone(), halted.clone());
-    let hottest = heat::limits(facts);
-    let mut heat = None;
-    let (mut steps, mut gone, mut cpu) = (Vec::new(), false, Some(Duration::ZERO));
-    answered.store(0, Ordering::Relaxed);
-    let memory = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Memory::start(pids, answered));
+    let stop = Stop::new(limits, plan.interrupted.clone(), halted);
+    let (mut steps, mut gone, mut cpu, mut answered) = (Vec::new(), false, Some(Duration::ZERO), 0);
+    plan.progress.answered.store(0, Ordering::Relaxed);
+    let counted = plan.progress.clone();
+    let memory = Memory::start(&pids, beside.teller(), move || counted.answered.load(Ordering::Relaxed));
     for users in &plan.users {
         if stop.is_over() {
             break;
@@ -127,25 +123,19 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
             think_time: plan.think_time,
         };
         let watched = beside.begin();
-        let over = AtomicBool::new(false);
-        let measured = std::thread::scope(|scope| {
-            let guard = watched.sampler().filter(|_| !hottest.is_empty()).map(|sampler| {
-                let (hottest, over, halted) = (&hottest, &over, &halted);
-                scope.spawn(move || heat::guard(sampler, hottest, over, halted))
-            });
-            let measured = carry_out(&prepared, &way, &step, &stop);
-            over.store(true, Ordering::Relaxed);
-            heat = guard.and_then(|guard| guard.join().ok().flatten());
-            measured
-        });
+        plan.progress.step.fetch_add(1, Ordering::Relaxed);
+        let measured = carry_out(&prepared, &way, &step, &stop);
         let seen = beside.end(watched);
         let measured = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?;
+        // Requests without an answer count too, as they do in the step.
+        answered += measured.tally.ok + measured.tally.failed;
+        plan.progress.answered.store(answered, Ordering::Relaxed);
         gone = is_gone(&measured);
         cpu = cpu.zip(measured.own_cpu).map(|(sum, one)| sum + one);
-        let step = recorded(&step, &measured, seen);
-        (plan.told.0)(&step);
-        steps.push(step);
+        steps.push(recorded(&step, &measured, seen));
+        (plan.told.0)(facts, &steps);
     }
+    let heat = beside.heat();
     let (stopped_by, stopped_because) = ended(&stop, gone, left, strange.is_some(), steps.len());
     let stopped_because = heat.filter(|_| stopped_by == "temperature").unwrap_or(stopped_because);
     let requests: u64 = steps.iter().map(|step: &LoadStep| step.requests).sum();
@@ -159,7 +149,9 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
         body_bytes: Fact::Known(round(prepared.bodies.bytes() as f64 / prepared.bodies.count() as f64)),
         think_time_ms: Fact::Known(round(plan.think_time.as_secs_f64() * 1e3)),
         first_request_ms: Fact::Known(of.good.exchange.duration_ms),
-        warm_up_requests: Fact::Known(warmed),
+        warm_up_requests: Fact::Known(warmed.requests),
+        warm_up_medians_ms: Fact::Known(warmed.medians_ms),
+        wanted: Fact::Known(plan.wanted.clone()),
         own_cpu_us_per_request: cpu_us
             .ok_or_else(|| Unknown::new(Why::Absent, "no request was sent, or the system tells no CPU time"))
             .into(),
@@ -188,50 +180,6 @@ fn prepared(of: &Found, connector: &Connector, judge: Reading) -> Result<Prepare
     headers.remove(CONTENT_LENGTH);
     headers.remove(TRANSFER_ENCODING);
     Ok(Prepared { method: head.method, uri: head.uri, headers, bodies, judge: Box::new(judge) })
-}
-
-/// Sends the first requests, one after the other. Where the server does not take each of the bodies, only the first is
-/// kept, which is the good request's own.
-///
-/// # Errors
-/// Not one of them was accepted.
-fn warm_up(
-    prepared: &mut Prepared,
-    way: &Way,
-    plan: &LoadPlan,
-    most: Option<u64>,
-    deadline: Instant,
-) -> Result<u64, Unknown> {
-    let step = Step {
-        users: 1,
-        rate_rps: None,
-        length: WARM_UP,
-        limit: ANSWER,
-        patience: LoadPlan::PATIENCE,
-        think_time: Duration::ZERO,
-    };
-    // A small load is not used up by it.
-    let requests = most.map_or(WARM_UP_REQUESTS, |most| WARM_UP_REQUESTS.min(most / 4 + 1));
-    let mut sent = 0;
-    loop {
-        let limits = Limits { requests, failed_share: 1.0, judged: u64::MAX, deadline };
-        let stop = Stop::new(limits, plan.interrupted.clone(), Arc::default());
-        let measured = carry_out(prepared, way, &step, &stop);
-        let tally = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?.tally;
-        sent += tally.requests;
-        if tally.failed > 0 && prepared.bodies.count() > 1 {
-            prepared.bodies.keep_first();
-            continue;
-        }
-        if tally.ok > 0 || stop.reason().is_some_and(|reason| reason != "requests") && tally.requests == 0 {
-            return Ok(sent);
-        }
-        let statuses = tally.by_status.iter().map(|(status, count)| format!("{count} answered {status}"));
-        let faults = tally.by_fault.iter().map(|(fault, count)| format!("{count} {}", fault.name().replace('_', " ")));
-        let told: Vec<String> = statuses.chain(faults).collect();
-        let detail = format!("of {} requests before the first step none was accepted: {}", sent, told.join(", "));
-        return Err(Unknown::new(Why::Unsupported, detail));
-    }
 }
 
 /// Whether nothing answers at the server's port any more.

@@ -1,23 +1,25 @@
-//! What an answer comes to under load: accepted as in the conversation, with the time that the window found in it.
+//! What an answer comes to under load: accepted as in the conversation, with the time that the window found in it. A body
+//! is parsed once at most, and only where something in it is wanted or an error may stand in it.
 
+use crate::probe::LoadProgress;
 use crate::probe::load::{Judge, Judged};
-use crate::probe::service::conversation::accepts_http;
+use crate::probe::service::conversation::soft;
 use crate::probe::service::window::reported::place::Place;
 use crate::snapshot::ExecutionFacts;
 use hyper::HeaderMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Reads answers.
 pub struct Reading {
     place: Option<Place>,
-    answered: Arc<AtomicU64>,
+    progress: Arc<LoadProgress>,
 }
 
 impl Reading {
-    /// With the place of the server's own time, if its answers have one. Every answer is counted in `answered`.
-    pub fn of(execution: &ExecutionFacts, answered: Arc<AtomicU64>) -> Self {
-        Self { place: Place::of(execution), answered }
+    /// With the place of the server's own time, if its answers have one. Every answer is counted in `progress`.
+    pub fn of(execution: &ExecutionFacts, progress: Arc<LoadProgress>) -> Self {
+        Self { place: Place::of(execution), progress }
     }
 }
 
@@ -27,30 +29,69 @@ impl Judge for Reading {
     }
 
     fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Judged {
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        let accepted = accepts_http(status, body);
-        let server_ms = self.place.as_ref().filter(|_| accepted).and_then(|place| place.ms(headers, body));
-        Judged { accepted, server_ms }
+        self.progress.answered.fetch_add(1, Ordering::Relaxed);
+        if !(200..300).contains(&status) {
+            return Judged { accepted: false, server_ms: None };
+        }
+        let place = self.place.as_ref();
+        let (accepted, server_ms) = match soft::may_hold_error(body).then(|| soft::parsed(body)) {
+            None => (true, place.and_then(|place| place.ms(headers, body))),
+            Some(Ok(answer)) => {
+                (soft::error_of(&answer).is_none(), place.and_then(|place| place.ms_of(headers, &answer)))
+            }
+            // No JSON holds no field.
+            Some(Err(error)) => (error.is_none(), place.and_then(|place| place.ms(headers, &[]))),
+        };
+        Judged { accepted, server_ms: server_ms.filter(|_| accepted) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::service::conversation::accepts_http;
     use crate::snapshot::{Fact, Room, Unknown, Why};
+    use proptest::prelude::*;
 
-    #[test]
-    fn an_error_inside_a_good_status_is_no_success_and_has_no_time() {
+    fn reading() -> Reading {
         let mut execution = ExecutionFacts::all_unknown(&Unknown::new(Why::Absent, "not measured"));
         execution.server_reported_in = Fact::Known("the answer's field inference_time_ms".into());
         execution.server_reported_ms = Fact::Known(20.0);
-        let reading = Reading::of(&execution, Arc::default());
-        let read = |status, body: &str| reading.read(status, &HeaderMap::new(), body.as_bytes());
-        assert_eq!(
-            read(200, r#"{"text": "a", "inference_time_ms": 21.5}"#),
-            Judged { accepted: true, server_ms: Some(21.5) }
-        );
-        assert_eq!(read(200, r#"{"error": "no model"}"#), Judged { accepted: false, server_ms: None });
-        assert_eq!(read(503, r#"{"inference_time_ms": 21.5}"#), Judged { accepted: false, server_ms: None });
+        Reading::of(&execution, Arc::default())
+    }
+
+    fn read(status: u16, body: &str) -> Judged {
+        reading().read(status, &HeaderMap::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn an_error_inside_a_good_status_is_no_success_and_has_no_time() {
+        let good = Judged { accepted: true, server_ms: Some(21.5) };
+        assert_eq!(read(200, r#"{"text": "a", "inference_time_ms": 21.5}"#), good);
+        assert_eq!(read(200, r#"{"status": "ok", "inference_time_ms": 21.5}"#), good, "parsed as a whole");
+        let bad = Judged { accepted: false, server_ms: None };
+        assert_eq!(read(200, r#"{"error": "no model", "inference_time_ms": 21.5}"#), bad);
+        assert_eq!(read(200, "{\"\\u0065rror\": \"no model\"}"), bad, "a name in escapes");
+        assert_eq!(read(503, r#"{"inference_time_ms": 21.5}"#), bad);
+        assert_eq!(read(200, "Traceback (most recent call last)\n  x\nValueError: no"), bad);
+    }
+
+    proptest! {
+        /// The look at the bytes never takes for good what the whole reading would refuse.
+        #[test]
+        fn it_accepts_what_the_conversation_accepts(
+            body in "[ \n]{0,2}[{\\[]{1,2}(\"(error|errors|exception|code|status|status_code|statusCode|errorCode|err_code|errno|retcode|success|ok|text|data|result|message)\" ?: ?(\"[a-z]{0,5}\"|false|true|500|1|0|null|\\{\"error\": \"x\"\\}),?){0,4}[}\\]]{0,2}",
+        ) {
+            let body = body.replace(",}", "}");
+            prop_assert_eq!(read(200, &body).accepted, accepts_http(200, body.as_bytes()), "{}", body);
+        }
+
+        #[test]
+        fn a_time_is_the_same_however_it_is_read(ms in 0.5f64..5e4, before in "[a-z]{1,5}") {
+            let plain = format!("{{\"{before}\": [1, {{\"x\": 2}}], \"inference_time_ms\": {ms}}}");
+            let other = format!("{{\"status\": \"ok\", \"{before}\": [1], \"inference_time_ms\": \"{ms}\"}}");
+            prop_assert_eq!(read(200, &plain).server_ms, Some(ms));
+            prop_assert_eq!(read(200, &other).server_ms, Some(ms));
+        }
     }
 }

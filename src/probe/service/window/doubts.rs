@@ -98,7 +98,9 @@ fn refusals(gpu: &GpuRecording, opened: f64) -> Vec<String> {
 fn gaps(recording: &Recording, opened: f64) -> Vec<String> {
     let longest = (GAP_PERIODS * recording.period_ms).max(LEAST_GAP_MS);
     let gap = |pair: &[f64]| match pair {
-        [from, to] if to - from > longest => Some((*from, to - from)),
+        [from, to] if to - from > longest && recording.joint_ms.is_none_or(|joint| *from >= joint || *to < joint) => {
+            Some((*from, to - from))
+        }
         _ => None,
     };
     let all: Vec<(f64, f64)> = recording.times.windows(2).filter_map(gap).collect();

@@ -2,7 +2,7 @@
 
 use super::{doubts, energy, listed, round, timeline, trace};
 use crate::probe::nvml::counter::Counter;
-use crate::probe::nvml::recording::{GpuRecording, Recording};
+use crate::probe::nvml::recording::{GpuRecording, LeftOut, Recording};
 use crate::probe::nvml::throttle_reason_names;
 use crate::snapshot::{Fact, GpuWindow, Phases, Series, Unknown, Why};
 use std::collections::BTreeMap;
@@ -82,8 +82,10 @@ fn phases(gpu: &GpuRecording, counter: Counter, opened: f64, closed: f64) -> Fac
     if readings.is_empty() {
         return Fact::Unknown(gpu.reason(counter));
     }
-    let of = |phase| series(in_phase(readings, phase, opened, closed));
-    Fact::Known(Phases { before: of(Phase::Before), during: of(Phase::During), after: of(Phase::After) })
+    let of = |phase| series(in_phase(readings, phase, opened, closed), LeftOut::default());
+    // Readings are left out of a long window alone.
+    let during = series(in_phase(readings, Phase::During, opened, closed), gpu.left_out(counter));
+    Fact::Known(Phases { before: of(Phase::Before), during, after: of(Phase::After) })
 }
 
 /// In what share of the window's readings each reason for lower clocks stood, percent.
@@ -102,15 +104,20 @@ fn throttled(gpu: &GpuRecording, opened: f64, closed: f64) -> Fact<BTreeMap<Stri
     Fact::Known(counts.into_iter().map(|(name, count)| (name, share(count))).collect())
 }
 
-fn series(readings: &[(f64, f64)]) -> Series {
-    if readings.is_empty() {
+fn series(readings: &[(f64, f64)], left_out: LeftOut) -> Series {
+    let samples = readings.len() as u64 + left_out.count;
+    if samples == 0 {
         return Series { samples: 0, min: 0.0, mean: 0.0, max: 0.0 };
     }
     let values = || readings.iter().map(|(_, value)| *value);
+    let (min, max) = match left_out.count {
+        0 => (f64::INFINITY, f64::NEG_INFINITY),
+        _ => (left_out.min, left_out.max),
+    };
     Series {
-        samples: readings.len() as u64,
-        min: values().fold(f64::INFINITY, f64::min),
-        mean: round(values().sum::<f64>() / readings.len() as f64),
-        max: values().fold(f64::NEG_INFINITY, f64::max),
+        samples,
+        min: values().fold(min, f64::min),
+        mean: round((values().sum::<f64>() + left_out.sum) / samples as f64),
+        max: values().fold(max, f64::max),
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_secs(1);
 /// A page that takes longer than this is read at the window's ends only, so as not to disturb it.
 const QUICK: Duration = Duration::from_millis(100);
-/// Readings of a page, at most: two minutes.
+/// Readings of a page that are kept, at most: two minutes of them, of a longer window every second, fourth, ... one.
 const READINGS_MAX: usize = 120;
 /// Characters kept of a model's name and of a doubt.
 const NAME_CAP: usize = 200;
@@ -31,6 +31,9 @@ struct Watched {
     /// It failed at the last reading.
     lost: bool,
     quick: bool,
+    /// Of so many turns one is kept, and turns since the last one.
+    every: u32,
+    turn: u32,
 }
 
 /// What is asked, and what came of it.
@@ -61,7 +64,7 @@ pub fn watch(talk: &Conversation, found: &Discovered, route: &Route, context: &C
             let http = http.map_err(|failure| Unknown::new(failure.why, failure.text))?;
             let headers = if place.beside { Vec::new() } else { talk.everywhere.to_vec() };
             let source = Source { page: place.url.to_string(), ..Source::default() };
-            Ok(Watched { place, headers, http, source, lost: false, quick: true })
+            Ok(Watched { place, headers, http, source, lost: false, quick: true, every: 1, turn: 0 })
         });
         match page {
             Ok(page) => watch.pages.push(page),
@@ -169,8 +172,18 @@ impl Watched {
 
     /// A reading beside the requests. One that fails is the last one of its kind.
     fn again(&mut self) {
-        if self.source.readings.len() + 1 >= READINGS_MAX {
+        self.turn += 1;
+        if self.turn < self.every {
             return;
+        }
+        self.turn = 0;
+        if self.source.readings.len() + 1 >= READINGS_MAX {
+            let mut place = 0;
+            self.source.readings.retain(|_| {
+                place += 1;
+                place % 2 == 1
+            });
+            self.every = self.every.saturating_mul(2);
         }
         match self.read() {
             Ok(page) => self.source.readings.push((Some(monotonic_ms()), page)),

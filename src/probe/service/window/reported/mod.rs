@@ -5,6 +5,7 @@
 //! own servers (`inference_time_ms`, `infer_ms`, `processing_time`). A number that cannot be a part of the request's own
 //! time is none: transcripts tell the length of the sound by the same words.
 
+mod field;
 mod names;
 pub mod place;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! unit in which it fitted the requests.
 
 use super::names::{Unit, meant};
-use super::{IN_MS, number, server_timing};
+use super::{IN_MS, field, number, server_timing};
 use crate::snapshot::ExecutionFacts;
 use hyper::HeaderMap;
 use serde_json::Value;
@@ -53,8 +53,21 @@ impl Place {
         Some(Self { at, unit, expected_ms, reading: Cell::new(None) })
     }
 
-    /// The time that this answer tells, milliseconds.
+    /// The time that this answer tells, milliseconds. Of its body nothing is kept but the one number.
     pub fn ms(&self, headers: &HeaderMap, body: &[u8]) -> Option<f64> {
+        self.read(headers, |path| field::find(body, path))
+    }
+
+    /// The same of an answer that was parsed.
+    pub fn ms_of(&self, headers: &HeaderMap, answer: &Value) -> Option<f64> {
+        self.read(headers, |path| match member(answer, path)? {
+            Value::Number(number) => Some(number.to_string()),
+            Value::String(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    fn read(&self, headers: &HeaderMap, field: impl FnOnce(&[String]) -> Option<String>) -> Option<f64> {
         let said = match &self.at {
             At::Header(name) => headers.get(name)?.to_str().ok()?.to_owned(),
             At::Entry(name) => {
@@ -64,11 +77,7 @@ impl Place {
                 let place = format!("the header server-timing ({name})");
                 return found.into_iter().find(|told| told.place == place)?.ms.first().copied();
             }
-            At::Field(path) => match member(&serde_json::from_slice(body).ok()?, path)? {
-                Value::Number(number) => number.to_string(),
-                Value::String(text) => text.clone(),
-                _ => return None,
-            },
+            At::Field(path) => field(path)?,
         };
         let possible = number(&said, self.unit)?;
         let turn = self.reading.get().or_else(|| {

@@ -1,5 +1,8 @@
 //! `stress` through the binary, against the users' speech server with a record of its own.
 
+mod files;
+mod memory;
+#[path = "../setup/mod.rs"]
 mod setup;
 
 use serde_json::Value;
@@ -12,9 +15,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A line for each request: port of the client, path, digest of the body, status. Past a number it answers 503.
+/// A line for each request: port of the client, path, digest of the body, status. Past a number it answers 503; while there
+/// is a file `stall`, it does not answer.
 const RECORD: &str = r#"
 
+import asyncio
 import hashlib
 
 from fastapi.responses import JSONResponse
@@ -29,6 +34,8 @@ async def record(request, call_next):
     if request.url.path == "/asr":
         seen += 1
     most = int(os.environ.get("ASR_MOST", "0"))
+    if request.url.path == "/asr" and os.path.exists("stall"):
+        await asyncio.sleep(60)
     answer = JSONResponse({"detail": "busy"}, 503) if most and seen > most else await call_next(request)
     with open("record", "a") as file:
         digest = hashlib.sha1(body).hexdigest()
@@ -118,6 +125,8 @@ fn each_step_counts_what_the_server_saw() {
         }
     });
     let (before, last) = ports.split_at(ports.len() - 3);
+    let batches = load["warm_up_medians_ms"].as_array().unwrap().len();
+    assert!((2..=20).contains(&batches), "{load}");
     let of = |ports: &[&String]| -> Vec<Line> {
         record.iter().filter(|line| ports.contains(&&line.port)).cloned().collect()
     };
@@ -139,8 +148,13 @@ fn each_step_counts_what_the_server_saw() {
         assert!((busy / users as f64 - 1.0).abs() < 0.1, "{busy}");
     }
     let warmed = number(&load["warm_up_requests"]);
-    let warm_up = of(&before[before.len() - 2..before.len() - 1]);
-    assert_eq!(warm_up.len() as u64, warmed);
+    let first = before.len() - 1;
+    assert_eq!(of(&before[first - batches..first]).len() as u64, warmed, "a batch has a connection");
+    for step in steps {
+        assert!(["healthy", "degraded", "overloaded"].contains(&step["verdict"].as_str().unwrap()), "{step}");
+        assert_eq!(step["success_percent"], 100.0);
+    }
+    assert!(load["knee_because"].as_str().unwrap().contains("three are needed"), "{load}");
 }
 
 #[test]
@@ -174,7 +188,7 @@ fn what_was_measured_before_an_interrupt_is_told_and_saved() {
         .unwrap();
     let id = i32::try_from(program.id()).unwrap();
     let end = Instant::now() + Duration::from_secs(60);
-    // The conversation sends few bodies, and the warm-up 20.
+    // The conversation sends few bodies, and the warm-up's batches ten each of the first ones.
     while digests(&server.record()) < 40 {
         assert!(Instant::now() < end, "no load came");
         std::thread::sleep(Duration::from_millis(50));
@@ -193,6 +207,9 @@ fn what_was_measured_before_an_interrupt_is_told_and_saved() {
     assert_eq!(number(&step["requests"]), number(&step["ok"]), "open answers were waited for");
     let snapshot: Value = serde_json::from_str(&std::fs::read_to_string(&saved).unwrap()).unwrap();
     assert_eq!(snapshot["facts"]["load"]["stopped_by"]["known"], "interrupted");
+    let command: Vec<&str> =
+        { snapshot["target"]["command"].as_array().unwrap().iter() }.map(|word| word.as_str().unwrap()).collect();
+    assert_eq!((command[0], &command[command.len() - 4..]), ("stress", &["--users", "2,4", "--duration", "60s"][..]));
     let again = gpu_doctor(&["diagnose", saved.to_str().unwrap(), "--only", "request", "--format", "json"], &[]);
     assert_eq!(again.report()["load"], report["load"], "a replay tells the same");
 }
