@@ -266,7 +266,8 @@ fn narrow_window(facts: &Facts, one: &Observed) -> Option<String> {
 fn with_proposed(facts: &Facts, mut found: Vec<EngineSaying>) -> Vec<EngineSaying> {
     let Some((step, load)) = load::told(facts) else { return found };
     for change in load::config_changes(facts, step) {
-        let has_window = configured(facts, &change.model).is_some_and(|model| model.dynamic_batching.known() == Some(&true));
+        let has_window =
+            configured(facts, &change.model).is_some_and(|model| model.dynamic_batching.known() == Some(&true));
         let is_window = change.lines.iter().any(|line| line.contains("max_queue_delay_microseconds"));
         if has_window && is_window && !found.iter().any(|one| one.model == change.model) {
             found.push(EngineSaying { says: format!("with {load}, {}", change.pays), model: change.model });

@@ -52,7 +52,8 @@ pub fn changes(facts: &Facts, step: &LoadStep) -> Vec<ConfigChange> {
         return Vec::new();
     }
     let found = batching(facts, step, model).or_else(|| instances(facts, step, model));
-    let change = |(lines, pays)| ConfigChange { model: model.name.clone(), file: file(facts, &model.name), lines, pays };
+    let change =
+        |(lines, pays)| ConfigChange { model: model.name.clone(), file: file(facts, &model.name), lines, pays };
     found.map(change).into_iter().collect()
 }
 
@@ -102,7 +103,8 @@ fn gains_nothing(facts: &Facts) -> bool {
         .flatten()
         .filter_map(|step| Some((batch(facts, step)?, step.throughput_rps)))
         .collect();
-    let best = |of: &dyn Fn(f64) -> bool| steps.iter().filter(|(batch, _)| of(*batch)).map(|one| one.1).reduce(f64::max);
+    let best =
+        |of: &dyn Fn(f64) -> bool| steps.iter().filter(|(batch, _)| of(*batch)).map(|one| one.1).reduce(f64::max);
     let one_by_one = alone_ms(facts).map(|ms| 1e3 / ms);
     let alone = best(&|batch| batch < ALONE).into_iter().chain(one_by_one).reduce(f64::max);
     let joined = best(&|batch| batch >= LARGER);
@@ -112,7 +114,8 @@ fn gains_nothing(facts: &Facts) -> bool {
 /// Times the throughput that so many requests under way allow at most, where each waits so long for its batch.
 fn by_littles_law(facts: &Facts, step: &LoadStep, wait_ms: f64) -> f64 {
     let least = || {
-        let rest = mean_ms(step).ok()? - counted::queue_ms(facts, step).ok()? - counted::inference_ms(facts, step).ok()?;
+        let rest =
+            mean_ms(step).ok()? - counted::queue_ms(facts, step).ok()? - counted::inference_ms(facts, step).ok()?;
         Some(alone_ms(facts)? + rest.max(0.0) + wait_ms)
     };
     least().map_or(f64::INFINITY, |ms| 1e3 * under_way(step) / ms / step.throughput_rps.max(0.001))
@@ -169,14 +172,14 @@ fn batching(facts: &Facts, step: &LoadStep, model: &EngineModel) -> Option<Chang
     if !(new_us.is_finite() && old_us.is_finite()) || new_us <= old_us || times < GAIN {
         return None;
     }
-    let preferred = model.preferred_batch_sizes.known().filter(|sizes| !sizes.is_empty());
+    // Triton completes a window by the largest batch as the preferred one.
+    let is_own = |sizes: &&Vec<u64>| !sizes.is_empty() && !matches!(sizes.as_slice(), [one] if *one as f64 == size);
+    let preferred = model.preferred_batch_sizes.known().filter(is_own);
     let preferred = preferred.map(|sizes| {
         format!("preferred_batch_size: [ {} ] ", sizes.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))
     });
-    let line = format!(
-        "dynamic_batching {{ {}max_queue_delay_microseconds: {new_us:.0} }}",
-        preferred.unwrap_or_default()
-    );
+    let line =
+        format!("dynamic_batching {{ {}max_queue_delay_microseconds: {new_us:.0} }}", preferred.unwrap_or_default());
     let pays = format!(
         "batch window {} -> {}: queue at most {} more, throughput up to {times:.1}x by batches of {batch:.1} of {size:.0}",
         wait(old_us),
@@ -280,6 +283,8 @@ mod tests {
         assert_eq!(all[0].file, "config.pbtxt of fiqa");
         model(&mut facts).preferred_batch_sizes = Fact::Known(vec![4, 8]);
         assert!(changes(&facts, &step)[0].lines[0].contains("{ preferred_batch_size: [ 4, 8 ] max_queue"), "kept");
+        model(&mut facts).preferred_batch_sizes = Fact::Known(vec![16]);
+        assert!(changes(&facts, &step)[0].lines[0].starts_with("dynamic_batching { max_queue"), "Triton's own");
         model(&mut facts).batch_delay_ms = Fact::Known(50.0);
         assert_eq!(changes(&facts, &step), [], "it is longer already");
     }

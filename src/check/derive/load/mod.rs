@@ -124,10 +124,7 @@ fn none_counts() -> Unknown {
 }
 
 /// Steps whose figures count, with their verdicts.
-fn counted_steps<'a>(
-    facts: &'a Facts,
-    judged: &'a Result<Vec<JudgedStep>, Unknown>,
-) -> Result<Counted<'a>, Unknown> {
+fn counted_steps<'a>(facts: &'a Facts, judged: &'a Result<Vec<JudgedStep>, Unknown>) -> Result<Counted<'a>, Unknown> {
     let judged = judged.as_ref().map_err(Unknown::clone)?;
     Ok(facts.load.steps.read()?.iter().zip(judged).filter(|(_, judged)| judged.counts()).collect())
 }

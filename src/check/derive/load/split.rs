@@ -4,8 +4,8 @@
 //! and add up to the mean of a request.
 
 use super::step::mean_ms;
-use super::{config, counted};
 use super::thresholds::figures;
+use super::{config, counted};
 use crate::snapshot::{Facts, LoadStep, Unknown, Why};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -233,10 +233,12 @@ mod tests {
         };
         let known = |all: &[(&str, i64)]| all.iter().map(|(name, ms)| ((*name).to_owned(), *ms)).collect::<Vec<_>>();
         // The page is of a server behind the one that is asked.
-        let behind = [("preparation", 63), ("inference", 40), ("queue", 20), ("network_and_framework", 16), ("network", 1)];
+        let behind =
+            [("preparation", 63), ("inference", 40), ("queue", 20), ("network_and_framework", 16), ("network", 1)];
         assert_eq!(parts(&facts), known(&behind));
         facts.engine.kind = Fact::Known("triton".into());
-        let own = [("inference", 40), ("preparation", 40), ("network_and_framework", 39), ("queue", 20), ("network", 1)];
+        let own =
+            [("inference", 40), ("preparation", 40), ("network_and_framework", 39), ("queue", 20), ("network", 1)];
         assert_eq!(parts(&facts), known(&own));
     }
 
