@@ -98,7 +98,17 @@ pub fn of(facts: &Facts, step: &LoadStep, load: String) -> Result<TimeSplit, Unk
         (false, _) if handled.is_some() => {
             rest.give("network_and_framework", left, "what the server's own time of a request leaves");
         }
-        (false, _) => rest.give("network_and_framework", left, "what is left; no light request was sent"),
+        (false, _) => {
+            // What is there without load stays; what more users add is time in which nothing is done for them.
+            let unloaded = unloaded_rest_ms(facts, step).filter(|unloaded| *unloaded < left);
+            let told_by = match unloaded {
+                Some(_) => "what is left of a request at the lightest load",
+                None => "what is left; no light request was sent",
+            };
+            rest.give("network_and_framework", unloaded.unwrap_or(left), told_by);
+            let left = rest.left;
+            rest.give("waiting", left, "what more users add");
+        }
     }
     let mut parts = rest.parts;
     parts.retain(|part| part.ms > 0.0);
@@ -121,6 +131,20 @@ fn handled_ms(facts: &Facts, step: &LoadStep) -> Option<f64> {
     facts.engine.kind.known().filter(|kind| *kind != "unrecognized")?;
     let ms = *counted::row(facts, step).ok()?.request_ms.known()?;
     (ms.is_finite() && ms > 0.0).then_some(ms)
+}
+
+/// What queue, inference and processor time leave of a request at the lightest load, milliseconds; `None` for that load
+/// itself.
+fn unloaded_rest_ms(facts: &Facts, step: &LoadStep) -> Option<f64> {
+    let steps = facts.load.steps.known()?.iter().filter(|one| one.ok > 0);
+    let lightest = steps.min_by(|a, b| a.in_flight_mean.total_cmp(&b.in_flight_mean))?;
+    if lightest.in_flight_mean >= step.in_flight_mean {
+        return None;
+    }
+    let told = counted::inference_ms(facts, lightest).ok()?
+        + counted::queue_ms(facts, lightest).unwrap_or(0.0)
+        + cpu_ms(lightest).unwrap_or(0.0);
+    Some((mean_ms(lightest).ok()? - told).max(0.0))
 }
 
 /// Times its time alone from which on a model is slowed down by its neighbours.
@@ -240,6 +264,19 @@ mod tests {
         let own =
             [("inference", 40), ("preparation", 40), ("network_and_framework", 39), ("queue", 20), ("network", 1)];
         assert_eq!(parts(&facts), known(&own));
+    }
+
+    #[test]
+    fn what_more_users_add_is_waiting() {
+        let (mut alone, mut many) = (step(1, 28.0), step(60, 1200.0));
+        (alone.models, many.models) = (row(0.0, 25.0), row(0.0, 25.0));
+        let facts = facts(vec![alone.clone(), many.clone()]);
+        let split = of(&facts, &many, "60 users".into()).unwrap();
+        assert_eq!(split.dominates, "waiting", "{split:?}");
+        let named = |name: &str| split.parts.iter().find(|part| part.part == name).map(|part| part.ms.round() as i64);
+        assert_eq!((named("waiting"), named("network_and_framework"), named("inference")), (Some(1160), Some(3), Some(25)));
+        let split = of(&facts, &alone, "1 user".into()).unwrap();
+        assert!(split.parts.iter().all(|part| part.part != "waiting"), "{split:?}");
     }
 
     proptest! {
