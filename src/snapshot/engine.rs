@@ -85,6 +85,8 @@ model! {
         /// How long Triton keeps a request waiting for others (`max_queue_delay_microseconds`), milliseconds; 0 is its
         /// default.
         pub batch_delay_ms: f64,
+        /// Sizes of batches that Triton sends at once (`preferred_batch_size`).
+        pub preferred_batch_sizes: Vec<u64>,
         /// Models that an ensemble of Triton's calls, in order.
         pub steps: Vec<String>,
         /// Whether PyTriton answers for it: Triton only hands the requests on to another process, whatever its device.

@@ -1,8 +1,8 @@
 //! What the serving software's counters show of many requests at once: how they wait, are batched, and fill its memory.
 //!
 //! The doctor sends its requests one after the other, which no queue and no batch can come from. So only traffic of
-//! others is judged: what was counted beyond the doctor's own requests, or before them. Software that does not count
-//! leaves nothing open.
+//! others is judged: what was counted beyond the doctor's own requests, or before them; or the load that it made with
+//! many users at once. Software that does not count leaves nothing open.
 
 use super::load;
 use super::memory;
@@ -44,6 +44,8 @@ const HARDLY: f64 = 1.2;
 const QUEUE_MS: f64 = 5.0;
 const SATURATED_MS: f64 = 50.0;
 const SATURATED_TIMES: f64 = 2.0;
+/// The same under the doctor's load: the guide's "overloaded".
+const LOADED_MS: f64 = 100.0;
 /// Time in the queue of the step that holds up an ensemble, milliseconds, and the share of it that the GPU's step has.
 const HELD_UP_MS: f64 = 20.0;
 const HELD_UP_SHARE: f64 = 0.1;
@@ -71,7 +73,7 @@ impl Traffic {
         Self {
             low_load: low_load(basis).into(),
             unbatched_models: of_each(unbatched).into(),
-            narrow_batch_windows: of_each(narrow_window).into(),
+            narrow_batch_windows: of_each(narrow_window).map(|found| with_proposed(facts, found)).into(),
             saturated_queues: of_each(saturated).into(),
             upstream_bottlenecks: upstream(facts).into(),
             kv_cache_full: of_gauges(facts, kv_full).into(),
@@ -91,6 +93,8 @@ struct Observed<'a> {
     compute_ms: Option<f64>,
     requests: f64,
     interval_ms: Option<f64>,
+    /// The doctor's load, in words, if it is that.
+    load: Option<String>,
 }
 
 impl Observed<'_> {
@@ -111,6 +115,9 @@ impl Observed<'_> {
     }
 
     fn when(&self) -> String {
+        if let Some(load) = &self.load {
+            return format!("with {load}");
+        }
         match self.interval_ms.filter(|_| self.in_window) {
             Some(interval) => format!("within {:.1} s", interval / 1e3),
             None if self.in_window => "between the two readings".into(),
@@ -136,8 +143,36 @@ fn own(facts: &Facts) -> Result<f64, Unknown> {
     }
 }
 
-/// Models with enough traffic of others.
+/// Models under the load that the doctor made, or else with enough traffic of others.
 fn observed(facts: &Facts) -> Result<Vec<Observed<'_>>, Unknown> {
+    match under_load(facts) {
+        Some(observed) => Ok(observed),
+        None => of_others(facts),
+    }
+}
+
+/// Models in the load's step that tells most, if the server counted in it.
+fn under_load(facts: &Facts) -> Option<Vec<Observed<'_>>> {
+    let (step, load) = load::told(facts)?;
+    let one = |row| {
+        let requests = requests(row).filter(|requests| *requests >= OTHERS_MIN)?;
+        Some(Observed {
+            row,
+            in_window: true,
+            inferences: row.inferences.known().copied(),
+            executions: row.executions.known().copied(),
+            queue_ms: row.queue_ms.known().copied(),
+            compute_ms: row.compute_ms.known().copied(),
+            requests,
+            interval_ms: Some(step.window_ms),
+            load: Some(load.clone()),
+        })
+    };
+    Some(step.models.known()?.iter().filter_map(one).collect())
+}
+
+/// Models with enough traffic of others.
+fn of_others(facts: &Facts) -> Result<Vec<Observed<'_>>, Unknown> {
     let interval_ms = facts.counters.interval_ms.known().copied();
     let rows = rows(facts)?;
     let own = own(facts)?;
@@ -153,6 +188,7 @@ fn observed(facts: &Facts) -> Result<Vec<Observed<'_>>, Unknown> {
                 compute_ms: row.compute_ms.known().copied(),
                 requests,
                 interval_ms,
+                load: None,
             });
         }
         let totals = row.totals.known()?;
@@ -166,6 +202,7 @@ fn observed(facts: &Facts) -> Result<Vec<Observed<'_>>, Unknown> {
             compute_ms: totals.compute_ms.known().copied(),
             requests,
             interval_ms: None,
+            load: None,
         })
     };
     Ok(rows.iter().filter_map(one).collect())
@@ -196,6 +233,7 @@ fn unbatched(facts: &Facts, one: &Observed) -> Option<String> {
     let because = match (size, batches) {
         _ if is_ensemble => return None,
         (Some(0), _) => "its configuration has max_batch_size 0",
+        (Some(1), _) => "its configuration has max_batch_size 1",
         (_, Some(false)) => "its configuration has no dynamic_batching",
         (_, Some(true)) => return None,
         (_, None) => "its configuration was not seen",
@@ -224,13 +262,29 @@ fn narrow_window(facts: &Facts, one: &Observed) -> Option<String> {
     ))
 }
 
+/// With the models whose window the load's figures speak against, batches of more than one included.
+fn with_proposed(facts: &Facts, mut found: Vec<EngineSaying>) -> Vec<EngineSaying> {
+    let Some((step, load)) = load::told(facts) else { return found };
+    for change in load::config_changes(facts, step) {
+        let has_window =
+            configured(facts, &change.model).is_some_and(|model| model.dynamic_batching.known() == Some(&true));
+        let is_window = change.lines.iter().any(|line| line.contains("max_queue_delay_microseconds"));
+        if has_window && is_window && !found.iter().any(|one| one.model == change.model) {
+            found.push(EngineSaying { says: format!("with {load}, {}", change.pays), model: change.model });
+        }
+    }
+    found
+}
+
 fn saturated(facts: &Facts, one: &Observed) -> Option<String> {
     one.batch()?;
     let (queue, compute) = (one.queue_ms.filter(|_| one.in_window)?, one.compute_ms?);
     // What the configuration makes them wait for others is no saturation.
     let meant = configured(facts, &one.row.model).and_then(|model| model.batch_delay_ms.known().copied());
     let waited = queue - meant.unwrap_or(0.0);
-    if waited < SATURATED_MS || waited < SATURATED_TIMES * compute {
+    // A load that is to find the end of a server waits by design.
+    let least = if one.load.is_some() { LOADED_MS } else { SATURATED_MS };
+    if waited < least || waited < SATURATED_TIMES * compute {
         return None;
     }
     let waiting = one.row.waiting_most.known().filter(|waiting| **waiting > 0.0);
@@ -333,7 +387,7 @@ fn recorded_load(facts: &Facts) -> Option<String> {
 
 /// Of what the server counted beyond the doctor's requests.
 fn counted_load(facts: &Facts) -> Result<String, Unknown> {
-    let observed = observed(facts)?;
+    let observed = of_others(facts)?;
     let busiest =
         observed.iter().filter_map(|one| Some((one, one.concurrency()?))).max_by(|(_, a), (_, b)| a.total_cmp(b));
     let (one, concurrency) = busiest.ok_or_else(|| not_asked("no load but the doctor's was counted"))?;

@@ -20,7 +20,7 @@ mod tests;
 pub mod thresholds;
 
 pub use capacity::Capacity;
-pub use config::ConfigChange;
+pub use config::{ConfigChange, changes as config_changes};
 pub use judgement::Judgement;
 pub use memory::{JudgedMemory, gpu_leak, judge as memory};
 pub use refusals::{cached, own_limit};
@@ -28,7 +28,7 @@ pub use split::TimeSplit;
 pub use step::{JudgedStep, judge as steps, of as judged};
 
 use super::Basis;
-use crate::snapshot::{Fact, Unknown, Why, room};
+use crate::snapshot::{Fact, Facts, LoadStep, Unknown, Why, room};
 
 room! {
     /// What follows from load. Texts are empty where there is nothing to tell.
@@ -93,8 +93,11 @@ impl UnderLoad {
                 .map_err(Unknown::clone)
                 .and_then(|one| refusals::refused(facts, one))
                 .into(),
-            load_time: times(basis, &judged).into(),
-            load_config_changes: heaviest(basis, &judged).map(|(step, _)| config::changes(facts, step)).into(),
+            load_time: times(facts, &judged).into(),
+            load_config_changes: counted_steps(facts, &judged)
+                .and_then(|counted| fullest(&counted).ok_or_else(none_counts))
+                .map(|(step, _)| config::changes(facts, step))
+                .into(),
             load_resident_leak: memory.as_deref().map(memory::resident_leak).map_err(Unknown::clone).into(),
             load_memory: memory.into(),
             load_baseline: Fact::from(baseline::compare(facts, &baseline::built_in(), None)).map(|one| one.because),
@@ -114,29 +117,43 @@ fn broken(judged: &[JudgedStep]) -> Result<(String, bool), Unknown> {
     Ok((knee::breaking_in_words(judged), at_once))
 }
 
-/// The heaviest step whose figures count, with its verdict.
-fn heaviest<'a>(
-    basis: &Basis<'a>,
-    judged: &'a Result<Vec<JudgedStep>, Unknown>,
-) -> Result<(&'a crate::snapshot::LoadStep, &'a JudgedStep), Unknown> {
-    let counted = counted_steps(basis, judged)?;
-    let heaviest = counted.into_iter().max_by(|a, b| a.1.throughput_rps.total_cmp(&b.1.throughput_rps));
-    heaviest.ok_or_else(|| Unknown::new(Why::NotAsked, "no step is to be reckoned with"))
+type Counted<'a> = Vec<(&'a LoadStep, &'a JudgedStep)>;
+
+fn none_counts() -> Unknown {
+    Unknown::new(Why::NotAsked, "no step is to be reckoned with")
 }
 
-type Counted<'a> = Vec<(&'a crate::snapshot::LoadStep, &'a JudgedStep)>;
-
-fn counted_steps<'a>(basis: &Basis<'a>, judged: &'a Result<Vec<JudgedStep>, Unknown>) -> Result<Counted<'a>, Unknown> {
+/// Steps whose figures count, with their verdicts.
+fn counted_steps<'a>(facts: &'a Facts, judged: &'a Result<Vec<JudgedStep>, Unknown>) -> Result<Counted<'a>, Unknown> {
     let judged = judged.as_ref().map_err(Unknown::clone)?;
-    Ok(basis.facts.load.steps.read()?.iter().zip(judged).filter(|(_, judged)| judged.counts()).collect())
+    Ok(facts.load.steps.read()?.iter().zip(judged).filter(|(_, judged)| judged.counts()).collect())
+}
+
+/// The step in which the server had most to do and still did it: the most users of those that come near the highest
+/// throughput. With more of them it may fail for another reason.
+fn fullest<'a>(counted: &Counted<'a>) -> Option<(&'a LoadStep, &'a JudgedStep)> {
+    const NEAR: f64 = 0.9;
+    let best = counted.iter().map(|(step, _)| step.throughput_rps).fold(0.0, f64::max);
+    counted.iter().filter(|(step, _)| step.throughput_rps >= NEAR * best).max_by_key(|(step, _)| step.users).copied()
+}
+
+/// What the server's counters told of the fullest step, for those who judge traffic: the step, and its load in words.
+pub fn told(facts: &Facts) -> Option<(&LoadStep, String)> {
+    let judged = step::judge(facts).ok()?;
+    let steps = facts.load.steps.known()?;
+    let counted: Counted = steps.iter().zip(&judged).filter(|(_, judged)| judged.counts()).collect();
+    let (users, load) = fullest(&counted).map(|(step, judged)| (step.users, judged.load()))?;
+    let step = steps.iter().zip(&judged).find(|(step, judged)| step.users == users && judged.load() == load)?.0;
+    step.models.known()?;
+    Some((step, load))
 }
 
 /// Where the time goes with the fewest users and with the most.
-fn times<'a>(basis: &Basis<'a>, judged: &'a Result<Vec<JudgedStep>, Unknown>) -> Result<Vec<TimeSplit>, Unknown> {
-    let counted = counted_steps(basis, judged)?;
+fn times(facts: &Facts, judged: &Result<Vec<JudgedStep>, Unknown>) -> Result<Vec<TimeSplit>, Unknown> {
+    let counted = counted_steps(facts, judged)?;
     let ends = [
         counted.iter().min_by_key(|(step, _)| step.users),
         counted.iter().max_by_key(|(step, _)| step.users).filter(|_| counted.len() > 1),
     ];
-    ends.into_iter().flatten().map(|(step, judged)| split::of(basis.facts, step, judged.load())).collect()
+    ends.into_iter().flatten().map(|(step, judged)| split::of(facts, step, judged.load())).collect()
 }

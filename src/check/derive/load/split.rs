@@ -3,9 +3,9 @@
 //! What is measured is taken as it is, from the inside out; what is left belongs to the next one out. The parts are means
 //! and add up to the mean of a request.
 
-use super::counted;
 use super::step::mean_ms;
 use super::thresholds::figures;
+use super::{config, counted};
 use crate::snapshot::{Facts, LoadStep, Unknown, Why};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,13 +74,20 @@ pub fn of(facts: &Facts, step: &LoadStep, load: String) -> Result<TimeSplit, Unk
     if let Ok(queue) = counted::queue_ms(facts, step) {
         rest.give("queue", queue, counted::told_by(facts, step));
     }
+    // The server's own time of a request leaves nothing to be guessed.
+    let handled = handled_ms(facts, step);
+    if let Some(handled) = handled {
+        let taken: f64 = rest.parts.iter().map(|part| part.ms).sum();
+        let told_by = format!("a request's time by {}, without queue and inference", counted::told_by(facts, step));
+        rest.give("preparation", handled - taken, told_by);
+    }
     if let Some(first_byte) = step.first_byte_ms.known() {
         rest.give("network", total - first_byte.mean, "the time from an answer's first byte to its last");
     }
-    if let Some(light) = facts.execution.light_request_idle_ms.known() {
+    if let Some(light) = facts.execution.light_request_idle_ms.known().filter(|_| handled.is_none()) {
         rest.give("network_and_framework", *light, "a light request to the same server");
     }
-    if let Some(cpu) = cpu_ms(step) {
+    if let Some(cpu) = cpu_ms(step).filter(|_| handled.is_none()) {
         rest.give("preparation", cpu, "processor time of the server for a request");
     }
     let left = rest.left;
@@ -88,14 +95,27 @@ pub fn of(facts: &Facts, step: &LoadStep, load: String) -> Result<TimeSplit, Unk
     match (known("network_and_framework"), known("preparation")) {
         (true, true) => rest.give("waiting", left, "what is left"),
         (true, false) => rest.give("preparation", left, "what is left; the server's processor time is not known"),
-        (false, _) => rest.give("network_and_framework", left, "what is left; no light request was sent"),
+        (false, _) if handled.is_some() => {
+            rest.give("network_and_framework", left, "what the server's own time of a request leaves");
+        }
+        (false, _) => {
+            // What is there without load stays; what more users add is time in which nothing is done for them.
+            let unloaded = unloaded_rest_ms(facts, step).filter(|unloaded| *unloaded < left);
+            let told_by = match unloaded {
+                Some(_) => "what is left of a request at the lightest load",
+                None => "what is left; no light request was sent",
+            };
+            rest.give("network_and_framework", unloaded.unwrap_or(left), told_by);
+            let left = rest.left;
+            rest.give("waiting", left, "what more users add");
+        }
     }
     let mut parts = rest.parts;
     parts.retain(|part| part.ms > 0.0);
     parts.sort_by(|a, b| b.ms.total_cmp(&a.ms));
     let dominant = parts.first().filter(|part| part.ms >= figures::dominant_share() * total);
     let dominates = dominant.map(|part| part.part.clone()).unwrap_or_default();
-    let pays = dominant.map(|part| pays(part, total)).into_iter().collect();
+    let pays = dominant.map(|part| told(facts, step, part, total)).into_iter().collect();
     Ok(TimeSplit { load, request_ms: total, parts, dominates, pays })
 }
 
@@ -103,6 +123,49 @@ pub fn of(facts: &Facts, step: &LoadStep, load: String) -> Result<TimeSplit, Unk
 pub fn cpu_ms(step: &LoadStep) -> Option<f64> {
     let cpu = *step.server_cpu_ms.known()?;
     (step.ok > 0 && cpu.is_finite() && cpu >= 0.0).then(|| cpu / step.ok as f64)
+}
+
+/// Time of a request by the counters of the very server that is asked, milliseconds. A page of the model's server behind an
+/// application tells nothing of that application.
+fn handled_ms(facts: &Facts, step: &LoadStep) -> Option<f64> {
+    facts.engine.kind.known().filter(|kind| *kind != "unrecognized")?;
+    let ms = *counted::row(facts, step).ok()?.request_ms.known()?;
+    (ms.is_finite() && ms > 0.0).then_some(ms)
+}
+
+/// What queue, inference and processor time leave of a request at the lightest load, milliseconds; `None` for that load
+/// itself.
+fn unloaded_rest_ms(facts: &Facts, step: &LoadStep) -> Option<f64> {
+    let steps = facts.load.steps.known()?.iter().filter(|one| one.ok > 0);
+    let lightest = steps.min_by(|a, b| a.in_flight_mean.total_cmp(&b.in_flight_mean))?;
+    if lightest.in_flight_mean >= step.in_flight_mean {
+        return None;
+    }
+    let told = counted::inference_ms(facts, lightest).ok()?
+        + counted::queue_ms(facts, lightest).unwrap_or(0.0)
+        + cpu_ms(lightest).unwrap_or(0.0);
+    Some((mean_ms(lightest).ok()? - told).max(0.0))
+}
+
+/// Times its time alone from which on a model is slowed down by its neighbours.
+const SLOWED: f64 = 2.0;
+
+/// What the part that dominates comes to, and what a change would pay. Lines for a configuration tell more than these.
+fn told(facts: &Facts, step: &LoadStep, part: &TimePart, total: f64) -> String {
+    let share = format!("{:.1} of {total:.1} ms ({:.0} %)", part.ms, part.percent);
+    match part.part.as_str() {
+        "queue" if !config::changes(facts, step).is_empty() => {
+            format!("waiting in the queue takes {share}; without it a request would take {:.1} ms", total - part.ms)
+        }
+        "inference" => match config::alone_ms(facts).filter(|alone| SLOWED * alone <= part.ms) {
+            Some(alone) => format!(
+                "the model takes {share}, and {alone:.1} ms where no other request is: its instances wait for one another, or \
+                 larger batches take it longer"
+            ),
+            None => pays(part, total),
+        },
+        _ => pays(part, total),
+    }
 }
 
 /// What it would pay to change the part that dominates (Amdahl's law: the rest stays as it is).
@@ -177,6 +240,43 @@ mod tests {
     fn without_the_models_time_nothing_is_divided() {
         let unknown = of(&facts(vec![]), &step(1, 140.0), "1 user".into()).unwrap_err();
         assert_eq!(unknown.why, Why::NotAsked);
+    }
+
+    #[test]
+    fn the_servers_own_time_of_a_request_tells_what_the_model_does_not_take() {
+        let mut one = step(1, 140.0);
+        one.models = row(20.0, 40.0);
+        if let Fact::Known(rows) = &mut one.models {
+            rows[0].request_ms = Fact::Known(100.0);
+        }
+        one.server_cpu_ms = Fact::Known(63.0 * one.ok as f64);
+        let mut facts = facts(vec![]);
+        let parts = |facts: &Facts| -> Vec<(String, i64)> {
+            let split = of(facts, &one, String::new()).unwrap();
+            split.parts.iter().map(|part| (part.part.clone(), part.ms.round() as i64)).collect()
+        };
+        let known = |all: &[(&str, i64)]| all.iter().map(|(name, ms)| ((*name).to_owned(), *ms)).collect::<Vec<_>>();
+        // The page is of a server behind the one that is asked.
+        let behind =
+            [("preparation", 63), ("inference", 40), ("queue", 20), ("network_and_framework", 16), ("network", 1)];
+        assert_eq!(parts(&facts), known(&behind));
+        facts.engine.kind = Fact::Known("triton".into());
+        let own =
+            [("inference", 40), ("preparation", 40), ("network_and_framework", 39), ("queue", 20), ("network", 1)];
+        assert_eq!(parts(&facts), known(&own));
+    }
+
+    #[test]
+    fn what_more_users_add_is_waiting() {
+        let (mut alone, mut many) = (step(1, 28.0), step(60, 1200.0));
+        (alone.models, many.models) = (row(0.0, 25.0), row(0.0, 25.0));
+        let facts = facts(vec![alone.clone(), many.clone()]);
+        let split = of(&facts, &many, "60 users".into()).unwrap();
+        assert_eq!(split.dominates, "waiting", "{split:?}");
+        let named = |name: &str| split.parts.iter().find(|part| part.part == name).map(|part| part.ms.round() as i64);
+        assert_eq!((named("waiting"), named("network_and_framework"), named("inference")), (Some(1160), Some(3), Some(25)));
+        let split = of(&facts, &alone, "1 user".into()).unwrap();
+        assert!(split.parts.iter().all(|part| part.part != "waiting"), "{split:?}");
     }
 
     proptest! {

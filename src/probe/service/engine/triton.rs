@@ -84,6 +84,13 @@ pub fn configured(asker: &Asker, model: &mut EngineModel, config: &Value) {
         Some(batching) => number(batching, "max_queue_delay_microseconds").map(|delay| delay as f64 / 1e3).into(),
         None => Fact::unknown(Why::NotAsked, "Triton does not join requests of this model"),
     };
+    model.preferred_batch_sizes = match batching {
+        Some(batching) => {
+            let sizes = batching.get("preferred_batch_size").and_then(Value::as_array).into_iter().flatten();
+            Fact::Known(sizes.filter_map(Value::as_u64).take(ENTRIES_MAX).collect())
+        }
+        None => Fact::unknown(Why::NotAsked, "Triton does not join requests of this model"),
+    };
     let steps = config.get("ensemble_scheduling").map_or_else(
         || Ok(Vec::new()),
         |ensemble| {
