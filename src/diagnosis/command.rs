@@ -6,7 +6,9 @@ use crate::snapshot::Target;
 pub const ADDRESS: &str = "http://HOST:PORT";
 
 /// Options without a value.
-const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose"];
+const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose", "--tui"];
+/// Options of `watch` alone, which `run` does not take.
+const OF_WATCH: &[&str] = &["--interval", "--count", "--metrics", "--csv", "--jsonl", "--tui"];
 /// Options that may stand several times.
 const REPEATED: &[&str] = &["--log", "--kubectl", "--import", "--field"];
 /// Options of which at most one may stand.
@@ -41,6 +43,10 @@ impl Command {
     pub fn of(target: &Target) -> Self {
         match target.command.split_first() {
             Some((name, options)) if name == "run" => Self::parse(options.to_vec()),
+            // What a watch could not know, `run` does.
+            Some((name, options)) if name == "watch" => {
+                OF_WATCH.iter().fold(Self::parse(options.to_vec()), |command, flag| command.without(flag))
+            }
             _ => Self::of_settings(target),
         }
     }
