@@ -29,7 +29,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("check", "spec", &["judge", "load"], "the YAML of a check"),
     ("check", "template", &["judge", "lint", "load"], "the one file that knows the templates"),
     ("check", "view", &["judge", "paths", "reasons"], "the facts as checks see them"),
-    ("commands", "given", &["target", "triage"], "what the user ran, to be typed again"),
+    ("commands", "given", &["target", "triage", "watch"], "what the user ran, to be typed again"),
     ("commands", "interrupt", &["stress", "watch"], "Ctrl-C ends the work in order"),
     (
         "commands",

@@ -1,6 +1,6 @@
 //! What the user ran, as arguments to be typed again: without secrets, and without what only says how to print.
 
-use crate::cli::{ConnectionOptions, LoadOptions, TargetOptions, Triage};
+use crate::cli::{ConnectionOptions, LoadOptions, TargetOptions, Triage, Watch};
 use crate::probe::{is_secret, without_credentials};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -145,6 +145,19 @@ fn connected(all: &mut Arguments, connection: &ConnectionOptions, url_has_login:
     all.text("--basic-env", (none && url_has_login).then_some("SERVER_LOGIN"));
 }
 
+/// `watch` with its own options behind those that say what is examined. `pages` are the metrics pages that were named.
+pub fn watch(options: &Watch, pages: &[Url]) -> Vec<String> {
+    let mut all = Arguments(command(&options.target, options.selection.checks.as_deref()));
+    all.0.iter_mut().take(1).for_each(|name| *name = "watch".into());
+    pages.iter().for_each(|page| all.text("--metrics", Some(without_credentials(page).as_str())));
+    all.time("--interval", Some(options.interval));
+    all.text("--count", options.count.map(|count| count.to_string()).as_deref());
+    all.switch("--tui", options.tui);
+    all.path("--csv", options.csv.as_deref());
+    all.path("--jsonl", options.jsonl.as_deref());
+    all.0
+}
+
 /// `triage` of these files.
 pub fn triage(options: &Triage) -> Vec<String> {
     let mut all = Arguments(vec!["triage".into()]);
@@ -231,6 +244,18 @@ mod tests {
         let words = ["gpu-doctor"].iter().chain(&asked).copied();
         let Command::Stress(stress) = Cli::try_parse_from(words).unwrap().command else { panic!("no stress") };
         assert_eq!(load("stress", command(&stress.target, None), &stress.load), asked);
+    }
+
+    #[test]
+    fn a_watch_is_told_as_it_was_typed() {
+        let words = ["gpu-doctor", "watch", "--server", "http://127.0.0.1:8000/", "--interval", "1s", "--count", "9"];
+        let more = ["--tui", "--csv", "a b.csv"];
+        let typed: Vec<&str> = words.into_iter().chain(more).collect();
+        let Command::Watch(options) = Cli::try_parse_from(&typed).unwrap().command else { panic!("no watch") };
+        assert_eq!(watch(&options, &[]), typed[1..]);
+        let page = Url::parse("http://me:S3CRET@127.0.0.1:8002/metrics").unwrap();
+        let told = watch(&options, &[page]).join(" ");
+        assert!(told.contains("--metrics http://127.0.0.1:8002/metrics") && !told.contains("S3CRET"), "{told}");
     }
 
     #[test]

@@ -6,11 +6,47 @@ use crate::snapshot::Target;
 pub const ADDRESS: &str = "http://HOST:PORT";
 
 /// Options without a value.
-const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose", "--i-own-this-server"];
-/// Commands that examine as `run` does and then make a load, and the options of the load.
-const LOADS: &[&str] = &["stress"];
-const OF_LOAD: &[&str] =
-    &["--users", "--duration", "--rate", "--think-time", "--max-requests", "--holds", "--csv", "--i-own-this-server"];
+const SWITCHES: &[&str] =
+    &["--smoke", "--contract", "--http2", "--verbose", "--i-own-this-server", "--tui", "--over-http"];
+/// Commands that examine as `run` does and do more, each with the options that `run` does not take.
+const FURTHER: &[(&str, &[&str])] = &[
+    (
+        "stress",
+        &[
+            "--users",
+            "--duration",
+            "--rate",
+            "--think-time",
+            "--max-requests",
+            "--holds",
+            "--csv",
+            "--i-own-this-server",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "--duration",
+            "--count",
+            "--wait",
+            "--warm-up",
+            "--answer-timeout",
+            "--server-time",
+            "--server-time-header",
+            "--csv",
+            "--requests-csv",
+            "--gpu",
+            "--baseline",
+            "--baselines",
+            "--against",
+            "--i-own-this-server",
+        ],
+    ),
+    ("balance", &["--connections", "--status-path", "--over-http", "--i-own-this-server"]),
+    ("watch", &["--interval", "--count", "--metrics", "--csv", "--jsonl", "--tui"]),
+];
+/// Those of them that send nothing: what they could not know, `run` finds out.
+const ONLOOKERS: &[&str] = &["watch"];
 /// Options that may stand several times.
 const REPEATED: &[&str] = &["--log", "--kubectl", "--import", "--field"];
 /// Options of which at most one may stand.
@@ -42,13 +78,19 @@ pub struct Command {
     options: Vec<Given>,
 }
 
+/// Options of such a command; nothing for any other.
+fn own_options(name: &str) -> Option<&'static [&'static str]> {
+    FURTHER.iter().find(|(command, _)| *command == name).map(|(_, options)| *options)
+}
+
 impl Command {
     /// What was run to get the facts of this target; for files and the demo, what to run instead.
     pub fn of(target: &Target) -> Self {
         match target.command.split_first() {
             Some((name, options)) if name == "run" => Self::parse(options.to_vec()),
-            Some((name, options)) if LOADS.contains(&name.as_str()) => {
-                Self { name: Some(name.clone()), ..Self::parse(options.to_vec()) }
+            Some((name, options)) if own_options(name).is_some() => {
+                let typed = Self { name: Some(name.clone()), ..Self::parse(options.to_vec()) };
+                if ONLOOKERS.contains(&name.as_str()) { typed.named("run") } else { typed }
             }
             _ => Self::of_settings(target),
         }
@@ -110,13 +152,13 @@ impl Command {
         Self { name: None, options }
     }
 
-    /// The same options for another command; those of a load are left out where it makes none.
+    /// The same for another command, without the options that it does not take.
     pub fn named(mut self, name: &str) -> Self {
-        let makes_load = LOADS.contains(&name);
-        if !makes_load {
-            self.options.retain(|one| !OF_LOAD.contains(&one.flag.as_str()));
-        }
-        self.name = makes_load.then(|| name.to_owned());
+        let taken = own_options(name);
+        let of_others = |flag: &str| FURTHER.iter().any(|(_, options)| options.contains(&flag));
+        let is_taken = |flag: &str| taken.is_some_and(|options| options.contains(&flag));
+        self.options.retain(|one| is_taken(&one.flag) || !of_others(&one.flag));
+        self.name = taken.map(|_| name.to_owned());
         self
     }
 

@@ -31,6 +31,9 @@ pub fn scope(snapshot: &Snapshot, files: &[RecordedFile], view: &View) -> String
     let said = |path: &str| view.value(path).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
     let told: Vec<&str> = ["derived.recorded_outcome", "derived.recorded_gpus"].into_iter().filter_map(said).collect();
     let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
+    if snapshot.probes.iter().any(|probe| probe.id == "watch") {
+        return of_watch(snapshot, &told);
+    }
     // A watch is recorded on the machine itself, which is examined besides; nothing is sent to the server.
     if snapshot.probes.iter().any(|probe| probe.id == "nvml" && probe.outcome != Outcome::Skipped) {
         return format!(
@@ -38,6 +41,25 @@ pub fn scope(snapshot: &Snapshot, files: &[RecordedFile], view: &View) -> String
         );
     }
     format!("in {}{told}; server, model and machine were not examined (gpu-doctor run)", named(files))
+}
+
+/// The same of a watch: a server of which no request was seen did nothing that could be judged.
+fn of_watch(snapshot: &Snapshot, told: &str) -> String {
+    let on_machine = if snapshot.facts.nvml.gpus.known().is_some() { "on this machine and " } else { "" };
+    let serves = match (&snapshot.target.server, snapshot.facts.counters.models.known()) {
+        (None, _) => "no server was named, so that nothing can be said of how it serves (--server)",
+        (Some(_), _) if tells_of_requests(snapshot) => {
+            "only what the server counted was judged, no answer was read (gpu-doctor run reads some)"
+        }
+        (Some(_), None) => {
+            "the server's requests were not counted, so that nothing can be said of how it serves (gpu-doctor run sends some)"
+        }
+        (Some(_), Some(_)) => {
+            "no request came meanwhile, so that nothing can be said of how it serves: watch it while clients send theirs, or let \
+             gpu-doctor run send some"
+        }
+    };
+    format!("{on_machine}in what was watched{told}; {serves}")
 }
 
 /// What keeps the files from giving an answer.

@@ -12,6 +12,9 @@ const RECORDINGS: &[(&str, &str, &[&str])] = &[
     ("--kubectl", "kubectl get pod,node,event -o json", &["container", "packages"]),
 ];
 
+/// Commands of the doctor that checks name. A watch shows by itself what it is for.
+const COMMANDS: &[&str] = &["run", "stress", "bench", "balance", "triage"];
+
 /// Completes what a cause says is to be run.
 pub fn complete(diagnoses: &mut [Diagnosis], snapshot: &Snapshot) {
     for diagnosis in diagnoses {
@@ -33,13 +36,8 @@ pub fn reachable(target: &Target, text: &str) -> String {
 /// A text whose command of the doctor is what the user ran, and what the check wants of it.
 fn completed(text: &str, snapshot: &Snapshot) -> String {
     let text = reachable(&snapshot.target, text);
-    let commands = [
-        ("gpu-doctor run", run as fn(Command, &Snapshot) -> String),
-        ("gpu-doctor stress", stress),
-        ("gpu-doctor triage", triage),
-    ];
-    for (name, complete) in commands {
-        let Some((before, after)) = text.rsplit_once(name) else { continue };
+    for name in COMMANDS {
+        let Some((before, after)) = text.rsplit_once(&format!("gpu-doctor {name}")) else { continue };
         let Some(words) = shlex::split(after) else { break };
         // A command that goes on behind the doctor's is left as its author wrote it.
         if before.ends_with(|c: char| !c.is_whitespace())
@@ -47,22 +45,17 @@ fn completed(text: &str, snapshot: &Snapshot) -> String {
         {
             break;
         }
-        return format!("{before}{}", complete(Command::parse(words), snapshot));
+        let typed = match *name {
+            "triage" => triage(snapshot),
+            name => Command::of(&snapshot.target).named(name).with(Command::parse(words)).typed(),
+        };
+        return format!("{before}{typed}");
     }
     text
 }
 
-fn run(wanted: Command, snapshot: &Snapshot) -> String {
-    Command::of(&snapshot.target).named("run").with(wanted).typed()
-}
-
-/// The load that was made, or one on what was examined.
-fn stress(wanted: Command, snapshot: &Snapshot) -> String {
-    Command::of(&snapshot.target).named("stress").with(wanted).typed()
-}
-
 /// `triage` of the files that were read.
-fn triage(_: Command, snapshot: &Snapshot) -> String {
+fn triage(snapshot: &Snapshot) -> String {
     let options = match snapshot.target.command.split_first() {
         Some((name, options)) if name == "triage" => options.to_vec(),
         // Members of an archive are no files.
@@ -77,8 +70,9 @@ fn triage(_: Command, snapshot: &Snapshot) -> String {
 
 /// The command, and before it those that write anew the recordings that it reads: an old one shows the old fault.
 fn anew(text: String, snapshot: &Snapshot) -> Vec<String> {
-    let own = ["gpu-doctor run", "gpu-doctor stress"].iter().find_map(|name| text.strip_prefix(name));
-    let parsed = own.and_then(shlex::split).map(Command::parse);
+    let own = COMMANDS.iter().filter(|name| **name != "triage");
+    let after = { own }.find_map(|name| text.strip_prefix("gpu-doctor ")?.strip_prefix(name));
+    let parsed = after.and_then(shlex::split).map(Command::parse);
     let Some(command) = parsed else { return vec![text] };
     let reads = |stages: &[&str]| match command.value("--only") {
         Some(only) => only.split(',').any(|one| stages.contains(&one)),

@@ -2,6 +2,7 @@
 
 use super::text::paragraph;
 use crate::probe::triage::TAKE_SAMPLES;
+use crate::probe::watch::UNNAMED;
 use crate::snapshot::{RecordedFacts, RecordedFile, RecordedRequests, Why};
 use crate::words::{bytes, grouped, plain};
 use colored::Colorize;
@@ -38,6 +39,11 @@ pub fn write(recorded: &RecordedFacts, out: &mut dyn Write) -> Result<()> {
 }
 
 fn one(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
+    // No file was asked for.
+    if file.kind == "watch" && file.name == UNNAMED {
+        paragraph(out, "  ", "what was watched (--csv FILE keeps it)")?;
+        return told(file, out);
+    }
     let (kind, size) = (in_words(&file.kind), bytes(file.size_bytes as f64));
     let by = match file.kind.as_str() {
         "unrecognized" => format!("{size}: {}", file.recognized_by),
@@ -45,6 +51,11 @@ fn one(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
         _ => format!("{size}, {}; told by {}", counted(file), file.recognized_by),
     };
     paragraph(out, "  ", &format!("{} is {kind} ({by})", plain(&file.name)))?;
+    told(file, out)
+}
+
+/// What it shows and lacks.
+fn told(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
     for shown in &file.shows {
         paragraph(out, "    ", shown)?;
     }

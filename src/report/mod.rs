@@ -22,7 +22,7 @@ pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
 pub use load::{Load, Step, StepGpu, Times, csv_header, csv_row, of as load_of, so_far as steps_so_far};
 pub use requests::requests;
-pub use watch::WatchLines;
+pub use watch::{WatchLines, WatchView};
 
 use crate::cli::Format;
 use crate::diagnosis::{CheckVerdict, Diagnosed, Diagnosis, Link, Missing, Verdict};

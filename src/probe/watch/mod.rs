@@ -25,6 +25,8 @@ use url::Url;
 
 /// Rooms that must be filled before a watch begins: the server's processes, and the GPUs' names and sizes.
 pub const NEEDS: [&str; 2] = ["process", "nvml"];
+/// The name of what was watched, where no file has one.
+pub const UNNAMED: &str = "gpu-doctor watch";
 /// A wall clock that moves so far against the monotonic one was set, or the machine slept, milliseconds.
 const CLOCK_MOVE_MS: f64 = 500.0;
 
@@ -99,7 +101,10 @@ fn usable(ask: &Ask, facts: &Facts) -> Result<Vec<u64>, Unknown> {
     match facts.nvml.status.read()?.as_str() {
         "ok" => {}
         status => {
-            let detail = format!("NVML is not usable ({})", status.replace('_', " "));
+            let mut detail = format!("NVML is not usable ({})", status.replace('_', " "));
+            if status == "library_missing" {
+                detail.push_str(": the driver's libnvidia-ml.so.1 is not found; start a container with --gpus all");
+            }
             return Err(Unknown::new(Why::Absent, detail));
         }
     }
@@ -149,6 +154,10 @@ impl Session {
             counters.models = counters.models.map(renamed);
             counters.doubts = counters.doubts.map(|doubts: Vec<String>| doubts.iter().map(|one| clean(one)).collect());
             facts.counters = counters;
+        }
+        // Where nothing was watched, nothing was recorded.
+        if summary.turns == 0 {
+            return;
         }
         live.end(facts);
         if let (Fact::Known(doubts), false) = (&mut facts.recorded.doubts, summary.events.is_empty()) {

@@ -13,6 +13,11 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(400);
 /// The first time, since nothing else waits.
 const PATIENCE_FIRST: Duration = Duration::from_secs(3);
+/// What to do where no page is there.
+const HOW_TO_NAME: &str = "name the server's metrics page with --metrics URL. Triton has it at port 8002 unless \
+                           --allow-metrics=false, vLLM, TGI and SGLang (--enable-metrics) at /metrics of their own port; a \
+                           program of your own has one only if it was given one (prometheus_client). It is asked for again at \
+                           each line";
 /// Doubts kept of a page.
 const DOUBTS_MAX: usize = 20;
 
@@ -72,6 +77,9 @@ impl Server {
                     self.tried = Some(unknown);
                 }
             }
+        }
+        if self.pages.is_empty() {
+            notes.push(HOW_TO_NAME.into());
         }
         notes
     }

@@ -55,6 +55,12 @@ pub struct GpuSummary {
     pub power_milliwatts: Range,
     /// Core temperature, degrees Celsius.
     pub temperature_celsius: Range,
+    /// Clock of the multiprocessors, MHz.
+    pub sm_clock_mhz: Range,
+    /// Share of the multiprocessors in use (GPM), percent.
+    pub sm_activity_percent: Range,
+    /// Intervals in which no sample shows a kernel.
+    pub idle: u64,
     /// Reasons for which clocks were not higher, and in how many intervals.
     pub throttled: BTreeMap<String, u64>,
     /// Intervals in which it did not answer.
@@ -166,6 +172,13 @@ impl Summary {
             own.note("utilization", &gpu.utilization_percent, |own| &mut own.utilization_percent);
             own.note("memory", &gpu.memory_used_bytes, |own| &mut own.memory_used_bytes);
             own.note("power", &gpu.power_milliwatts, |own| &mut own.power_milliwatts);
+            own.idle += u64::from(gpu.is_idle() == Some(true));
+            // Few cards tell it, so that its lack is not told.
+            for (range, figure) in
+                [(&mut own.sm_clock_mhz, &gpu.sm_clock_mhz), (&mut own.sm_activity_percent, &gpu.sm_activity_percent)]
+            {
+                figure.iter().for_each(|value| range.note(*value, 1.0));
+            }
             own.note("temperature", &gpu.temperature_celsius, |own| &mut own.temperature_celsius);
             for reason in gpu.throttle_reasons.iter().flatten().filter(|reason| *reason != "gpu_idle") {
                 *own.throttled.entry(reason.clone()).or_default() += 1;

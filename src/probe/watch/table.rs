@@ -56,6 +56,11 @@ pub fn header() -> String {
     COLUMNS.join(",") + "\n"
 }
 
+/// Whether a line is one of [`json`]'s.
+pub fn is_object(line: &str) -> bool {
+    line.starts_with("{\"timestamp\":") && COLUMNS.iter().all(|name| line.contains(&format!("\"{name}\":")))
+}
+
 /// The rows of a turn, one a GPU. What is told of the server stands in the first one alone, so that sums are right.
 pub fn rows(turn: &Turn) -> Vec<Vec<Cell>> {
     (0..turn.gpus.len().max(1)).map(|place| row(turn, place)).collect()

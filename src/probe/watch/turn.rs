@@ -20,6 +20,22 @@ pub struct Turn {
     pub notes: Vec<String>,
 }
 
+impl Turn {
+    /// Whether nothing at all was read: there is no figure of a GPU, none of the server, and no GPU was lost just now.
+    pub fn is_blank(&self) -> bool {
+        let of_gpu = |gpu: &GpuTurn| {
+            gpu.lost.is_some()
+                || [&gpu.utilization_percent, &gpu.memory_used_bytes, &gpu.power_milliwatts, &gpu.temperature_celsius]
+                    .into_iter()
+                    .any(Result::is_ok)
+        };
+        let of_server = |server: &ServerTurn| {
+            [&server.gained, &server.queue_ms, &server.running, &server.waiting].into_iter().any(Result::is_ok)
+        };
+        !self.gpus.iter().any(of_gpu) && !self.server.as_ref().is_some_and(of_server)
+    }
+}
+
 /// A GPU in one interval.
 #[derive(Debug, Clone)]
 pub struct GpuTurn {
@@ -52,6 +68,11 @@ pub struct GpuTurn {
 }
 
 impl GpuTurn {
+    /// Whether no sample shows a kernel; nothing where utilization was not read.
+    pub fn is_idle(&self) -> Option<bool> {
+        self.utilization_max_percent.as_ref().ok().map(|percent| *percent < 1.0)
+    }
+
     /// Share of the memory in use, percent.
     pub fn memory_percent(&self) -> Figure {
         let untold = || Unknown::new(crate::snapshot::Why::Unsupported, "the size of its memory is not known");
