@@ -82,7 +82,7 @@ impl OnTerminal {
     fn until(&mut self, enough: impl Fn(&str) -> bool) {
         let end = Instant::now() + Duration::from_secs(30);
         while !enough(&self.text) {
-            assert!(Instant::now() < end, "{}", self.text);
+            assert!(Instant::now() < end, "{}", self.text.rsplit("\u{1b}[H").next().unwrap_or_default());
             match self.shown.recv_timeout(Duration::from_millis(100)) {
                 Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -131,7 +131,8 @@ fn cards(count: u32) -> (tempfile::TempDir, PathBuf) {
     let text = std::fs::read_to_string(scenario("healthy-busy")).unwrap();
     let (head, card) = text.split_at(text.find("  - name:").unwrap());
     let one = |index: u32| {
-        card.replace("GPU-5f3c2a10", &format!("GPU-5f3c2a{index:02}")).replace("0000:01:00.0", &format!("0000:{:02}:00.0", index + 1))
+        card.replace("GPU-5f3c2a10", &format!("GPU-5f3c2a{index:02}"))
+            .replace("0000:01:00.0", &format!("0000:{:02}:00.0", index + 1))
     };
     let path = folder.path().join("cards.yaml");
     std::fs::write(&path, head.to_owned() + &(0..count).map(one).collect::<String>()).unwrap();
@@ -143,13 +144,13 @@ fn bars_are_drawn_and_q_ends_it_with_summary_and_diagnosis() {
     let mut screen = OnTerminal::start(&["--interval", "200ms"], &scenario("healthy-busy"));
     screen.until(|text| text.contains("█ 97%") && text.contains("520.0W  at most 520.0W"));
     assert!(screen.text.contains("GPU 0 NVIDIA H100 80GB HBM3  61°C"), "{}", screen.text);
-    assert!(screen.text.contains("q ends it, with summary and diagnosis"), "{}", screen.text);
+    assert!(screen.text.contains("q: end, with the diagnosis"), "{}", screen.text);
     // Other keys do nothing.
     screen.keys.write_all(b"x\x1b[A").unwrap();
     screen.keys.write_all(b"q").unwrap();
     let (status, behind) = screen.end();
     assert_eq!(status.code(), Some(0), "{behind}");
-    assert!(behind.contains("intervals, ") && behind.contains("utilization 97 % on average"), "{behind}");
+    assert!(behind.contains("watched") && behind.contains("utilization 97 % on average"), "{behind}");
     assert!(behind.contains("No fault found"), "{behind}");
 }
 
@@ -158,10 +159,10 @@ fn a_window_of_another_size_is_filled_at_once() {
     let (_kept, eight) = cards(8);
     let mut screen = OnTerminal::start(&["--interval", "300ms"], &eight);
     screen.until(|text| text.contains("  7  ") && text.contains("  0  "));
-    assert!(screen.text.contains("GPU%") && !screen.text.contains("scroll"), "8 fit into 80 x 24: {}", screen.text);
+    assert!(screen.text.contains("GPU%") && !screen.text.contains("arrow"), "8 fit into 80 x 24: {}", screen.text);
     screen.text.clear();
     screen.resize(60, 10);
-    screen.until(|text| text.contains("arrow keys scroll: 1 to 7 of 8 GPUs"));
+    screen.until(|text| text.contains("arrow keys: 1 to 7 of 8 GPUs"));
     screen.text.clear();
     screen.keys.write_all(b"\x1b[B").unwrap();
     screen.until(|text| text.contains("2 to 8 of 8 GPUs"));
@@ -175,13 +176,13 @@ fn a_window_of_another_size_is_filled_at_once() {
 fn a_signal_that_ends_it_gives_the_terminal_back() {
     for signal in [libc::SIGHUP, libc::SIGQUIT, libc::SIGABRT] {
         let mut screen = OnTerminal::start(&["--interval", "1h"], &scenario("healthy-busy"));
-        screen.until(|text| text.contains("q ends it"));
+        screen.until(|text| text.contains("q: end"));
         screen.signal(signal);
         let (status, _) = screen.end();
         assert_eq!(status.signal(), Some(signal), "it ended as it would have");
     }
     let mut screen = OnTerminal::start(&["--interval", "1h"], &scenario("healthy-busy"));
-    screen.until(|text| text.contains("q ends it"));
+    screen.until(|text| text.contains("q: end"));
     screen.signal(libc::SIGTERM);
     let (status, behind) = screen.end();
     assert!(status.code().is_some(), "SIGTERM is a wish, as Ctrl-C is: {status:?} {behind}");
@@ -218,7 +219,11 @@ fn where_there_is_no_terminal_lines_are_written() {
         &["watch", "--tui", "--interval", "200ms", "--count", "2"],
         &driver_variables(&scenario("healthy-busy")),
     );
-    assert!(said.err.contains("--tui: standard output is no terminal; plain lines are written instead"), "{}", said.err);
+    assert!(
+        said.err.contains("--tui: standard output is no terminal; plain lines are written instead"),
+        "{}",
+        said.err
+    );
     assert_eq!(said.out.matches("97%    30%").count(), 2, "{}", said.out);
     assert!(!said.out.contains('\u{1b}'), "{}", said.out);
 }

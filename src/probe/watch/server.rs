@@ -14,10 +14,8 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// The first time, since nothing else waits.
 const PATIENCE_FIRST: Duration = Duration::from_secs(3);
 /// What to do where no page is there.
-const HOW_TO_NAME: &str = "name the server's metrics page with --metrics URL. Triton has it at port 8002 unless \
-                           --allow-metrics=false, vLLM, TGI and SGLang (--enable-metrics) at /metrics of their own port; a \
-                           program of your own has one only if it was given one (prometheus_client). It is asked for again at \
-                           each line";
+const HOW_TO_NAME: &str = "name the page with --metrics URL: Triton's is at port 8002, that of vLLM, TGI and SGLang \
+                           (--enable-metrics) at /metrics; a program of your own needs prometheus_client";
 /// Doubts kept of a page.
 const DOUBTS_MAX: usize = 20;
 
