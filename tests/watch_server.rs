@@ -141,7 +141,7 @@ fn a_triton_that_is_restarted_never_counts_backwards() {
     drop(server);
     read_until(&mut out, &mut text, |text| text.contains("metrics are gone"));
     let _server = triton(port, metrics).unwrap();
-    read_until(&mut out, &mut text, |text| text.contains("was restarted"));
+    read_until(&mut out, &mut text, |text| text.contains("is back"));
     infer(port, 7);
     let lines = text.matches("97%").count();
     read_until(&mut out, &mut text, |text| text.matches("97%").count() >= lines + 3);
@@ -154,6 +154,7 @@ fn a_triton_that_is_restarted_never_counts_backwards() {
     assert!(requests.iter().any(Option::is_none), "while it was away nothing is known: {requests:?}");
     assert_eq!(requests.iter().flatten().sum::<f64>(), 27.0, "{text}");
     assert!(text.contains("27 requests by its own count"), "{text}");
+    assert!(!text.contains("measured otherwise"), "a restart is no contradiction: {text}");
 }
 
 /// A page of counters, of which each reading finds five requests more; or none, ever.
@@ -203,6 +204,20 @@ fn an_idle_gpu_beside_requests_has_the_cause_that_run_would_name() {
     assert_eq!((command[0], command.contains(&"--metrics")), ("watch", true), "{command:?}");
     let verify = report["diagnoses"][0]["verify"].to_string();
     assert!(verify.contains("gpu-doctor run ") && !verify.contains("--interval"), "{verify}");
+}
+
+#[test]
+fn what_was_recorded_of_the_real_triton_is_judged_alike_from_both_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/triage/watch");
+    let judged = ["gpu_samples.csv", "watch.jsonl"].map(|name| {
+        let file = folder.join(name);
+        let report = gpu_doctor(&["triage", file.to_str().unwrap(), "--format", "json"], &[]).report();
+        assert_eq!(causes(&report), ["gpu-idle-while-serving"], "{name}: {}", report["headline"]);
+        report["recorded"]["requests"].clone()
+    });
+    assert_eq!(judged[0], judged[1]);
+    let counted = columns(&folder.join("gpu_samples.csv"))["requests_gained"].iter().flatten().sum::<f64>();
+    assert_eq!(judged[0]["known"]["count"], counted as u64);
 }
 
 #[test]

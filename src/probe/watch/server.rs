@@ -154,8 +154,14 @@ impl Server {
             .iter()
             .flat_map(|known| known.most.iter().map(|(model, most)| ((known.page.clone(), model.clone()), *most)))
             .collect();
+        let restarted = self.pages.iter().find(|known| known.broken).map(|known| known.page.clone());
         let sources: Vec<Source> = self.pages.into_iter().map(|known| known.kept).collect();
         let mut facts = counters(&sources);
+        // From before to after it there is no difference that means anything.
+        if let Some(page) = restarted {
+            let detail = format!("{page}: the server's counters began anew while it was watched");
+            facts.models = Fact::unknown(Why::Malformed, detail);
+        }
         if let Fact::Known(models) = &mut facts.models {
             for one in models {
                 let Some(most) = most.get(&(one.page.clone(), one.model.clone())) else { continue };
