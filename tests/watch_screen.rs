@@ -45,9 +45,8 @@ impl OnTerminal {
     fn start(arguments: &[&str], scenario: &Path) -> Self {
         let (mut other, mut own) = (-1, -1);
         // SAFETY: two live places for descriptors; no name and no settings are asked for.
-        let opened = unsafe {
-            libc::openpty(&mut other, &mut own, std::ptr::null_mut(), std::ptr::null_mut(), &mut size(80, 24))
-        };
+        let opened =
+            unsafe { libc::openpty(&mut other, &mut own, std::ptr::null_mut(), std::ptr::null_mut(), &size(80, 24)) };
         assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
         // SAFETY: descriptors that were opened just now, and belong to nobody else.
         let (other, own) = unsafe { (OwnedFd::from_raw_fd(other), OwnedFd::from_raw_fd(own)) };
