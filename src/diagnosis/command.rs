@@ -6,7 +6,7 @@ use crate::snapshot::Target;
 pub const ADDRESS: &str = "http://HOST:PORT";
 
 /// Options without a value.
-const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose", "--tui"];
+const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose"];
 /// Options of `watch` alone, which `run` does not take.
 const OF_WATCH: &[&str] = &["--interval", "--count", "--metrics", "--csv", "--jsonl", "--tui"];
 /// Options that may stand several times.
