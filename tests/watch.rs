@@ -324,6 +324,45 @@ fn what_cannot_be_written_is_said_before_anything_is_watched() {
 }
 
 #[test]
+fn a_disk_that_is_full_ends_no_watch_and_leaves_whole_lines() {
+    let folder = TempDir::new().unwrap();
+    let csv = folder.path().join("w.csv");
+    // A limit on the length of files fails as a full disk does: in the middle of a line.
+    let limited = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, GPU_DOCTOR, "watch", "--interval", "100ms", "--count", "20", "--csv"]).arg(&csv);
+    let output = command.envs(driver_variables(&scenario("healthy-busy"))).stdin(Stdio::null()).output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(out.matches("97%    30%").count(), 20, "it went on: {out}");
+    assert_eq!(err.matches("File too large").count(), 1, "it is said once: {err}");
+    assert!(err.contains("the watch goes on without it"), "{err}");
+    let rows = table(&csv).len();
+    let (plain, text) = (out.split_whitespace().collect::<Vec<_>>().join(" "), std::fs::read_to_string(&csv).unwrap());
+    assert!(rows < 20 && text.ends_with('\n'), "{text}");
+    assert!(plain.contains(&format!("{} rows could not be written: File too large", 20 - rows)), "{plain}");
+    let report = triaged(&[&csv]);
+    assert_eq!(report["recorded"]["files"]["known"][0]["faults"], Value::Array(Vec::new()), "whole lines only");
+}
+
+#[test]
+fn what_is_there_is_added_to_or_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let csv = folder.path().join("gpu_samples.csv");
+    let arguments = ["--interval", "200ms", "--count", "2", "--csv", csv.to_str().unwrap()];
+    for rows in [2, 4] {
+        watch(&arguments, &driver_variables(&scenario("healthy-busy")));
+        assert_eq!(table(&csv).len(), rows);
+    }
+    // A table that the user's own script wrote.
+    let other = "timestamp,gpu_util_percent,gpu_mem_used_mb,power_w,temperature_c\n1732354800.0,0.0,2312.0,31.5,41\n";
+    std::fs::write(&csv, other).unwrap();
+    let said = watch(&arguments, &driver_variables(&scenario("healthy-busy")));
+    assert_eq!((said.code, said.out.as_str()), (64, ""), "{}", said.err);
+    assert!(said.err.contains("--csv") && said.err.contains("it is left as it is"), "{}", said.err);
+    assert_eq!(std::fs::read_to_string(&csv).unwrap(), other);
+}
+
+#[test]
 fn where_there_is_nothing_to_watch_the_machine_is_judged_at_once() {
     let said = watch(&["--count", "1000"], &[]);
     assert!(said.took < Duration::from_secs(30), "{:?}", said.took);

@@ -29,8 +29,10 @@ fn triton(port: u16, metrics: u16) -> Option<Server> {
 fn exchange(port: u16, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let length = body.len();
-    write!(stream, "{head} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-        .unwrap();
+    // In one piece: Triton answers 404 to a head that comes in several.
+    let all =
+        format!("{head} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    stream.write_all(all.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -139,7 +141,7 @@ fn a_triton_that_is_restarted_never_counts_backwards() {
     drop(server);
     read_until(&mut out, &mut text, |text| text.contains("metrics are gone"));
     let _server = triton(port, metrics).unwrap();
-    read_until(&mut out, &mut text, |text| text.contains("was restarted"));
+    read_until(&mut out, &mut text, |text| text.contains("is back"));
     infer(port, 7);
     let lines = text.matches("97%").count();
     read_until(&mut out, &mut text, |text| text.matches("97%").count() >= lines + 3);
@@ -152,6 +154,7 @@ fn a_triton_that_is_restarted_never_counts_backwards() {
     assert!(requests.iter().any(Option::is_none), "while it was away nothing is known: {requests:?}");
     assert_eq!(requests.iter().flatten().sum::<f64>(), 27.0, "{text}");
     assert!(text.contains("27 requests by its own count"), "{text}");
+    assert!(!text.contains("measured otherwise"), "a restart is no contradiction: {text}");
 }
 
 /// A page of counters, of which each reading finds five requests more; or none, ever.
@@ -204,6 +207,21 @@ fn an_idle_gpu_beside_requests_has_the_cause_that_run_would_name() {
 }
 
 #[test]
+fn what_was_recorded_of_the_real_triton_is_judged_alike_from_both_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/triage/watch");
+    let judged = ["gpu_samples.csv", "watch.jsonl"].map(|name| {
+        let file = folder.join(name);
+        let report = gpu_doctor(&["triage", file.to_str().unwrap(), "--format", "json"], &[]).report();
+        assert_eq!(causes(&report), ["gpu-idle-while-serving"], "{name}: {}", report["headline"]);
+        report["recorded"]["requests"].clone()
+    });
+    let [of_csv, of_jsonl] = [0, 1].map(|place: usize| judged[place].to_string());
+    assert_eq!(of_csv, of_jsonl.replace("watch.jsonl", "gpu_samples.csv"));
+    let counted = columns(&folder.join("gpu_samples.csv"))["requests_gained"].iter().flatten().sum::<f64>();
+    assert_eq!(judged[0]["known"]["count"], counted as u64);
+}
+
+#[test]
 fn without_requests_nothing_is_said_of_how_it_serves() {
     let page = counters(0);
     let server = page.url();
@@ -217,6 +235,8 @@ fn without_requests_nothing_is_said_of_how_it_serves() {
         "200ms",
         "--count",
         "4",
+        "--only",
+        "execution,load",
     ];
     let said = gpu_doctor(&arguments, &driver_variables(&scenario("healthy-idle")));
     assert!(said.out.contains("server: no request was counted"), "{}", said.out);
@@ -233,7 +253,7 @@ fn where_neither_gpu_nor_page_is_there_it_is_said_once_with_what_to_do() {
     let bare = ScriptedServer::answering(|_| (404, "text/plain", "no such path".into()));
     let server = bare.url();
     let said = gpu_doctor(&["watch", "--server", &server, "--interval", "200ms", "--count", "5"], &[]);
-    assert!(said.out.contains("name the server's metrics page with --metrics URL"), "{}", said.out);
+    assert!(said.out.contains("name the page with --metrics URL"), "{}", said.out);
     assert!(said.out.contains("libnvidia-ml.so.1 is not found"), "{}", said.out);
     assert_eq!(said.out.matches("n/a        n/a        n/a").count(), 1, "{}", said.out);
     let said = gpu_doctor(&["watch", "-v", "--server", &server, "--interval", "200ms", "--count", "5"], &[]);

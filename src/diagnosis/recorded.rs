@@ -31,8 +31,9 @@ pub fn scope(snapshot: &Snapshot, files: &[RecordedFile], view: &View) -> String
     let said = |path: &str| view.value(path).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
     let told: Vec<&str> = ["derived.recorded_outcome", "derived.recorded_gpus"].into_iter().filter_map(said).collect();
     let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
-    if snapshot.probes.iter().any(|probe| probe.id == "watch") {
-        return of_watch(snapshot, &told);
+    if is_watch(snapshot) {
+        let on_machine = if snapshot.facts.nvml.gpus.known().is_some() { "on this machine and " } else { "" };
+        return format!("{on_machine}in what was watched{told}; {}", watched(snapshot));
     }
     // A watch is recorded on the machine itself, which is examined besides; nothing is sent to the server.
     if snapshot.probes.iter().any(|probe| probe.id == "nvml" && probe.outcome != Outcome::Skipped) {
@@ -43,10 +44,13 @@ pub fn scope(snapshot: &Snapshot, files: &[RecordedFile], view: &View) -> String
     format!("in {}{told}; server, model and machine were not examined (gpu-doctor run)", named(files))
 }
 
-/// The same of a watch: a server of which no request was seen did nothing that could be judged.
-fn of_watch(snapshot: &Snapshot, told: &str) -> String {
-    let on_machine = if snapshot.facts.nvml.gpus.known().is_some() { "on this machine and " } else { "" };
-    let serves = match (&snapshot.target.server, snapshot.facts.counters.models.known()) {
+fn is_watch(snapshot: &Snapshot) -> bool {
+    snapshot.probes.iter().any(|probe| probe.id == "watch")
+}
+
+/// What a watch lets one say of the server: of one to which no request was seen to come nothing at all.
+fn watched(snapshot: &Snapshot) -> &'static str {
+    match (&snapshot.target.server, snapshot.facts.counters.models.known()) {
         (None, _) => "no server was named, so that nothing can be said of how it serves (--server)",
         (Some(_), _) if tells_of_requests(snapshot) => {
             "only what the server counted was judged, no answer was read (gpu-doctor run reads some)"
@@ -58,8 +62,7 @@ fn of_watch(snapshot: &Snapshot, told: &str) -> String {
             "no request came meanwhile, so that nothing can be said of how it serves: watch it while clients send theirs, or let \
              gpu-doctor run send some"
         }
-    };
-    format!("{on_machine}in what was watched{told}; {serves}")
+    }
 }
 
 /// What keeps the files from giving an answer.
@@ -83,6 +86,7 @@ pub fn undecided(snapshot: &Snapshot, open: Option<&Link>) -> String {
             named(files)
         ),
         Some(link) => format!("Undecided: {}", link.seen),
+        None if is_watch(snapshot) => format!("Undecided: {}", watched(snapshot)),
         None if requests.is_none() => {
             format!("Undecided: no requests are told of in {}; add the load test's own results", named(files))
         }

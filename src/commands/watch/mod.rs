@@ -9,7 +9,7 @@ use crate::cli::{Format, Watch, server_url};
 use crate::probe::watch::{self, Plan, Session, Summary, UNNAMED};
 use crate::probe::{self, Ask};
 use crate::report::{WatchLines, WatchView};
-use crate::snapshot::{Facts, Outcome, ProbeRecord, Snapshot};
+use crate::snapshot::{Facts, Outcome, ProbeRecord, Snapshot, Unknown, Why};
 use anyhow::anyhow;
 use files::Files;
 use screen::Screen;
@@ -47,7 +47,9 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
     if session.is_of_use() {
         if options.tui {
             let what = ask.target().server.unwrap_or_else(|| "this machine's GPUs".into());
-            screen.fill(WatchView::new(&what, ask.server.is_some(), options.interval.as_secs_f64()));
+            let mut view = WatchView::new(&what, ask.server.is_some(), options.interval.as_secs_f64());
+            notes.iter().for_each(|note| view.note("", note));
+            screen.fill(view);
         }
         watch_on(&mut session, options.interval, options.count, &mut screen, &mut files);
     }
@@ -77,8 +79,10 @@ fn watch_on(session: &mut Session, interval: Duration, count: Option<u64>, scree
 
 /// The facts of the machine as it is now, without any work for the server.
 fn collect_machine(ask: &Ask, rooms: &BTreeSet<&'static str>, before: &Facts) -> Snapshot {
-    let rooms: BTreeSet<&str> = rooms.iter().copied().filter(|room| !NOT_WATCHED.contains(room)).collect();
+    let (left_out, rooms): (BTreeSet<&str>, BTreeSet<&str>) = rooms.iter().partition(|room| NOT_WATCHED.contains(room));
     let mut snapshot = probe::collect(ask, &rooms, progress::observer().as_mut());
+    let unasked = Unknown::new(Why::NotAsked, "gpu-doctor watch sends no request (gpu-doctor run does)");
+    left_out.iter().for_each(|room| snapshot.facts.forget_room(room, &unasked));
     // A GPU that fell off the bus meanwhile may be out of the list; how many there were is a fact as well.
     if snapshot.facts.nvml.gpus.known().is_none() && rooms.contains("nvml") {
         snapshot.facts.nvml.gpus = before.nvml.gpus.clone();

@@ -164,7 +164,10 @@ fn request(facts: &Facts) -> Words {
     let request = &facts.request;
     if let (None, Some(told)) = (request.reachable.known(), facts.recorded.requests.known()) {
         let ok = told.ok.read()?;
-        let words = format!("by the files, {} of {} succeeded", grouped(*ok), count(told.count as usize, "request"));
+        let files = facts.recorded.files.known().map(Vec::as_slice).unwrap_or_default();
+        let counted = !files.is_empty() && files.iter().all(|file| file.kind == "watch");
+        let by = if counted { "the server's own counters" } else { "the files" };
+        let words = format!("by {by}, {} of {} succeeded", grouped(*ok), count(told.count as usize, "request"));
         return Ok(Sight { words, works: *ok > 0 });
     }
     if !*request.reachable.read()? {

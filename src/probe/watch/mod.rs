@@ -61,7 +61,10 @@ pub fn begin(ask: &Ask, facts: &Facts, plan: &Plan) -> Result<(Session, Vec<Stri
     let found = match pages::find(ask, facts, &plan.pages) {
         Ok(found) => Some(found),
         Err(unknown) => {
-            notes.push(format!("no metrics: {}", unknown.detail));
+            notes.push(match ask.server {
+                Some(_) => format!("no metrics: {}", unknown.detail),
+                None => "no server was named (--server URL): its requests are not counted".into(),
+            });
             None
         }
     };

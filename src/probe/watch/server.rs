@@ -14,10 +14,8 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// The first time, since nothing else waits.
 const PATIENCE_FIRST: Duration = Duration::from_secs(3);
 /// What to do where no page is there.
-const HOW_TO_NAME: &str = "name the server's metrics page with --metrics URL. Triton has it at port 8002 unless \
-                           --allow-metrics=false, vLLM, TGI and SGLang (--enable-metrics) at /metrics of their own port; a \
-                           program of your own has one only if it was given one (prometheus_client). It is asked for again at \
-                           each line";
+const HOW_TO_NAME: &str = "name the page with --metrics URL: Triton's is at port 8002, that of vLLM, TGI and SGLang \
+                           (--enable-metrics) at /metrics; a program of your own needs prometheus_client";
 /// Doubts kept of a page.
 const DOUBTS_MAX: usize = 20;
 
@@ -156,8 +154,14 @@ impl Server {
             .iter()
             .flat_map(|known| known.most.iter().map(|(model, most)| ((known.page.clone(), model.clone()), *most)))
             .collect();
+        let restarted = self.pages.iter().find(|known| known.broken).map(|known| known.page.clone());
         let sources: Vec<Source> = self.pages.into_iter().map(|known| known.kept).collect();
         let mut facts = counters(&sources);
+        // From before to after it there is no difference that means anything.
+        if let Some(page) = restarted {
+            let detail = format!("{page}: the server's counters began anew while it was watched");
+            facts.models = Fact::unknown(Why::Malformed, detail);
+        }
         if let Fact::Known(models) = &mut facts.models {
             for one in models {
                 let Some(most) = most.get(&(one.page.clone(), one.model.clone())) else { continue };

@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn what_was_not_read_is_no_bar() {
         let mut spark = Spark::default();
-        [Some(0.0), None, Some(50.0), Some(100.0), Some(12.5), Some(13.0)].map(|value| spark.push(value));
+        [Some(0.0), None, Some(50.0), Some(100.0), Some(12.5), Some(13.0)].into_iter().for_each(|one| spark.push(one));
         assert_eq!(spark.draw(8, 100.0), "  ▁·▄█▁▂");
         assert_eq!((spark.draw(2, 100.0), spark.most(2), spark.most(9)), ("▁▂".into(), Some(13.0), Some(100.0)));
         assert_eq!(Spark::default().most(3), None);

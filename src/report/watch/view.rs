@@ -60,7 +60,8 @@ struct ServerRows {
     infer: Spark,
     /// Requests a second in the last interval.
     rate_now: Option<f64>,
-    requests: f64,
+    /// Requests so far; nothing as long as its counters were not read twice.
+    requests: Option<f64>,
     failed: f64,
     /// When its counters were last read.
     read_ms: Option<f64>,
@@ -101,12 +102,13 @@ impl WatchView {
         }
     }
 
-    /// Takes something that happened.
+    /// Takes something that happened; `time` is empty where it was so from the beginning.
     pub fn note(&mut self, time: &str, note: &str) {
         if self.notes.len() == NOTES {
             self.notes.pop_front();
         }
-        self.notes.push_back(format!("# {time} {note}"));
+        let gap = if time.is_empty() { "" } else { " " };
+        self.notes.push_back(format!("# {time}{gap}{note}"));
     }
 
     /// The screen of this size, with so many GPUs scrolled past.
@@ -127,13 +129,13 @@ impl WatchView {
         let (scrolled, hidden) = self.body(&mut lines, columns, room, scroll);
         lines.resize(rows - notes - 1, String::new());
         lines.extend(self.notes.iter().skip(self.notes.len() - notes).cloned());
-        lines.push(format!("q ends it, with summary and diagnosis{hidden}"));
+        lines.push(format!("q: end, with the diagnosis{hidden}"));
         Frame { lines: lines.iter().map(|line| fit(line, columns)).collect(), scrolled }
     }
 
     fn head(&self, columns: usize) -> String {
         let watched = self.begun_ms.map_or(0.0, |begun| (self.now_ms - begun) / 1e3);
-        let right = format!("  {} at {}s  {}", duration(watched), self.interval_s, self.time);
+        let right = format!("  {}, every {} s  {}", duration(watched), self.interval_s, self.time);
         let left = fit(&format!("gpu-doctor watch  {}", self.what), columns.saturating_sub(right.chars().count()));
         let gap = columns.saturating_sub(left.chars().count() + right.chars().count());
         format!("{left}{}{right}", " ".repeat(gap))
@@ -169,7 +171,7 @@ impl WatchView {
         lines.extend(self.gpus.values().skip(past).take(shown).map(|rows| rows.short(bars)));
         let hidden = match shown == all {
             true => String::new(),
-            false => format!("; arrow keys scroll: {} to {} of {}", past + 1, past + shown, count(all, "GPU")),
+            false => format!("; arrow keys: {} to {} of {}", past + 1, past + shown, count(all, "GPU")),
         };
         (past, hidden)
     }
@@ -244,7 +246,9 @@ impl ServerRows {
         if server.gained.as_ref().err().is_none_or(|unknown| matches!(unknown.why, Why::NotAsked | Why::Malformed)) {
             self.read_ms = Some(at_ms);
         }
-        self.requests += server.gained.as_ref().copied().unwrap_or(0.0);
+        if let Ok(gained) = server.gained {
+            self.requests = Some(self.requests.unwrap_or(0.0) + gained);
+        }
         self.failed += server.failed.as_ref().copied().unwrap_or(0.0);
         self.rate.push(self.rate_now);
         self.queue.push(server.queue_ms.as_ref().ok().copied());
@@ -254,7 +258,10 @@ impl ServerRows {
 
     fn tall(&self, columns: usize) -> Vec<String> {
         let width = bars(columns);
-        let mut title = format!("server  {} requests", grouped(self.requests.round() as u64));
+        let mut title = match self.requests {
+            Some(requests) => format!("server  {} requests", grouped(requests.round() as u64)),
+            None => "server  its counters were not read twice yet".to_owned(),
+        };
         if self.failed > 0.0 {
             title.push_str(&format!(", {} failed or refused", grouped(self.failed.round() as u64)));
         }
