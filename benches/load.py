@@ -4,11 +4,12 @@
     cargo build --release && make drivers && benches/load.py [--part speed|latency|memory]...
 
 All send the same 16 KB form over kept connections to the same server: benches/load/server.c, or nginx with `--server nginx`
-(only for the speed). The server runs on one core and the clients, one after the other, on another one. A round is one short
-run of each; what is told of several rounds is the median of the rounds' ratios, so that what else the machine does meets all
-alike. CPU is user and system time of the whole client process; of the doctor's, that of a run which only examines is taken
-off. oha and wrk are looked for in PATH (`--oha EXE`, `--wrk EXE`); Locust is fetched from PyPI into target/venv-load. A goal
-that is missed makes the exit status 1: a person runs this, no test does, for the figures depend on the machine.
+(only for the speed). The server runs on one core and the clients, one after the other, on another one; both go before what
+else the machine does, where this user may set priorities. A round is one short run of each; what is told of several rounds is
+the median of the rounds' ratios. CPU is user and system time of the whole client process; of the doctor's, that of a run
+which only examines is taken off. oha and wrk are looked for in PATH (`--oha EXE`, `--wrk EXE`); Locust is fetched from PyPI
+into target/venv-load. A goal that is missed makes the exit status 1: a person runs this, no test does, for the figures depend
+on the machine.
 """
 import argparse
 import json
@@ -62,6 +63,15 @@ def form():
     return whole(sound), sound
 
 
+def place(cores):
+    """Puts the process that begins on these cores, before what else the machine does, where that is allowed."""
+    os.sched_setaffinity(0, cores)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+    except PermissionError:
+        pass
+
+
 class Run:
     """What a client came to."""
 
@@ -88,7 +98,7 @@ class Bench:
         if not program.exists():
             subprocess.run(["cc", "-O2", "-o", program, ROOT / "benches/load/server.c"], check=True)
         self.server = subprocess.Popen([program, str(mean_us)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                       preexec_fn=lambda: os.sched_setaffinity(0, self.server_cores))
+                                       preexec_fn=lambda: place(self.server_cores))
         self.connect(int(self.server.stdout.readline()))
 
     def serve_nginx(self):
@@ -96,7 +106,7 @@ class Bench:
         port = 20000 + os.getpid() % 20000
         (self.folder / "nginx.conf").write_text(NGINX.format(self.folder / "nginx", port))
         self.server = subprocess.Popen(["nginx", "-c", self.folder / "nginx.conf"], stderr=subprocess.DEVNULL,
-                                       preexec_fn=lambda: os.sched_setaffinity(0, self.server_cores))
+                                       preexec_fn=lambda: place(self.server_cores))
         time.sleep(0.5)
         self.connect(port)
 
@@ -129,7 +139,7 @@ class Bench:
         """Runs a client on its core: its output, CPU time and peak memory."""
         child = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  env={**os.environ, **(environment or {})},
-                                 preexec_fn=lambda: os.sched_setaffinity(0, self.client_cores))
+                                 preexec_fn=lambda: place(self.client_cores))
         peak, over = [0], threading.Event()
         watcher = threading.Thread(target=self.watch, args=(child.pid, peak, over))
         watcher.start()
