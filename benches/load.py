@@ -308,7 +308,7 @@ def memory(bench):
     print(f"memory: 200 users, {seconds} s, NVML at 20 Hz; peak resident memory with all children")
     own = bench.doctor(200, seconds, more=["--sample-rate", 20], environment=faked)
     step = bench.told["steps"][0]
-    seen = f"{len(step.get('gpus') or [])} GPUs and {len(step.get('models') or [])} models watched"
+    seen = f"{len(step.get('gpus') or [])} GPUs and counters of {len(step.get('models') or [])} models watched"
     other = bench.locust(200, seconds)
     print(f"  doctor {own.peak_mb:.1f} MB ({own.requests} requests, {seen}), {held('memory', own.peak_mb, 60, True)} MB")
     print(f"  Locust {other.peak_mb:.1f} MB ({other.requests} requests): {other.peak_mb / own.peak_mb:.1f} times as much", flush=True)
