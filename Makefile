@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test corpus corpus-mutations help lint venvs drivers rig bench placement requests triage fuzz
+.PHONY: test corpus corpus-mutations help lint venvs drivers rig bench load placement requests triage fuzz
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
@@ -52,6 +52,11 @@ bench: venvs drivers
 	@[ -x target/venv-bench/bin/python ] || $(PYTHON) -m venv target/venv-bench
 	@target/venv-bench/bin/pip install --quiet --disable-pip-version-check onnx==1.23.2
 	target/venv-bench/bin/python benches/model.py
+
+# What `stress` costs beside oha, wrk and Locust, and how right its latencies are. Needs oha and wrk. For people, not for CI.
+load: drivers
+	cargo build --release
+	benches/load.py
 
 # What reading a table of requests of 1 GB costs, beside `wc -l` and pandas. For people, not for CI.
 triage:

@@ -1,7 +1,7 @@
 /* An inference server for measuring load generators: one thread, requests answered in turn, each after a time of work.
  *
  * server MEAN_US  listens at a port of 127.0.0.1, which it prints, and answers every POST with 200 and a small JSON, GET of
- * /metrics with counters as Triton writes them, and anything else with 404. With MEAN_US 0 it answers at once. Else it works on one request at a time, for 0.5 to 1.5 of the mean, by a sequence that is the
+ * /v1/models and of /metrics as vLLM does, so that its counters are watched, and anything else with 404. With MEAN_US 0 it answers at once. Else it works on one request at a time, for 0.5 to 1.5 of the mean, by a sequence that is the
  * same in each run; what waits for it waits in its own queue, so that its record is whole.
  *
  * Its record of a request goes from the moment at which its first bytes were read to the one at which its answer was
@@ -29,7 +29,7 @@
 #define RECORDED 4000000
 static const char ANSWER[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"text\":\"ok\"}";
 
-enum kind { POST, METRICS, OTHER };
+enum kind { POST, MODELS, METRICS, OTHER };
 
 struct connection {
     int is_open;
@@ -66,18 +66,24 @@ static void leave(int file)
 /* What is not work is answered at once, and not recorded. */
 static void answer_aside(int file)
 {
-    static char page[1024], all[2048];
-    const char *status = "404 Not Found";
+    static char all[2048];
+    char page[512] = "";
+    const char *status = "200 OK", *media = "text/plain";
     int length = 0;
-    if (connections[file].kind == METRICS) {
-        const char *names[] = { "nv_inference_request_success", "nv_inference_count", "nv_inference_exec_count" };
-        status = "200 OK";
-        for (int n = 0; n < 3; n++)
-            length += snprintf(page + length, sizeof page - (size_t)length,
-                               "# TYPE %s counter\n%s{model=\"asr\",version=\"1\"} %llu\n", names[n], names[n], answered);
+    switch (connections[file].kind) {
+    case MODELS:
+        media = "application/json";
+        length = snprintf(page, sizeof page, "{\"object\":\"list\",\"data\":[{\"id\":\"asr\",\"object\":\"model\",\"owned_by\":\"vllm\"}]}");
+        break;
+    case METRICS:
+        length = snprintf(page, sizeof page, "# TYPE vllm:request_success_total counter\n"
+                          "vllm:request_success_total{finished_reason=\"stop\",model_name=\"asr\"} %llu.0\n", answered);
+        break;
+    default:
+        status = "404 Not Found";
     }
-    length = snprintf(all, sizeof all, "HTTP/1.1 %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n%.*s",
-                      status, length, length, page);
+    length = snprintf(all, sizeof all, "HTTP/1.1 %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s",
+                      status, media, length, page);
     connections[file].began = 0;
     if (write(file, all, (size_t)length) != length)
         leave(file);
@@ -146,7 +152,9 @@ static int take(int file, const char *bytes, size_t length)
             size_t of_head = (size_t)(end - one->head) + 4 - one->held;
             char *field = strcasestr(one->head, "\r\ncontent-length:");
             one->body_left = field && field < end ? strtoul(field + 17, NULL, 10) : 0;
-            one->kind = strncmp(one->head, "POST ", 5) == 0 ? POST : strncmp(one->head, "GET /metrics ", 13) == 0 ? METRICS : OTHER;
+            one->kind = strncmp(one->head, "POST ", 5) == 0 ? POST
+                        : strncmp(one->head, "GET /metrics ", 13) == 0 ? METRICS
+                        : strncmp(one->head, "GET /v1/models ", 15) == 0 ? MODELS : OTHER;
             one->in_body = 1, one->held = 0;
             bytes += of_head, length -= of_head;
         }

@@ -15,6 +15,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod user;
+#[cfg(test)]
+mod wire_tests;
 
 pub use body::Bodies;
 pub use fault::Fault;

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// Shortest wait. At very high rates a few requests start together, for each wait costs as much as a request.
+const GRAIN: Duration = Duration::from_micros(50);
 /// How long an end of the load may go unnoticed.
 const NOTICE: Duration = Duration::from_millis(100);
 
@@ -81,7 +83,7 @@ impl Pace {
             None => waiting.push_back((turn.number, context.waker().clone())),
         }
         if waiting.front().is_some_and(|(number, _)| *number == turn.number) {
-            let wait = turn.intended.saturating_duration_since(now).min(NOTICE);
+            let wait = turn.intended.saturating_duration_since(now).clamp(GRAIN, NOTICE);
             if self.arm(wait, context).is_err() {
                 // Without the timer it looks again and again.
                 context.waker().wake_by_ref();
@@ -99,8 +101,6 @@ impl Pace {
             it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
             it_value: libc::timespec { tv_sec: 0, tv_nsec: 0 },
         };
-        // Nothing would switch it off.
-        let wait = wait.max(Duration::from_nanos(1));
         setting.it_value.tv_sec = wait.as_secs().try_into().unwrap_or_default();
         setting.it_value.tv_nsec = wait.subsec_nanos().into();
         // SAFETY: reads a live structure; the descriptor is this one's own.

@@ -61,7 +61,7 @@ fn good(stream: &mut TcpStream, _: u64) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
 }
 
-struct Plain(SocketAddr);
+pub struct Plain(pub SocketAddr);
 
 impl Dial for Plain {
     fn open(&self) -> Opening<'_> {
@@ -74,7 +74,8 @@ impl Dial for Plain {
 }
 
 /// Accepts 200, whatever it says.
-struct Status(Cell<u64>);
+#[derive(Default)]
+pub struct Status(Cell<u64>);
 
 impl Judge for Status {
     fn read(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Judged {
@@ -104,7 +105,7 @@ fn step(users: u32, rate_rps: Option<f64>, length_ms: u64) -> Step {
     }
 }
 
-fn until(requests: u64) -> Stop {
+pub fn until(requests: u64) -> Stop {
     let deadline = Instant::now() + Duration::from_secs(20);
     Stop::new(Limits { requests, failed_share: 0.5, judged: 20, deadline }, Arc::default(), Arc::default())
 }
