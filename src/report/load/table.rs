@@ -14,7 +14,9 @@ pub fn write(load: &Load, out: &mut dyn Write) -> Result<()> {
         return paragraph(out, "  ", &format!("No load was made: {unmade}."));
     }
     paragraph(out, "  ", &sent(load))?;
-    paragraph(out, "  ", &warm_up(load))?;
+    if let Some(requests) = load.warm_up_requests {
+        paragraph(out, "  ", &warm_up(requests, &load.warm_up_medians_ms))?;
+    }
     for line in lines(&load.steps).iter().filter(|_| !load.steps.is_empty()) {
         writeln!(out, "{}", line)?;
     }
@@ -66,7 +68,7 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// A GPU's own figure is said where no process on it is told apart, and where it grows.
+/// Of what was read too seldom to be judged nothing is said.
 fn is_told(memory: &Memory) -> bool {
     memory.verdict != "undecided" || memory.bytes_per_request.is_some()
 }
@@ -85,9 +87,8 @@ fn capacity(load: &Load) -> String {
     if users.is_empty() { format!("{from}.") } else { format!("{from}. This holds {users}.") }
 }
 
-fn warm_up(load: &Load) -> String {
-    let Some(requests) = load.warm_up_requests else { return String::new() };
-    let medians: Vec<String> = load.warm_up_medians_ms.iter().map(|ms| format!("{ms:.1}")).collect();
+fn warm_up(requests: u64, medians_ms: &[f64]) -> String {
+    let medians: Vec<String> = medians_ms.iter().map(|ms| format!("{ms:.1}")).collect();
     let end = match medians.split_last() {
         None => return format!("{} to warm up came before, and are not counted.", grouped(requests)),
         Some((only, [])) => format!("median {only} ms"),
