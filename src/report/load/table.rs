@@ -40,6 +40,7 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
         let known = if judged.knee_users.is_some() { "Knee" } else { "No knee was seen" };
         paragraph(out, "  ", &format!("{known}: {}.", judged.knee_because))?;
         let breaking = match judged.breaking_point.as_str() {
+            "" if load.steps.iter().all(|step| verdict(step) == "unknown") => "not known, for no step could be judged",
             "" => "none of these steps was overloaded",
             words => words,
         };
@@ -83,7 +84,7 @@ fn capacity(load: &Load) -> String {
         format!("{users} at one request per {} s", one.interval_s)
     });
     let users = users.collect::<Vec<_>>().join(", ");
-    let from = format!("Capacity: {rps:.1} requests a second, answered in health with {}", judged.capacity_from);
+    let from = format!("Capacity: {rps:.1} requests a second, which were served well with {}", judged.capacity_from);
     if users.is_empty() { format!("{from}.") } else { format!("{from}. This holds {users}.") }
 }
 
