@@ -41,7 +41,8 @@ pub fn run(mut options: Stress) -> Result<u8, Failure> {
     let snapshot = collect(&ask, &rooms, progress::observer().as_mut());
     drop(screen);
     // Judged once more: what is known of the last step is what all are held against.
-    if let (Some(csv), Some(load)) = (csv, load_of(&snapshot)) {
+    // Where no load was made, a file that was there stays.
+    if let (Some(csv), Some(load)) = (csv, load_of(&snapshot).filter(|load| !load.steps.is_empty())) {
         csv.write(&load.steps);
     }
     output::tell(&snapshot, &checks, &options.output)

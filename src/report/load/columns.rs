@@ -41,7 +41,7 @@ const COLUMNS: &[Column] = &[
         cell: |step| step.busiest_gpu()?.utilization_percent.map(|percent| format!("{percent:.0}")),
     },
     Column {
-        name: "GPU mem",
+        name: "mem",
         unit: "GiB",
         spare: 0,
         cell: |step| step.busiest_gpu()?.memory_used_bytes.map(|bytes| format!("{:.1}", bytes / f64::from(1 << 30))),

@@ -14,7 +14,9 @@ pub fn write(load: &Load, out: &mut dyn Write) -> Result<()> {
         return paragraph(out, "  ", &format!("No load was made: {unmade}."));
     }
     paragraph(out, "  ", &sent(load))?;
-    paragraph(out, "  ", &warm_up(load))?;
+    if let Some(requests) = load.warm_up_requests {
+        paragraph(out, "  ", &warm_up(requests, &load.warm_up_medians_ms))?;
+    }
     for line in lines(&load.steps).iter().filter(|_| !load.steps.is_empty()) {
         writeln!(out, "{}", line)?;
     }
@@ -38,6 +40,7 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
         let known = if judged.knee_users.is_some() { "Knee" } else { "No knee was seen" };
         paragraph(out, "  ", &format!("{known}: {}.", judged.knee_because))?;
         let breaking = match judged.breaking_point.as_str() {
+            "" if load.steps.iter().all(|step| verdict(step) == "unknown") => "not known, for no step could be judged",
             "" => "none of these steps was overloaded",
             words => words,
         };
@@ -66,7 +69,7 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// A GPU's own figure is said where no process on it is told apart, and where it grows.
+/// Of what was read too seldom to be judged nothing is said.
 fn is_told(memory: &Memory) -> bool {
     memory.verdict != "undecided" || memory.bytes_per_request.is_some()
 }
@@ -81,13 +84,12 @@ fn capacity(load: &Load) -> String {
         format!("{users} at one request per {} s", one.interval_s)
     });
     let users = users.collect::<Vec<_>>().join(", ");
-    let from = format!("Capacity: {rps:.1} requests a second, answered in health with {}", judged.capacity_from);
+    let from = format!("Capacity: {rps:.1} requests a second, which were served well with {}", judged.capacity_from);
     if users.is_empty() { format!("{from}.") } else { format!("{from}. This holds {users}.") }
 }
 
-fn warm_up(load: &Load) -> String {
-    let Some(requests) = load.warm_up_requests else { return String::new() };
-    let medians: Vec<String> = load.warm_up_medians_ms.iter().map(|ms| format!("{ms:.1}")).collect();
+fn warm_up(requests: u64, medians_ms: &[f64]) -> String {
+    let medians: Vec<String> = medians_ms.iter().map(|ms| format!("{ms:.1}")).collect();
     let end = match medians.split_last() {
         None => return format!("{} to warm up came before, and are not counted.", grouped(requests)),
         Some((only, [])) => format!("median {only} ms"),
@@ -187,16 +189,17 @@ pub(super) mod tests {
     fn written(load: &Load) -> String {
         let mut out = Vec::new();
         write(load, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        // Lines that belong together as one.
+        String::from_utf8(out).unwrap().replace("\n  ", " ")
     }
 
     #[test]
     fn what_is_not_known_is_a_dash_and_failures_are_told_by_kind() {
         let text = written(&load(vec![step()], None));
-        let row = text.lines().find(|line| line.trim_start().starts_with("50 ")).unwrap();
+        let row = lines(&[step()]).pop().unwrap();
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!(cells, ["50", "overloaded", "1,200", "12", "119.0", "-", "-", "-", "-", "1.0"]);
-        assert!(!text.contains("GPU mem") && !text.contains("queue"), "what nothing tells has no column: {text}");
+        assert!(!text.contains("mem") && !text.contains("queue"), "what nothing tells has no column: {text}");
         assert!(text.contains("5 answered 503, 2 reset, 3 answered 2xx with an error inside, 2 not answered in time"));
         assert!(text.contains("The load ended before its plan did: it was interrupted."), "{text}");
         assert!(text.contains(
@@ -240,7 +243,7 @@ pub(super) mod tests {
         };
         let lines = lines(&[step(), full]);
         assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:#?}");
-        for name in ["verdict", "p99", "queue", "batch", "GPU mem"] {
+        for name in ["verdict", "p99", "queue", "batch", "mem"] {
             assert!(lines[0].contains(name), "{name}: {lines:#?}");
         }
         assert!(!lines[0].contains("p90"), "{lines:#?}");
