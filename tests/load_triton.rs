@@ -146,3 +146,13 @@ fn a_server_that_joins_its_requests_is_told_nothing_and_its_time_adds_up() {
         assert!((19.0..40.0).contains(&ms("compute_ms")), "{model}");
     }
 }
+
+/// What the guide calls "stress test fails immediately".
+#[test]
+fn a_load_that_cannot_be_made_names_what_is_in_its_way() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let report = gpu_doctor(&["stress", "--format", "json", "--only", "request", "--server", &url], &[]).report();
+    assert_eq!(causes(&report), ["backend-down-or-wrong-port"], "{}", report["headline"]);
+    assert!(report["load"]["unmade"].as_str().is_some_and(|why| !why.is_empty()), "{}", report["load"]);
+}

@@ -274,7 +274,10 @@ mod tests {
         let split = of(&facts, &many, "60 users".into()).unwrap();
         assert_eq!(split.dominates, "waiting", "{split:?}");
         let named = |name: &str| split.parts.iter().find(|part| part.part == name).map(|part| part.ms.round() as i64);
-        assert_eq!((named("waiting"), named("network_and_framework"), named("inference")), (Some(1160), Some(3), Some(25)));
+        assert_eq!(
+            (named("waiting"), named("network_and_framework"), named("inference")),
+            (Some(1160), Some(3), Some(25))
+        );
         let split = of(&facts, &alone, "1 user".into()).unwrap();
         assert!(split.parts.iter().all(|part| part.part != "waiting"), "{split:?}");
     }
