@@ -121,11 +121,12 @@ fn the_batch_window_is_too_short() {
 #[test]
 fn too_few_instances_and_batches_that_gain_nothing() {
     let lines = [
+        "max_batch_size: 8",
         "dynamic_batching { }",
         "parameters { key: \"execution_ms\" value { string_value: \"0\" } }",
         "parameters { key: \"sample_ms\" value { string_value: \"10\" } }",
     ];
-    it_pays(&lines, 50, "triton-queue-saturated", "instance_group [ { count: 2 kind: KIND_CPU } ]", 1.5);
+    it_pays(&lines, 32, "triton-queue-saturated", "instance_group [ { count: 2 kind: KIND_CPU } ]", 1.5);
 }
 
 #[test]
