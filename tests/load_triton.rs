@@ -121,11 +121,12 @@ fn the_batch_window_is_too_short() {
 #[test]
 fn too_few_instances_and_batches_that_gain_nothing() {
     let lines = [
+        "max_batch_size: 8",
         "dynamic_batching { }",
         "parameters { key: \"execution_ms\" value { string_value: \"0\" } }",
         "parameters { key: \"sample_ms\" value { string_value: \"10\" } }",
     ];
-    it_pays(&lines, 50, "triton-queue-saturated", "instance_group [ { count: 2 kind: KIND_CPU } ]", 1.5);
+    it_pays(&lines, 32, "triton-queue-saturated", "instance_group [ { count: 2 kind: KIND_CPU } ]", 1.5);
 }
 
 #[test]
@@ -145,4 +146,14 @@ fn a_server_that_joins_its_requests_is_told_nothing_and_its_time_adds_up() {
         assert!(ms("request_ms") <= request * 1.02, "{model} {request}");
         assert!((19.0..40.0).contains(&ms("compute_ms")), "{model}");
     }
+}
+
+/// What the guide calls "stress test fails immediately".
+#[test]
+fn a_load_that_cannot_be_made_names_what_is_in_its_way() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let report = gpu_doctor(&["stress", "--format", "json", "--only", "request", "--server", &url], &[]).report();
+    assert_eq!(causes(&report), ["backend-down-or-wrong-port"], "{}", report["headline"]);
+    assert!(report["load"]["unmade"].as_str().is_some_and(|why| !why.is_empty()), "{}", report["load"]);
 }

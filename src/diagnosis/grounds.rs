@@ -64,6 +64,7 @@ fn says_something(value: &serde_json::Value) -> bool {
 fn witness(path: &str) -> Option<&'static str> {
     let room = path.split('.').next()?;
     Some(match room {
+        "connections" => "the connections that the doctor held",
         "container" => "the container's own settings",
         "counters" => "the server's own counters",
         "cuda" => "CUDA's own answer",
@@ -76,6 +77,7 @@ fn witness(path: &str) -> Option<&'static str> {
         "kernel_log" => "the kernel's log",
         "kubernetes" => "Kubernetes' record",
         "linker" => "the libraries' own lists of what they need",
+        "load" => "the load that the doctor made",
         "loaded" => "loading the model as the deployment does",
         "model" => "the model's file",
         "nvml" => "the driver's answer (NVML)",
@@ -95,6 +97,8 @@ fn witness(path: &str) -> Option<&'static str> {
             }
             "derived.said_in_log" => "the server's log",
             "derived.gpu_libraries" => "the libraries that the server has loaded",
+            _ if path.starts_with("derived.connection") => "the connections that the doctor held",
+            _ if path.starts_with("derived.load_") => "the load that the doctor made",
             _ => return None,
         },
     })

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Least share of cases whose first cause is right, percent.
 const FIRST_RIGHT_PERCENT: f64 = 95.0;
 /// Cases of which something is not yet as meant, beside the first cause. A fault of the doctor each, to be mended.
-const ASTRAY: &[&str] = &["cache-hits", "triton-queue-unbatched"];
+const ASTRAY: &[&str] = &["cache-hits"];
 
 #[test]
 fn the_first_cause_is_right_and_no_healthy_one_is_accused() {
