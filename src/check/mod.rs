@@ -16,7 +16,10 @@ mod view;
 
 pub use catalogue::{Coverage, coverage};
 pub use derive::load::{JudgedStep, against, baseline, capacity, steps as judge_steps};
-pub use derive::{CONTEXT_BYTES, ConnectionFigures, Derived, connection_figures, loaded_in_words, mebibytes};
+pub use derive::{
+    CONTEXT_BYTES, ChecklistLine, ChecklistOutcome, ConnectionFigures, Derived, connection_cache, connection_checklist,
+    connection_figures, connection_numbers, connection_processes, loaded_in_words, mebibytes,
+};
 pub use expr::{Asks, Term};
 pub use judge::{Evidence, Finding, Verdict, judge};
 pub use lint::lint;

@@ -30,9 +30,15 @@ struct Given {
     value: Option<String>,
 }
 
-/// A command line of `gpu-doctor run`.
+/// Options that `balance` has and `run` has not: those with a value, and those without.
+const OF_BALANCE: &[&str] = &["--connections", "--status-path"];
+const SWITCHES_OF_BALANCE: &[&str] = &["--over-http", "--i-own-this-server"];
+
+/// A command line of `gpu-doctor run`, or of another subcommand that examines a server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Command {
+    /// The subcommand; empty for `run`.
+    name: &'static str,
     options: Vec<Given>,
 }
 
@@ -41,6 +47,7 @@ impl Command {
     pub fn of(target: &Target) -> Self {
         match target.command.split_first() {
             Some((name, options)) if name == "run" => Self::parse(options.to_vec()),
+            Some((name, options)) if name == "balance" => Self { name: "balance", ..Self::parse(options.to_vec()) },
             _ => Self::of_settings(target),
         }
     }
@@ -79,6 +86,18 @@ impl Command {
         command
     }
 
+    /// The same as `run`, without the options that it has not.
+    pub fn into_run(mut self) -> Self {
+        let foreign = |flag: &str| OF_BALANCE.contains(&flag) || SWITCHES_OF_BALANCE.contains(&flag);
+        self.options.retain(|one| !foreign(&one.flag));
+        Self { name: "", ..self }
+    }
+
+    /// The same as `balance`.
+    pub fn into_balance(self) -> Self {
+        Self { name: "balance", ..self }
+    }
+
     /// Takes arguments apart.
     pub fn parse(arguments: Vec<String>) -> Self {
         let mut options: Vec<Given> = Vec::new();
@@ -91,14 +110,18 @@ impl Command {
                     };
                     options.push(Given { flag, value });
                 }
-                Some(last) if last.value.is_none() && !SWITCHES.contains(&last.flag.as_str()) => {
+                Some(last)
+                    if last.value.is_none()
+                        && !SWITCHES.contains(&last.flag.as_str())
+                        && !SWITCHES_OF_BALANCE.contains(&last.flag.as_str()) =>
+                {
                     last.value = Some(argument);
                 }
                 // A word that belongs to no option.
                 _ => {}
             }
         }
-        Self { options }
+        Self { name: "", options }
     }
 
     /// Whether an option stands in it.
@@ -152,7 +175,7 @@ impl Command {
 
     /// As it is typed.
     pub fn typed(&self) -> String {
-        let mut words = vec!["gpu-doctor run".to_owned()];
+        let mut words = vec![format!("gpu-doctor {}", if self.name.is_empty() { "run" } else { self.name })];
         for one in &self.options {
             match &one.value {
                 None => words.push(one.flag.clone()),

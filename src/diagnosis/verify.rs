@@ -33,8 +33,11 @@ pub fn reachable(target: &Target, text: &str) -> String {
 /// A text whose command of the doctor is what the user ran, and what the check wants of it.
 fn completed(text: &str, snapshot: &Snapshot) -> String {
     let text = reachable(&snapshot.target, text);
-    for (name, complete) in [("gpu-doctor run", run as fn(Command, &Snapshot) -> String), ("gpu-doctor triage", triage)]
-    {
+    for (name, complete) in [
+        ("gpu-doctor run", run as fn(Command, &Snapshot) -> String),
+        ("gpu-doctor triage", triage),
+        ("gpu-doctor balance", balance),
+    ] {
         let Some((before, after)) = text.rsplit_once(name) else { continue };
         let Some(words) = shlex::split(after) else { break };
         // A command that goes on behind the doctor's is left as its author wrote it.
@@ -49,7 +52,15 @@ fn completed(text: &str, snapshot: &Snapshot) -> String {
 }
 
 fn run(wanted: Command, snapshot: &Snapshot) -> String {
-    Command::of(&snapshot.target).with(wanted).typed()
+    Command::of(&snapshot.target).into_run().with(wanted).typed()
+}
+
+/// `balance` as it was typed; with what the check wants, where something else was.
+fn balance(wanted: Command, snapshot: &Snapshot) -> String {
+    match snapshot.target.command.first().is_some_and(|name| name == "balance") {
+        true => Command::of(&snapshot.target).typed(),
+        false => Command::of(&snapshot.target).with(wanted).into_balance().typed(),
+    }
 }
 
 /// `triage` of the files that were read.

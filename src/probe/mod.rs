@@ -39,6 +39,7 @@ pub mod source;
 pub mod triage;
 pub mod watch;
 
+pub use balance::files_for as files_for_connections;
 pub use ask::{Ask, BalanceAsk, Connection, LoadPlan, PlacementAsk, StatusFields, StepTold, without_credentials};
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
