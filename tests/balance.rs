@@ -166,7 +166,8 @@ fn what_cannot_be_visited_is_said() {
     let said = gpu_doctor(&["balance", "--server", "http://127.0.0.1:1"], &[]);
     assert!(said.code == 64 && said.err.contains("--connections N"), "{}", said.err);
     // More connections than files, before the start.
-    let limited = format!("ulimit -n 256; exec {} balance --server ws://127.0.0.1:1/asr --connections 10000", setup::GPU_DOCTOR);
+    let limited =
+        format!("ulimit -n 256; exec {} balance --server ws://127.0.0.1:1/asr --connections 10000", setup::GPU_DOCTOR);
     let output = std::process::Command::new("sh").args(["-c", &limited]).output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(64), "{err}");

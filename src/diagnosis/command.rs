@@ -93,6 +93,11 @@ impl Command {
         Self { name: "", ..self }
     }
 
+    /// The same subcommand without any option.
+    pub fn bare(&self) -> Self {
+        Self { name: self.name, options: Vec::new() }
+    }
+
     /// The same as `balance`.
     pub fn into_balance(self) -> Self {
         Self { name: "balance", ..self }

@@ -39,8 +39,8 @@ pub mod source;
 pub mod triage;
 pub mod watch;
 
-pub use balance::files_for as files_for_connections;
 pub use ask::{Ask, BalanceAsk, Connection, LoadPlan, PlacementAsk, StatusFields, StepTold, without_credentials};
+pub use balance::files_for as files_for_connections;
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 pub use secret::is_in_field as is_secret;

@@ -53,7 +53,8 @@ pub fn write(
     out: &mut dyn Write,
 ) -> Result<()> {
     let Some(attempts) = room.attempts.known() else { return Ok(()) };
-    let held = attempts.iter().filter(|attempt| attempt.accepted).count();
+    let lost = attempts.iter().filter(|attempt| attempt.ended_while_held).count();
+    let held = attempts.iter().filter(|attempt| attempt.accepted).count() + lost;
     let kind = match room.kind.known().map(String::as_str) {
         None => String::new(),
         Some("WebSocket") => " by WebSocket".into(),
@@ -61,7 +62,18 @@ pub fn write(
     };
     let path = room.path.known().map_or(String::new(), |path| format!(" at {}", plain(path)));
     writeln!(out, "\n{}", "connections".bold())?;
-    paragraph(out, "  ", &format!("{}{path}{kind}: {held} held at once", count(attempts.len(), "connection")))?;
+    paragraph(
+        out,
+        "  ",
+        &format!(
+            "{}{path}{kind}: {held} held at once{}",
+            count(attempts.len(), "connection"),
+            match lost {
+                0 => String::new(),
+                lost => format!(", {lost} of them lost meanwhile"),
+            }
+        ),
+    )?;
     if let Some(said) = room.said.known().filter(|said| !said.is_empty()) {
         paragraph(out, "  ", &format!("on each {said} was said: without it no GPU took memory"))?;
     }
@@ -117,14 +129,15 @@ fn checklist(lines: &[ChecklistLine], out: &mut dyn Write) -> Result<()> {
 }
 
 fn row(attempt: &Attempt, out: &mut dyn Write) -> Result<()> {
-    if !attempt.accepted {
+    if !attempt.accepted && !attempt.ended_while_held {
         return writeln!(out, "  {:>4}  {}", attempt.number, refusal(attempt));
     }
     let gpu = |fact: &Fact<u64>| fact.known().map_or("-".to_owned(), |gpu| format!("GPU {gpu}"));
     let memory = attempt.added_bytes.known().map_or("-".to_owned(), |added| bytes(*added as f64));
+    let end = if attempt.ended_while_held { format!("  {}", refusal(attempt)) } else { String::new() };
     writeln!(
         out,
-        "  {:>4}  {:<8} {:<8} {:<8} {:>7.0} ms {memory:>10}",
+        "  {:>4}  {:<8} {:<8} {:<8} {:>7.0} ms {memory:>10}{end}",
         attempt.number,
         gpu(&attempt.measured_gpu),
         gpu(&attempt.claimed_gpu),
@@ -140,8 +153,10 @@ pub(super) fn refusal(attempt: &Attempt) -> String {
         reason => format!(" ({})", plain(reason)),
     };
     match (attempt.close_code.known(), attempt.status.known()) {
-        (Some(code), _) if attempt.ended_while_held => format!("held, and ended by the server with {code}{reason}"),
-        (None, _) if attempt.ended_while_held => format!("held, and ended by the server{reason}"),
+        (Some(1006), _) if attempt.ended_while_held => format!("lost without a goodbye{reason}"),
+        (Some(code), _) if attempt.ended_while_held => format!("ended by the server with {code}{reason}"),
+        (None, _) if attempt.ended_while_held => format!("ended by the server{reason}"),
+        (Some(1006), _) => format!("accepted, and cut at once{reason}"),
         (None, Some(status)) if *status < 300 => format!("answered {status}, and not held{reason}"),
         (Some(code), _) => format!("refused: closed with {code}{reason}"),
         (None, Some(status)) => format!("refused before it was accepted: HTTP {status}{reason}"),

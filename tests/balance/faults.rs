@@ -25,6 +25,8 @@ fn places_that_are_not_given_back() {
     let Some((code, report, causes, because)) = fault(&["--leak"], "16") else { return };
     assert_eq!((code, causes), (1, vec!["connection-places-leaked".to_owned()]), "{}", report["headline"]);
     assert_eq!(diagnosis(&report, "connection-places-leaked")["confidence"], "proven");
+    let headline = "The connections show that the server keeps the places of connections that were closed";
+    assert!(report["headline"].as_str().unwrap().starts_with(headline), "{}", report["headline"]);
     assert!(because.contains("still counts 16") && because.contains("No GPU available"), "{because}");
     assert_eq!(outcomes(&report)[5], "fail");
 }

@@ -34,7 +34,10 @@ fn a_get_that_is_answered_with_events_is_held() {
         assert_eq!(report["connections"]["kind"]["known"], "GET");
         assert_eq!(each(&report, "measured_gpu"), in_turn(16));
         let refused = &attempts(&report)[16];
-        assert_eq!((&refused["status"]["known"], refused["reason"].as_str().unwrap().contains("No GPU")), (&json!(503), true));
+        assert_eq!(
+            (&refused["status"]["known"], refused["reason"].as_str().unwrap().contains("No GPU")),
+            (&json!(503), true)
+        );
         assert_eq!(outcomes(&report), vec!["pass"; 9], "{:#}", report["connections_judged"]["checklist"]);
         assert_eq!(counted(stage.server.port), 0);
     }
@@ -52,7 +55,8 @@ fn a_good_request_whose_answer_goes_on_is_held() {
     assert_eq!((&room["kind"]["known"], &room["path"]["known"]), (&json!("POST"), &json!("/v1/transcribe")));
     assert_eq!(each(&report, "measured_gpu")[..4], [0, 1, 2, 3].map(|gpu| json!(gpu)));
     // An answer that ends is no stream.
-    let said = stage.doctor_at(&url, &["--operation", "/health", "--over-http", "--connections", "4", "--format", "json"]);
+    let said =
+        stage.doctor_at(&url, &["--operation", "/health", "--over-http", "--connections", "4", "--format", "json"]);
     let report = said.report();
     assert_eq!(causes(&report), ["connection-none-accepted"], "{}", report["headline"]);
     let because = diagnosis(&report, "connection-none-accepted")["because"].as_str().unwrap();

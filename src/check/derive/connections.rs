@@ -92,6 +92,11 @@ fn accepted(room: &ConnectionsFacts) -> Result<Vec<&Attempt>, Unknown> {
     Ok(room.attempts.read()?.iter().filter(|attempt| attempt.accepted).collect())
 }
 
+/// The connections that were held, also those that were lost meanwhile.
+fn once_held(room: &ConnectionsFacts) -> Result<Vec<&Attempt>, Unknown> {
+    Ok(room.attempts.read()?.iter().filter(|attempt| attempt.accepted || attempt.ended_while_held).collect())
+}
+
 /// The first that was refused after others had been accepted.
 fn refused(room: &ConnectionsFacts) -> Result<Option<&Attempt>, Unknown> {
     let attempts = room.attempts.read()?;

@@ -99,7 +99,8 @@ impl Gpus {
         }
         let own: Vec<Listed> = list.iter().filter(|one| self.server_pids.contains(&one.pid)).cloned().collect();
         if own.is_empty() && facts.nvml.host_pid_namespace.known() != Some(&true) {
-            let detail = "NVML tells the process ids of the host, and the doctor runs in a namespace with ids of its own";
+            let detail =
+                "NVML tells the process ids of the host, and the doctor runs in a namespace with ids of its own";
             return Err(Unknown::new(Why::Unsupported, detail));
         }
         Ok(own)

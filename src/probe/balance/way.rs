@@ -58,7 +58,9 @@ impl Way {
                 let context = Context { deadline, ..context.clone() };
                 // The search has a loop of its own, and one thread has but one. Nothing is held yet that would have to wait.
                 let found = std::thread::scope(|scope| scope.spawn(|| known_good(&context, facts)).join());
-                found.unwrap_or_else(|_| Err(Unknown::new(crate::snapshot::Why::Crashed, "the search for a request failed")))
+                found.unwrap_or_else(|_| {
+                    Err(Unknown::new(crate::snapshot::Why::Crashed, "the search for a request failed"))
+                })
             }
         }
     }

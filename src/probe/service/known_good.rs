@@ -46,8 +46,7 @@ pub fn known_good(context: &Context, facts: &Facts) -> Result<Outgoing, Unknown>
     let mut talk = Conversation::new(&http, &server, &everywhere, evidence);
     own.into_iter().for_each(|message| talk.recorder.learn(message));
     talk.operation = found.operation.as_ref().or(by_source.first());
-    let mut synthesis =
-        Synthesis { given: &ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
+    let mut synthesis = Synthesis { given: &ask.fields, supported: BTreeMap::new(), document: found.document.as_ref() };
     let verdict = converse(&mut talk, &mut synthesis, own, &found, by_source.get(1..).unwrap_or_default());
     let refused = verdict.rejected.as_ref().and_then(|answered| answered.status);
     let good = verdict.good.ok_or_else(|| {

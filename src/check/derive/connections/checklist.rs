@@ -1,6 +1,6 @@
 //! The nine lines of which a user checks a server with several GPUs off, each with its proof.
 
-use super::{accepted, end, entry, fullest, memory, optional, order, places, refused, start, total};
+use super::{accepted, end, entry, fullest, memory, once_held, optional, order, places, refused, start, total};
 use crate::snapshot::{Attempt, ConnectionsFacts, Fact, Facts, SpreadReading, Unknown, Why};
 use crate::words::{bytes, count};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ fn gpu_of(attempt: &Attempt) -> Result<(u64, &'static str), Unknown> {
 }
 
 fn comes_first(room: &ConnectionsFacts) -> Seen {
-    let first = accepted(room)?.into_iter().next();
+    let first = once_held(room)?.into_iter().next();
     let Some(first) = first else { return Ok(Err("not one connection was accepted".into())) };
     let (gpu, by) = gpu_of(first)?;
     let words = format!("it came to GPU {gpu} {by}");
@@ -104,7 +104,7 @@ fn spreads(room: &ConnectionsFacts) -> Seen {
     if !on_one.is_empty() {
         return Ok(Err(on_one));
     }
-    let taken = accepted(room)?;
+    let taken = once_held(room)?;
     let all = fullest(room)?;
     let gpus = all.measured.known().map(Vec::len).or_else(|| all.told.known().map(Vec::len)).unwrap_or(0);
     if taken.len() < 2 || gpus < 2 {
@@ -149,7 +149,10 @@ fn tells_right(room: &ConnectionsFacts) -> Seen {
 }
 
 fn memory_grows(room: &ConnectionsFacts) -> Seen {
-    let taken = accepted(room)?;
+    let taken = once_held(room)?;
+    if taken.is_empty() {
+        return Err(Unknown::new(Why::NotAsked, "no connection was accepted"));
+    }
     let (before, now) = (start(room)?.measured.read()?, fullest(room)?.measured.read()?);
     let sum = |list: &[crate::snapshot::MeasuredGpu]| {
         list.iter().filter_map(|gpu| gpu.used_bytes.known()).fold(0u64, |sum, one| sum.saturating_add(*one))
@@ -168,7 +171,7 @@ fn gives_back(room: &ConnectionsFacts) -> Seen {
         }
     }
     if accepted(room)?.is_empty() {
-        return Err(Unknown::new(Why::NotAsked, "no connection was accepted"));
+        return Err(Unknown::new(Why::NotAsked, "no connection was held to the end"));
     }
     let after = room.released_after_ms.read()? / 1e3;
     let places = total(end(room)?).map(|now| format!("{now} places are taken"));
@@ -193,6 +196,9 @@ fn refuses(room: &ConnectionsFacts) -> Seen {
         return Ok(Err(not_enforced));
     }
     let Some(attempt) = refused(room)? else {
+        if held == 0 {
+            return Err(Unknown::new(Why::NotAsked, "no connection was held to the end"));
+        }
         let limit = room.told_limit_per_gpu.known();
         let limit = limit.map_or(String::new(), |limit| format!("; it tells a limit of {limit} for each GPU"));
         let detail = format!("none of {} was refused{limit}: ask for more (--connections)", count(held, "connection"));
@@ -211,7 +217,7 @@ fn refuses(room: &ConnectionsFacts) -> Seen {
 }
 
 fn logs(room: &ConnectionsFacts) -> Seen {
-    let taken = accepted(room)?;
+    let taken = once_held(room)?;
     let Some(first) = taken.first() else { return Err(Unknown::new(Why::NotAsked, "no connection was accepted")) };
     let named = taken.iter().filter(|attempt| attempt.logged_gpu.known().is_some()).count();
     if let (0, Fact::Unknown(unknown)) = (named, &first.logged_gpu) {

@@ -1,6 +1,6 @@
 //! Connections that were never accepted, and those that did not last.
 
-use super::{accepted, numbers_in_words};
+use super::{accepted, numbers_in_words, once_held};
 use crate::snapshot::{Attempt, ConnectionsFacts, Fact, Unknown, Why};
 use crate::words::count;
 
@@ -23,6 +23,7 @@ pub fn none_accepted(room: &ConnectionsFacts) -> Result<(String, &'static str), 
     let reason = if first.reason.is_empty() { String::new() } else { format!(": {}", first.reason) };
     let how = match (kind, first.close_code.known(), first.status.known()) {
         ("gone" | "silent" | "tls", ..) => format!("was not answered{reason}"),
+        (_, Some(1006), _) => format!("was accepted and cut at once without a goodbye{reason}"),
         (_, Some(code), _) => format!("was accepted and closed at once with code {code}{reason}"),
         (_, None, Some(status)) if *status < 300 => format!("was answered {status} and not held{reason}"),
         (_, None, Some(status)) => format!("was refused before it was accepted, with HTTP {status}{reason}"),
@@ -37,7 +38,8 @@ pub fn none_accepted(room: &ConnectionsFacts) -> Result<(String, &'static str), 
 
 fn kind(first: &Attempt, room: &ConnectionsFacts) -> &'static str {
     let reason = first.reason.to_lowercase();
-    let says_full = ["no gpu", "full", "capacity", "busy", "too many", "limit"].iter().any(|word| reason.contains(word));
+    let says_full =
+        ["no gpu", "full", "capacity", "busy", "too many", "limit"].iter().any(|word| reason.contains(word));
     match (&first.status, first.close_code.known()) {
         (Fact::Unknown(_), _) if ["certificate", "tls"].iter().any(|word| reason.contains(word)) => "tls",
         (Fact::Unknown(unknown), _) if unknown.why == Why::TimedOut => "silent",
@@ -65,8 +67,7 @@ pub fn server_gone(room: &ConnectionsFacts) -> bool {
 
 /// Connections that the other side ended while they were held, and not in order.
 pub fn lost(room: &ConnectionsFacts) -> Result<String, Unknown> {
-    let attempts = room.attempts.read()?;
-    let held: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.accepted || attempt.ended_while_held).collect();
+    let held = once_held(room)?;
     let is_stream = room.kind.known().is_some_and(|kind| kind != "WebSocket");
     let gone = server_gone(room);
     let disorderly = |attempt: &&&Attempt| {

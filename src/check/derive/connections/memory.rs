@@ -64,15 +64,7 @@ pub fn figures(room: &ConnectionsFacts) -> Result<Figures, Unknown> {
         Some((further.map_or(0, |further| further + 1), total))
     };
     let (safe_per_gpu, total_bytes) = gpus.iter().filter_map(holds).min().ok_or_else(unseen)?;
-    Ok(Figures {
-        first_bytes,
-        each_bytes,
-        each_lowest_bytes,
-        each_highest_bytes,
-        counted,
-        safe_per_gpu,
-        total_bytes,
-    })
+    Ok(Figures { first_bytes, each_bytes, each_lowest_bytes, each_highest_bytes, counted, safe_per_gpu, total_bytes })
 }
 
 fn median(mut values: Vec<u64>) -> Option<u64> {

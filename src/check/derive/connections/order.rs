@@ -45,7 +45,8 @@ pub fn visible(facts: &Facts) -> Option<usize> {
 
 /// How the numbers differ, in words; empty if they do not, or if it is not known.
 pub fn numbers(facts: &Facts) -> String {
-    let Some(seen) = seen(&facts.connections).filter(|seen| seen.iter().any(|(named, measured)| named != measured)) else {
+    let Some(seen) = seen(&facts.connections).filter(|seen| seen.iter().any(|(named, measured)| named != measured))
+    else {
         return String::new();
     };
     let names: Vec<String> = seen.keys().map(u64::to_string).collect();
@@ -75,7 +76,8 @@ pub fn processes(room: &ConnectionsFacts) -> String {
         None => "no process of the server is on a GPU by NVML".into(),
         Some((pid, gpus)) if many == 1 => format!("one process, {pid}, has {}", gpus_in_words(gpus.clone())),
         Some(_) if one_each => {
-            let seats: Vec<String> = by_pid.iter().take(16).map(|(pid, gpus)| format!("{pid} on {}", gpus_in_words(gpus.clone()))).collect();
+            let seats: Vec<String> =
+                by_pid.iter().take(16).map(|(pid, gpus)| format!("{pid} on {}", gpus_in_words(gpus.clone()))).collect();
             format!("{}, each with one GPU: {}", count_processes(many), seats.join(", "))
         }
         Some(_) => {

@@ -103,7 +103,10 @@ pub fn claimed_elsewhere(room: &ConnectionsFacts) -> Result<String, Unknown> {
         && taken > 1
         && (now.saturating_sub(before) as f64) < LEAKED_SHARE * taken as f64
     {
-        return Ok(format!("{place} counts {now} with {} open (before the first: {before})", count(taken, "connection")));
+        return Ok(format!(
+            "{place} counts {now} with {} open (before the first: {before})",
+            count(taken, "connection")
+        ));
     }
     let told_bytes: Option<u64> = told.iter().map(|gpu| gpu.used_bytes.known().copied()).sum();
     let used_bytes: Option<u64> = measured.iter().map(|gpu| gpu.used_bytes.known().copied()).sum();

@@ -23,7 +23,11 @@ fn reading(open: u64, told: &[u64], gib: &[u64]) -> SpreadReading {
         server_pids: Fact::Known(vec![7]),
         utilization_percent: none(),
     });
-    SpreadReading { open_connections: open, told: Fact::Known(told.collect()), measured: Fact::Known(measured.collect()) }
+    SpreadReading {
+        open_connections: open,
+        told: Fact::Known(told.collect()),
+        measured: Fact::Known(measured.collect()),
+    }
 }
 
 fn attempt(number: u64, claimed: u64, measured: u64, gib: u64) -> Attempt {
@@ -49,7 +53,11 @@ fn room() -> ConnectionsFacts {
         kind: Fact::Known("WebSocket".into()),
         asked: Fact::Known(3),
         attempts: Fact::Known(vec![attempt(1, 0, 0, 4), attempt(2, 1, 1, 4)]),
-        readings: Fact::Known(vec![reading(0, &[0, 0], &[0, 0]), reading(2, &[1, 1], &[4, 4]), reading(0, &[0, 0], &[0, 0])]),
+        readings: Fact::Known(vec![
+            reading(0, &[0, 0], &[0, 0]),
+            reading(2, &[1, 1], &[4, 4]),
+            reading(0, &[0, 0], &[0, 0]),
+        ]),
         status_url: Fact::Known("/gpu-status".into()),
         told_limit_per_gpu: Fact::Known(1),
         released_after_ms: Fact::Known(300.0),
@@ -96,7 +104,11 @@ fn the_numbers_differ_as_the_environment_has_it() {
     let mut facts = facts(room());
     assert_eq!(numbers(&facts), "");
     facts.connections.attempts = Fact::Known(vec![attempt(1, 0, 1, 4), attempt(2, 1, 0, 4)]);
-    assert!(numbers(&facts).starts_with("the server's GPU 0, 1 is NVML's GPU 1, 0: CUDA counts"), "{}", numbers(&facts));
+    assert!(
+        numbers(&facts).starts_with("the server's GPU 0, 1 is NVML's GPU 1, 0: CUDA counts"),
+        "{}",
+        numbers(&facts)
+    );
     let unknown = Unknown::new(Why::NotAsked, "not part of this test");
     let gpu = |index: u64, uuid: &str| {
         let gpu = crate::snapshot::Gpu::all_unknown(index, &unknown);

@@ -13,8 +13,8 @@ use crate::probe::server_log::masked;
 use crate::probe::service::secrets::Secrets;
 use crate::probe::service::{everywhere, plain, trust, websocket};
 use crate::snapshot::{Unknown, Why};
-use futures_util::{SinkExt, StreamExt};
 use futures_util::future::{Either, select};
+use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
@@ -26,6 +26,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use url::Url;
@@ -312,7 +313,10 @@ async fn listen(mut socket: Socket, seen: Arc<Mutex<Seen>>, mut wishes: Unbounde
             Some(Err(error)) => {
                 return note(&seen, |seen| {
                     seen.closed(1006, String::new());
-                    seen.error = error.to_string();
+                    // 1006 says so by itself.
+                    if !matches!(error, Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) {
+                        seen.error = error.to_string();
+                    }
                 });
             }
         }
