@@ -56,7 +56,7 @@ pub struct Config {
     pub timeout: Option<String>,
     /// What the doctor's own request should hold.
     pub request: RequestConfig,
-    /// Where the server tells of its GPUs, for `balance`.
+    /// The connections of `balance`, and where the server tells of them.
     pub balance: BalanceConfig,
     /// The load to make, for `stress`.
     pub load: LoadConfig,
@@ -107,10 +107,16 @@ impl From<serde_json::Value> for FieldValue {
     }
 }
 
-/// Where the server tells of its GPUs, for `balance`.
+/// The connections of `balance`, and where the server tells of them.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a mapping with status and fields")]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with connections, over_http, status, fields and log")]
 pub struct BalanceConfig {
+    /// Connections that the server is to hold.
+    pub connections: Option<u32>,
+    /// Hold answers of HTTP that do not end, in place of WebSockets.
+    pub over_http: bool,
+    /// How the server's log names the GPU of a new connection: a pattern with a group `gpu`.
+    pub log: Option<String>,
     /// Path of the document: `/gpu-status`.
     pub status: Option<String>,
     /// Names in it.
@@ -332,6 +338,22 @@ impl Config {
         }
         if self.request.count.is_some_and(|count| !(1..=1000).contains(&count)) {
             return wrong("request.count", "it must be between 1 and 1000".into());
+        }
+        if self.balance.connections.is_some_and(|count| !(1..=cli::CONNECTIONS_MAX).contains(&count)) {
+            return wrong("balance.connections", format!("it must be between 1 and {}", cli::CONNECTIONS_MAX));
+        }
+        if self.balance.status.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            return wrong("balance.status", "it must begin with a slash, such as /gpu-status".into());
+        }
+        if let Some(pattern) = &self.balance.log {
+            match Regex::new(pattern) {
+                Ok(pattern) if pattern.capture_names().flatten().any(|name| name == "gpu") => {}
+                Ok(_) => {
+                    let problem = "it must hold a group (?P<gpu>...) that catches the GPU's number";
+                    return wrong("balance.log", problem.into());
+                }
+                Err(error) => return wrong("balance.log", format!("it is no pattern: {error}")),
+            }
         }
         Ok(())
     }

@@ -1,7 +1,11 @@
 //! `gpu-doctor balance` against a server that spreads its connections over four imagined GPUs, which the fake driver
 //! follows: what is so when all is well, and what each fault comes to.
 
+#[path = "balance/faults.rs"]
+mod faults;
 mod setup;
+#[path = "balance/ways.rs"]
+mod ways;
 
 use serde_json::{Value, json};
 use setup::doctor::{Said, causes, diagnosis, gpu_doctor, verdict};
@@ -24,7 +28,11 @@ impl Stage {
 
     fn doctor(&self, options: &[&str]) -> Said {
         let url = format!("ws://127.0.0.1:{}/asr", self.server.port);
-        let arguments = [&["balance", "--server", &url, "--connections"], options].concat();
+        self.doctor_at(&url, &[&["--connections"], options].concat())
+    }
+
+    fn doctor_at(&self, url: &str, options: &[&str]) -> Said {
+        let arguments = [&["balance", "--server", url], options].concat();
         gpu_doctor(&arguments, &driver_variables(&self.gpus.path().join("scenario.yaml")))
     }
 
@@ -45,6 +53,12 @@ fn each(report: &Value, fact: &str) -> Vec<Value> {
     attempts(report).iter().map(|attempt| attempt[fact]["known"].clone()).collect()
 }
 
+/// How the lines of the checklist came out.
+fn outcomes(report: &Value) -> Vec<&str> {
+    let lines = report["connections_judged"]["checklist"].as_array().unwrap_or_else(|| panic!("{report:#}"));
+    lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect()
+}
+
 /// The nine lines of the checklist of a user's four-GPU server.
 #[test]
 fn a_server_that_spreads_its_connections_as_it_should() {
@@ -52,6 +66,7 @@ fn a_server_that_spreads_its_connections_as_it_should() {
     let (code, report) = stage.report("16");
     assert_eq!((code, &report["verdict"]), (0, &json!("healthy")), "{}", report["headline"]);
     assert_eq!(causes(&report), Vec::<&str>::new());
+    assert_eq!(outcomes(&report), vec!["pass"; 9], "{:#}", report["connections_judged"]["checklist"]);
     let room = &report["connections"];
     let readings = room["readings"]["known"].as_array().unwrap();
     // 1. It detects four GPUs, and so does NVML.
@@ -98,7 +113,10 @@ fn the_table_tells_connection_by_connection() {
             said.out.lines().any(|own| own.split_whitespace().collect::<Vec<_>>().join(" ").contains(&line.join(" ")));
         assert!(found, "{line:?} is not in\n{}", said.out);
     };
-    has("17 connections at /asr, 16 held at once");
+    has("17 connections at /asr by WebSocket: 16 held at once");
+    has("7  pass  the connection too many is refused, with a reason");
+    has("with 16 open, connection 17 was refused with close code 1008: \"No GPU available\"");
+    has("GPU 0 1 2 3 0 1 2 3 0 1 2 3 ...: none ever had two more than another");
     has("14  GPU 1  GPU 1  GPU 1");
     has("17  refused: closed with 1008 (No GPU available)");
     has("GPU 3  4 connections by its word  15.1 GB of 16.1 GB held by the server");
@@ -106,71 +124,6 @@ fn the_table_tells_connection_by_connection() {
     has("memory: 3.8 GB a connection, so that a card of 16.1 GB safely holds 4");
     has("0 connections counted (before: 0)");
     has("No fault found on this machine and in the connections to");
-}
-
-#[test]
-fn everything_on_gpu_0() {
-    let Some(stage) = Stage::start(&["--one-gpu"]) else { return };
-    let (code, report) = stage.report("16");
-    assert_eq!(code, 1, "{}", report["headline"]);
-    assert_eq!(causes(&report), ["all-workers-on-gpu0"], "{}", report["headline"]);
-    let brief = diagnosis(&report, "all-workers-on-gpu0")["brief"].as_str().unwrap();
-    assert!(brief.starts_with("3 of 4 GPUs never worked: by NVML all 4 connections came to GPU 0"), "{brief}");
-}
-
-#[test]
-fn places_that_are_not_given_back() {
-    let Some(stage) = Stage::start(&["--leak"]) else { return };
-    let (code, report) = stage.report("16");
-    assert_eq!((code, causes(&report)), (1, vec!["connection-places-leaked"]), "{}", report["headline"]);
-    let leak = diagnosis(&report, "connection-places-leaked");
-    assert_eq!(leak["confidence"], "proven");
-    let because = leak["because"].as_str().unwrap();
-    assert!(because.contains("still counts 16") && because.contains("No GPU available"), "{because}");
-}
-
-#[test]
-fn memory_that_is_not_given_back() {
-    let Some(stage) = Stage::start(&["--keep-memory"]) else { return };
-    let (code, report) = stage.report("8");
-    assert_eq!((code, causes(&report)), (0, vec!["connection-memory-kept"]), "{}", report["headline"]);
-}
-
-#[test]
-fn a_limit_that_is_not_kept() {
-    let Some(stage) = Stage::start(&["--no-limit"]) else { return };
-    let (code, report) = stage.report("16");
-    assert_eq!((code, causes(&report)), (1, vec!["connection-limit-not-enforced"]), "{}", report["headline"]);
-    let because = diagnosis(&report, "connection-limit-not-enforced")["because"].as_str().unwrap();
-    assert!(because.contains("a limit of 4 connections for each GPU, and 5 on GPU 0"), "{because}");
-}
-
-#[test]
-fn a_limit_below_what_memory_allows() {
-    let Some(stage) = Stage::start(&["--limit", "2"]) else { return };
-    let (code, report) = stage.report("8");
-    assert_eq!((code, causes(&report)), (0, vec!["connection-limit-below-memory"]), "{}", report["headline"]);
-    let because = diagnosis(&report, "connection-limit-below-memory")["because"].as_str().unwrap();
-    assert!(because.contains("refused with 2 on each GPU") && because.contains("holds 4"), "{because}");
-}
-
-#[test]
-fn a_refusal_without_a_word() {
-    let Some(stage) = Stage::start(&["--refuse-early"]) else { return };
-    let (code, report) = stage.report("16");
-    assert_eq!((code, causes(&report)), (0, vec!["connection-refused-silently"]), "{}", report["headline"]);
-    assert_eq!(attempts(&report)[16]["status"]["known"], 403);
-    assert_eq!(report["connections"]["unknown_path_refused_alike"]["known"], true);
-}
-
-#[test]
-fn a_document_that_lies() {
-    let Some(stage) = Stage::start(&["--lie", "--mib", "800"]) else { return };
-    let (code, report) = stage.report("16");
-    assert_eq!(code, 1, "{}", report["headline"]);
-    assert_eq!(causes(&report), ["all-workers-on-gpu0", "connection-claims-contradicted"], "{}", report["headline"]);
-    let because = diagnosis(&report, "connection-claims-contradicted")["because"].as_str().unwrap();
-    assert!(because.contains("connections on GPU 0, 1, 2 and 3") && because.contains("GPU 0 alone"), "{because}");
 }
 
 #[test]
@@ -204,16 +157,28 @@ fn without_a_driver_the_servers_word_is_told_as_such() {
 
 #[test]
 fn what_cannot_be_visited_is_said() {
-    let said = gpu_doctor(&["balance", "--server", "ws://192.0.2.1:8000/asr", "--connections", "4"], &[]);
+    let said = gpu_doctor(&["balance", "--server", "ws://192.0.2.1:8000/asr", "--connections", "100"], &[]);
     assert!(said.code == 64 && said.err.contains("--i-own-this-server"), "{}", said.err);
-    let said = gpu_doctor(&["balance", "--server", "http://127.0.0.1:1", "--connections", "256"], &[]);
-    assert!(said.code == 64 && said.err.contains("256"), "{}", said.err);
+    let said = gpu_doctor(&["balance", "--server", "http://127.0.0.1:1", "--connections", "10001"], &[]);
+    assert!(said.code == 64 && said.err.contains("10001"), "{}", said.err);
     let said = gpu_doctor(&["balance", "--connections", "4"], &[]);
     assert!(said.code == 64 && said.err.contains("--server"), "{}", said.err);
+    let said = gpu_doctor(&["balance", "--server", "http://127.0.0.1:1"], &[]);
+    assert!(said.code == 64 && said.err.contains("--connections N"), "{}", said.err);
+    // More connections than files, before the start.
+    let limited =
+        format!("ulimit -n 256; exec {} balance --server ws://127.0.0.1:1/asr --connections 10000", setup::GPU_DOCTOR);
+    let output = std::process::Command::new("sh").args(["-c", &limited]).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(64), "{err}");
+    assert!(err.contains("10001 connections need 10065 open files, and this shell allows 256"), "{err}");
     let port = setup::real_server::free_port();
     let url = format!("ws://127.0.0.1:{port}/asr");
     let said = gpu_doctor(&["balance", "--server", &url, "--connections", "4", "--format", "json"], &[]);
-    assert_ne!(said.code, 0);
-    let told = said.report()["unknown"].to_string();
-    assert!(told.contains("connection refused"), "{told}");
+    let report = said.report();
+    assert_eq!(said.code, 1, "{}", report["headline"]);
+    let because = diagnosis(&report, "connection-none-accepted")["because"].as_str().unwrap();
+    assert!(because.contains("connection refused: nothing listens there"), "{because}");
+    let verify = diagnosis(&report, "connection-none-accepted")["verify"][0].as_str().unwrap();
+    assert_eq!(verify, format!("gpu-doctor balance --server {url} --connections 4"));
 }

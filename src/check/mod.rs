@@ -19,7 +19,10 @@ pub use derive::load::{
     JudgedMemory, JudgedStep, Judgement as LoadJudgement, against, baseline, capacity, judged as judged_steps,
     steps as judge_steps,
 };
-pub use derive::{CONTEXT_BYTES, ConnectionFigures, Derived, connection_figures, loaded_in_words, mebibytes};
+pub use derive::{
+    CONTEXT_BYTES, ChecklistLine, ChecklistOutcome, ConnectionFigures, Derived, connection_cache, connection_checklist,
+    connection_figures, connection_numbers, connection_processes, loaded_in_words, mebibytes,
+};
 pub use expr::{Asks, Term};
 pub use judge::{Evidence, Finding, Verdict, judge};
 pub use lint::lint;

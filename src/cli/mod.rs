@@ -5,7 +5,7 @@ mod stress;
 mod values;
 mod watch;
 
-pub use balance::Balance;
+pub use balance::{Balance, CONNECTIONS_MAX};
 pub use stress::{LoadOptions, Stress, holds, rate, users};
 pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
 

@@ -1,42 +1,67 @@
 //! `balance`: open connections and hold them, judge where they came, tell.
 
-use super::{Failure, output, progress, target};
+use super::{Failure, interrupt, output, progress, target};
 use crate::cli::Balance;
-use crate::probe::{Ask, BalanceAsk, collect};
+use crate::probe::{Ask, BalanceAsk, collect, files_for_connections};
 use anyhow::anyhow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Rooms that are filled: the machine, its GPUs and the server's processes. The server is asked nothing else meanwhile.
 const ROOMS: &[&str] = &["host", "process", "nvml", "connections"];
-/// Longest time of the whole, unless the user says another.
-const TIMEOUT: Duration = Duration::from_secs(120);
+/// For what is read beside the connections.
+const BESIDE: Duration = Duration::from_secs(60);
+/// Connections to a server on another machine, at most, without the word that it may be filled.
+const STRANGE_MAX: u32 = 100;
 
 /// Opens the connections and prints the report.
-pub fn run(mut options: Balance) -> Result<u8, Failure> {
-    output::verify_save(&options.output)?;
-    let timeout = options.target.timeout;
-    let (mut ask, config) =
-        target::resolve_with_config(options.target, &mut options.selection, Some(&mut options.output))?;
-    verify(&ask, options.i_own_this_server)?;
-    ask.timeout = timeout.unwrap_or(ask.timeout.max(TIMEOUT));
-    ask.balance = Some(BalanceAsk {
-        connections: options.connections,
-        over_http: options.over_http,
-        status_path: options.status_path.or(config.status),
-        status_fields: config.fields,
-    });
+pub fn run(options: Balance) -> Result<u8, Failure> {
+    let Balance {
+        connections: named,
+        status_path,
+        over_http,
+        i_own_this_server,
+        target,
+        mut selection,
+        output: mut printing,
+    } = options;
+    output::verify_save(&printing)?;
+    let (timeout, has_config) = (target.timeout, target.config.is_some());
+    let (mut ask, config) = target::resolve_with_config(target, &mut selection, Some(&mut printing))?;
+    let Some(connections) = named.or(config.connections) else {
+        return Err(Failure::Usage(anyhow!("say how many connections the server is to hold: --connections N")));
+    };
+    verify(&ask, connections, i_own_this_server)?;
+    files_for_connections(u64::from(connections) + 1)
+        .map_err(|unknown| Failure::Usage(anyhow!("--connections {connections}: {}", unknown.detail)))?;
     if let Some(name) = ask.command.first_mut() {
         *name = "balance".into();
     }
-    let checks = output::checks(&options.selection)?;
+    // What the config file tells need not be repeated.
+    if named.is_some() || !has_config {
+        ask.command.extend(["--connections".to_owned(), connections.to_string()]);
+    }
+    ask.command.extend(status_path.iter().flat_map(|path| ["--status-path".to_owned(), path.clone()]));
+    ask.command.extend(over_http.then(|| "--over-http".to_owned()));
+    ask.command.extend(i_own_this_server.then(|| "--i-own-this-server".to_owned()));
+    let balance = BalanceAsk {
+        connections,
+        over_http: over_http || config.over_http,
+        status_path: status_path.or(config.status),
+        status_fields: config.fields,
+        log_pattern: config.log,
+        interrupted: interrupt::listen(),
+    };
+    ask.timeout = timeout.unwrap_or(ask.timeout.max(balance.longest().saturating_add(BESIDE)));
+    ask.balance = Some(balance);
+    let checks = output::checks(&selection)?;
     let rooms: BTreeSet<&str> = ROOMS.iter().copied().collect();
     let snapshot = collect(&ask, &rooms, progress::observer().as_mut());
-    output::tell(&snapshot, &checks, &options.output)
+    output::tell(&snapshot, &checks, &printing)
 }
 
-/// Connections fill a server up: only one of this machine is filled unasked.
-fn verify(ask: &Ask, owned: bool) -> Result<(), Failure> {
+/// Connections fill a server up: many are made to one of this machine alone, unless the user says that it is theirs.
+fn verify(ask: &Ask, connections: u32, owned: bool) -> Result<(), Failure> {
     let target = ask.target();
     let Some(server) = &target.server else {
         return Err(Failure::Usage(anyhow!("name the server: --server ws://HOST:PORT/PATH")));
@@ -44,11 +69,11 @@ fn verify(ask: &Ask, owned: bool) -> Result<(), Failure> {
     if matches!(ask.server.as_ref().map(url::Url::scheme), Some("grpc" | "grpcs")) {
         return Err(Failure::Usage(anyhow!("--server {server}: connections are WebSockets or streams of HTTP")));
     }
-    match target.server_is_local {
-        Some(true) => Ok(()),
-        _ if owned => Ok(()),
-        _ => Err(Failure::Usage(anyhow!(
-            "{server} is not this machine: connections take places from its users. If it is yours: --i-own-this-server"
-        ))),
+    if target.server_is_local != Some(true) && !owned && connections.saturating_add(1) > STRANGE_MAX {
+        return Err(Failure::Usage(anyhow!(
+            "{server} is not this machine, and {connections} connections and one more take that many places from its \
+             users. If it is yours: --i-own-this-server; without it at most {STRANGE_MAX} are opened in all"
+        )));
     }
+    Ok(())
 }

@@ -162,6 +162,11 @@ impl Command {
         self
     }
 
+    /// The same command without any option.
+    pub fn bare(&self) -> Self {
+        Self { name: self.name.clone(), options: Vec::new() }
+    }
+
     /// Whether an option stands in it.
     pub fn has(&self, flag: &str) -> bool {
         self.options.iter().any(|one| one.flag == flag)

@@ -76,6 +76,12 @@ fn opening(snapshot: &Snapshot, first: &Diagnosis, view: &View) -> &'static str 
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     match snapshot.target.server {
         _ if recorded::tells_of_requests(snapshot) => recorded::opening(snapshot, worked, view),
+        // Connections at rest tell nothing of how busy a GPU is.
+        _ if snapshot.facts.connections.attempts.known().is_some()
+            && first.evidence.iter().any(|one| one.path.starts_with("derived.connection")) =>
+        {
+            "The connections show that"
+        }
         Some(_) if worked && first.stage != Stage::Request => "The GPU works, yet",
         Some(_) => "GPU is idle because",
         None => "The GPU cannot be used because",

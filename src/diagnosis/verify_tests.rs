@@ -62,3 +62,16 @@ fn recordings_that_are_read_are_made_anew_first() {
     assert_eq!(told("gpu-doctor run").len(), 3);
     assert_eq!(told("nvidia-smi"), ["nvidia-smi"]);
 }
+
+#[test]
+fn balance_is_typed_again_as_it_was() {
+    let mut snapshot = Snapshot::read(include_bytes!("../../fixtures/snapshots/healthy-server.json")).unwrap();
+    let typed =
+        "balance --server ws://127.0.0.1:8000/asr --cacert ca.pem --connections 16 --over-http --status-path /pool";
+    snapshot.target.command = shlex::split(typed).unwrap();
+    let wanted = "gpu-doctor balance --connections 16 --server ws://127.0.0.1:8000/asr";
+    assert_eq!(completed(wanted, &snapshot), format!("gpu-doctor {typed}"));
+    // `run` has not all of its options.
+    let again = completed("gpu-doctor run --only execution --server unknown", &snapshot);
+    assert_eq!(again, "gpu-doctor run --only execution --server ws://127.0.0.1:8000/asr --cacert ca.pem");
+}

@@ -129,8 +129,8 @@ fn elsewhere(command: Command) -> Command {
 
 /// The commands that bring the doctor into the server's container and run it there. Files of the host are not there.
 fn in_container(command: &Command, snapshot: &Snapshot) -> String {
-    let mut inside = Command::default();
-    for flag in ["--server", "--smoke"] {
+    let mut inside = command.bare();
+    for flag in ["--server", "--smoke", "--connections"] {
         let value = command.value(flag).map(str::to_owned);
         if command.has(flag) {
             inside = inside.with(Command::parse([Some(flag.to_owned()), value].into_iter().flatten().collect()));

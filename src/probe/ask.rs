@@ -173,6 +173,24 @@ pub struct BalanceAsk {
     pub status_path: Option<String>,
     /// Names in that document.
     pub status_fields: StatusFields,
+    /// How the server's log names the GPU of a new connection, when the user told: a pattern with a group `gpu`.
+    pub log_pattern: Option<String>,
+    /// Set when the user wants an end.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+impl BalanceAsk {
+    /// What comes before the first connection and after the last, and what a connection takes in each round.
+    const AROUND: Duration = Duration::from_secs(60);
+    const EACH: Duration = Duration::from_secs(1);
+    /// Rounds, at most.
+    const ROUNDS: u32 = 2;
+
+    /// How long it may take in all.
+    pub fn longest(&self) -> Duration {
+        let each = Self::EACH.saturating_mul(self.connections.saturating_add(1)).saturating_mul(Self::ROUNDS);
+        each.saturating_add(Self::AROUND)
+    }
 }
 
 /// Names under which the document tells of the GPUs, when the user gave them; what is left out is looked for under the
@@ -254,6 +272,11 @@ impl Ask {
     /// How long the load may take; nothing without one.
     pub fn load_time(&self) -> Duration {
         self.load.as_ref().map(LoadPlan::longest).unwrap_or_default()
+    }
+
+    /// How long holding connections may take; nothing without any.
+    pub fn balance_time(&self) -> Duration {
+        self.balance.as_ref().map(BalanceAsk::longest).unwrap_or_default()
     }
 
     /// The part of the question that is recorded.

@@ -43,6 +43,7 @@ pub use ask::{
     Ask, BalanceAsk, Connection, LoadPlan, LoadProgress, PlacementAsk, StatusFields, StepHeard, StepTold,
     without_credentials,
 };
+pub use balance::files_for as files_for_connections;
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 pub use secret::is_in_field as is_secret;

@@ -76,7 +76,8 @@ fn refusal(probe: &Probe, rooms: &BTreeSet<&str>, target: &Target, end: Instant)
 /// Runs one probe on a thread of its own, so that even a read that never returns costs no more than the budget.
 fn run_one(probe: &'static Probe, ask: &Ask, end: Instant, facts: &mut Facts) -> Ran {
     let load = if probe.rooms.contains(&"load") { ask.load_time() } else { Duration::ZERO };
-    let budget = probe.budget.saturating_add(load);
+    let held = if probe.rooms.contains(&"connections") { ask.balance_time() } else { Duration::ZERO };
+    let budget = probe.budget.saturating_add(load).saturating_add(held);
     let deadline = end.min(Instant::now() + budget);
     let context = Context { ask: ask.clone(), deadline };
     let mut taken = facts.clone();

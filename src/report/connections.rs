@@ -1,29 +1,88 @@
 //! Which connection came to which GPU, at how many the server stopped, and what it gave back.
 
 use super::text::paragraph;
-use crate::check::connection_figures;
-use crate::snapshot::{Attempt, ConnectionsFacts, Fact, SpreadReading};
+use crate::check::{
+    ChecklistLine, ChecklistOutcome, ConnectionFigures, connection_cache, connection_checklist, connection_figures,
+    connection_numbers, connection_processes,
+};
+use crate::snapshot::{Attempt, ConnectionsFacts, Fact, Snapshot, SpreadReading};
 use crate::words::{bytes, count, plain};
 use colored::Colorize;
+use serde::{Deserialize, Serialize};
 use std::io::{Result, Write};
 
 /// Connections that are told without `-v`: the first ones and the last ones.
 const FIRST: usize = 20;
 const LAST: usize = 4;
-/// How the reason of a connection begins that was accepted and did not last.
-const ENDED: &str = "ended while it was held";
+
+/// What connections come to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionsJudged {
+    /// The nine lines by which a server with several GPUs is checked off, each with its proof.
+    pub checklist: Vec<ChecklistLine>,
+    /// Memory of a connection, and how many a card safely holds; nothing if no memory was seen to grow.
+    pub memory: Option<ConnectionFigures>,
+    /// Memory that stays in use and is no leak, in words; empty if none does.
+    pub cache: String,
+    /// How the server's numbers of the GPUs differ from NVML's; empty if they do not.
+    pub numbers: String,
+    /// Which processes of the server are on which GPU; empty if NVML was not asked.
+    pub processes: String,
+}
+
+impl ConnectionsJudged {
+    /// Of connections that were tried.
+    pub fn of(snapshot: &Snapshot) -> Option<Self> {
+        let room = &snapshot.facts.connections;
+        room.attempts.known()?;
+        Some(Self {
+            checklist: connection_checklist(&snapshot.facts),
+            memory: connection_figures(room).ok(),
+            cache: connection_cache(room).unwrap_or_default(),
+            numbers: connection_numbers(&snapshot.facts),
+            processes: connection_processes(room),
+        })
+    }
+}
 
 /// Writes the table, if connections were tried.
-pub fn write(room: &ConnectionsFacts, verbose: bool, out: &mut dyn Write) -> Result<()> {
+pub fn write(
+    room: &ConnectionsFacts,
+    judged: Option<&ConnectionsJudged>,
+    verbose: bool,
+    out: &mut dyn Write,
+) -> Result<()> {
     let Some(attempts) = room.attempts.known() else { return Ok(()) };
-    let held = attempts.iter().filter(|attempt| attempt.accepted).count();
-    let path = room.path.known().map_or("", String::as_str);
+    let lost = attempts.iter().filter(|attempt| attempt.ended_while_held).count();
+    let held = attempts.iter().filter(|attempt| attempt.accepted).count() + lost;
+    let kind = match room.kind.known().map(String::as_str) {
+        None => String::new(),
+        Some("WebSocket") => " by WebSocket".into(),
+        Some(method) => format!(" by {method}, the answers held"),
+    };
+    let path = room.path.known().map_or(String::new(), |path| format!(" at {}", plain(path)));
     writeln!(out, "\n{}", "connections".bold())?;
-    paragraph(out, "  ", &format!("{} at {path}, {held} held at once", count(attempts.len(), "connection")))?;
+    paragraph(
+        out,
+        "  ",
+        &format!(
+            "{}{path}{kind}: {held} held at once{}",
+            count(attempts.len(), "connection"),
+            match lost {
+                0 => String::new(),
+                lost => format!(", {lost} of them lost meanwhile"),
+            }
+        ),
+    )?;
+    if let Some(said) = room.said.known().filter(|said| !said.is_empty()) {
+        paragraph(out, "  ", &format!("on each {said} was said: without it no GPU took memory"))?;
+    }
     if let Some(stopped) = room.stopped_by.known().filter(|stopped| !stopped.is_empty()) {
         paragraph(out, "  ", &format!("no further ones: {stopped}"))?;
     }
-    writeln!(out, "  {:>4}  {:<8} {:<8} {:<8} {:>10} {:>10}", "", "by NVML", "told", "log", "opened in", "memory")?;
+    if held > 0 {
+        writeln!(out, "  {:>4}  {:<8} {:<8} {:<8} {:>10} {:>10}", "", "by NVML", "told", "log", "opened in", "memory")?;
+    }
     let left_out = if verbose { 0 } else { attempts.len().saturating_sub(FIRST + LAST) };
     for (position, attempt) in attempts.iter().enumerate() {
         if left_out > 0 && position == FIRST {
@@ -33,20 +92,52 @@ pub fn write(room: &ConnectionsFacts, verbose: bool, out: &mut dyn Write) -> Res
             row(attempt, out)?;
         }
     }
+    if attempts.iter().all(|attempt| !attempt.accepted && !attempt.ended_while_held) {
+        return Ok(());
+    }
     gpus(room, out)?;
+    for words in judged.into_iter().flat_map(|judged| [&judged.processes, &judged.numbers]) {
+        if !words.is_empty() {
+            paragraph(out, "  ", words)?;
+        }
+    }
     limits(room, out)?;
-    release(room, out)
+    release(room, out)?;
+    if let Some(judged) = judged {
+        if !judged.cache.is_empty() {
+            paragraph(out, "  ", &judged.cache)?;
+        }
+        checklist(&judged.checklist, out)?;
+    }
+    Ok(())
+}
+
+/// The lines that a user checks off.
+fn checklist(lines: &[ChecklistLine], out: &mut dyn Write) -> Result<()> {
+    writeln!(out, "\n{}", "checklist".bold())?;
+    for line in lines {
+        let outcome = match line.outcome {
+            ChecklistOutcome::Pass => "pass".green(),
+            ChecklistOutcome::Fail => "FAIL".red(),
+            ChecklistOutcome::Unknown => "?".yellow(),
+        };
+        let start = format!("  {}  {:<4}  ", line.number, outcome);
+        writeln!(out, "{start}{}", line.expects)?;
+        paragraph(out, "           ", &plain(&line.proof))?;
+    }
+    Ok(())
 }
 
 fn row(attempt: &Attempt, out: &mut dyn Write) -> Result<()> {
-    if !attempt.accepted {
+    if !attempt.accepted && !attempt.ended_while_held {
         return writeln!(out, "  {:>4}  {}", attempt.number, refusal(attempt));
     }
     let gpu = |fact: &Fact<u64>| fact.known().map_or("-".to_owned(), |gpu| format!("GPU {gpu}"));
     let memory = attempt.added_bytes.known().map_or("-".to_owned(), |added| bytes(*added as f64));
+    let end = if attempt.ended_while_held { format!("  {}", refusal(attempt)) } else { String::new() };
     writeln!(
         out,
-        "  {:>4}  {:<8} {:<8} {:<8} {:>7.0} ms {memory:>10}",
+        "  {:>4}  {:<8} {:<8} {:<8} {:>7.0} ms {memory:>10}{end}",
         attempt.number,
         gpu(&attempt.measured_gpu),
         gpu(&attempt.claimed_gpu),
@@ -62,7 +153,11 @@ pub(super) fn refusal(attempt: &Attempt) -> String {
         reason => format!(" ({})", plain(reason)),
     };
     match (attempt.close_code.known(), attempt.status.known()) {
-        (Some(code), _) if attempt.reason.starts_with(ENDED) => format!("closed with {code}{reason}"),
+        (Some(1006), _) if attempt.ended_while_held => format!("lost without a goodbye{reason}"),
+        (Some(code), _) if attempt.ended_while_held => format!("ended by the server with {code}{reason}"),
+        (None, _) if attempt.ended_while_held => format!("ended by the server{reason}"),
+        (Some(1006), _) => format!("accepted, and cut at once{reason}"),
+        (None, Some(status)) if *status < 300 => format!("answered {status}, and not held{reason}"),
         (Some(code), _) => format!("refused: closed with {code}{reason}"),
         (None, Some(status)) => format!("refused before it was accepted: HTTP {status}{reason}"),
         (None, None) => format!("no answer{reason}"),
@@ -106,15 +201,24 @@ fn told(reading: &SpreadReading, index: u64) -> String {
 fn limits(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
     let place = room.status_url.known().map_or("the server", String::as_str);
     let limit = room.told_limit_per_gpu.known().map(|limit| format!("{limit} for each GPU by {place}"));
-    let limit = limit.unwrap_or_else(|| "not told".into());
+    let limit = limit.unwrap_or_else(|| "the server tells none".into());
     paragraph(out, "  ", &format!("limit: {limit}"))?;
     if let Ok(figures) = connection_figures(room) {
         let first = match figures.first_bytes == figures.each_bytes {
             true => String::new(),
             false => format!(" (the first on a GPU {})", bytes(figures.first_bytes as f64)),
         };
+        let range = match figures.each_lowest_bytes == figures.each_highest_bytes {
+            true => String::new(),
+            false => format!(
+                ", between {} and {} in {}",
+                bytes(figures.each_lowest_bytes as f64),
+                bytes(figures.each_highest_bytes as f64),
+                figures.counted
+            ),
+        };
         let words = format!(
-            "memory: {} a connection{first}, so that a card of {} safely holds {}",
+            "memory: {} a connection{range}{first}, so that a card of {} safely holds {}",
             bytes(figures.each_bytes as f64),
             bytes(figures.total_bytes as f64),
             figures.safe_per_gpu

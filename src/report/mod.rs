@@ -17,6 +17,7 @@ mod watch;
 
 pub use activity::{Activity, Counter};
 pub use audit::Audit;
+pub use connections::ConnectionsJudged;
 pub use exchanges::Exchanges;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
@@ -74,6 +75,9 @@ pub struct Report {
     /// Connections that were opened and held, by `balance`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<ConnectionsFacts>,
+    /// What those connections come to: the checklist, memory for each, whose numbers are whose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_judged: Option<ConnectionsJudged>,
     /// Every check's verdict.
     pub findings: Vec<CheckVerdict>,
     /// What could not be known and could change the answer.
@@ -114,6 +118,7 @@ impl Report {
             recorded: snapshot.facts.recorded.files.known().map(|_| snapshot.facts.recorded.clone()),
             load: load::of(snapshot),
             connections: snapshot.facts.connections.attempts.known().map(|_| snapshot.facts.connections.clone()),
+            connections_judged: ConnectionsJudged::of(snapshot),
             findings: diagnosed.findings,
             unknown: diagnosed.unknown,
             probes: snapshot

@@ -41,7 +41,7 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> std::io::Re
         load::write(made, out)?;
     }
     if let Some(room) = &report.connections {
-        connections::write(room, verbose, out)?;
+        connections::write(room, report.connections_judged.as_ref(), verbose, out)?;
     }
     missing::write(&report.unknown, verbose, out)?;
     probes(report, verbose, out)?;

@@ -9,13 +9,18 @@ room! {
     pub struct ConnectionsFacts {
         /// The path to which they were made.
         pub path: String,
+        /// What the connections are: `WebSocket`, or the method of requests whose answers do not end (`GET`, `POST`).
+        pub kind: String,
+        /// What was said on each once it was open; empty if nothing was.
+        pub said: String,
         /// Connections that were to be tried: as many as the server is to hold, and one more.
         pub asked: u64,
         /// Why fewer were tried; empty if all were.
         pub stopped_by: String,
-        /// The attempts, in the order in which they were made.
+        /// The attempts, in the order in which they were made: all that were not answered or refused among them.
         pub attempts: Vec<Attempt>,
-        /// Readings of all GPUs and of the server's own word, before the first, after each and after the release.
+        /// Readings of all GPUs and of the server's own word, before the first, after each (of many, after some) and after
+        /// the release.
         pub readings: Vec<SpreadReading>,
         /// Where the server tells of its GPUs (`/gpu-status`), as it was read; empty if it was not found.
         pub status_url: String,
@@ -28,7 +33,24 @@ room! {
         pub unknown_path_refused_alike: bool,
         /// One connection more, tried after the release, where one was refused before.
         pub after_release: Attempt,
+        /// The same number of connections once more, where memory was still taken after the first ones were closed: if that
+        /// grows again, it leaks; if it stays, it is kept for the next ones.
+        pub second_round: SecondRound,
     }
+}
+
+/// Connections that were opened again after the first ones were closed, and closed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecondRound {
+    /// How many were accepted.
+    pub connections: u64,
+    /// The GPUs with all of them open.
+    pub full: SpreadReading,
+    /// The GPUs after they were closed.
+    pub closed: SpreadReading,
+    /// How long after the close that was read, milliseconds.
+    pub closed_after_ms: f64,
 }
 
 /// One connection that was tried.
@@ -37,8 +59,11 @@ room! {
 pub struct Attempt {
     /// Its number, from 1.
     pub number: u64,
-    /// Whether it was accepted and stayed open.
+    /// Whether it was accepted and stayed open until the doctor closed it.
     pub accepted: bool,
+    /// Whether it was accepted, held, and ended by the other side while it was held.
+    #[serde(default)]
+    pub ended_while_held: bool,
     /// HTTP status of the answer to the opening; unknown without an answer.
     pub status: Fact<u64>,
     /// Close code of the WebSocket; unknown if it was not closed.
@@ -101,6 +126,9 @@ pub struct MeasuredGpu {
     pub server_bytes: Fact<u64>,
     /// Processes of the server on it.
     pub server_processes: Fact<u64>,
+    /// Their ids.
+    #[serde(default)]
+    pub server_pids: Fact<Vec<u64>>,
     /// Utilization, percent.
     pub utilization_percent: Fact<u64>,
 }

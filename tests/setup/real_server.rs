@@ -59,6 +59,13 @@ pub fn program(name: &str, code: &str, switches: &[&str], ready: &str) -> Option
     Some(start(command, ready, port))
 }
 
+/// The same for one that answers no plain request: it is waited for until its port takes connections.
+#[allow(dead_code)]
+pub fn unready(name: &str, code: &str, switches: &[&str]) -> Option<Server> {
+    let (command, port) = command_of(name, code, switches)?;
+    Some(start_with(command, "", port, true))
+}
+
 fn command_of(name: &str, code: &str, switches: &[&str]) -> Option<(Command, u16)> {
     let venv = venv(name)?;
     let port = free_port();
@@ -132,6 +139,9 @@ fn start_with(mut command: Command, ready: &str, port: u16, log: bool) -> Server
 fn answers(port: u16, path: &str) -> bool {
     use std::io::{Read, Write};
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    if path.is_empty() {
+        return true;
+    }
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
     let _ = write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     let mut head = [0; 12];

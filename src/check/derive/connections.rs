@@ -4,10 +4,17 @@ use super::Basis;
 use crate::snapshot::{Attempt, ConnectionsFacts, Fact, Facts, SpreadReading, Unknown, Why, room};
 use crate::words;
 
+mod checklist;
+mod entry;
 mod memory;
+mod order;
 mod places;
+#[cfg(test)]
+mod tests;
 
-pub use memory::{Figures, figures};
+pub use checklist::{ChecklistLine, Outcome as ChecklistOutcome, checklist};
+pub use memory::{Figures, cached, figures};
+pub use order::{numbers, processes};
 
 room! {
     /// What is wrong with how connections are spread and held. Texts are empty where nothing is.
@@ -21,8 +28,10 @@ room! {
         pub connections_claimed_elsewhere: String,
         /// Places that were not free again after all connections were closed.
         pub connection_places_leaked: String,
-        /// GPU memory that was not free again although the places were.
+        /// GPU memory that was not free again although the places were, and that no second round showed to be a cache.
         pub connection_memory_kept: String,
+        /// Whether a second round of connections left more of it.
+        pub connection_memory_grows: bool,
         /// Connections beyond the limit that the server tells.
         pub connection_limit_not_enforced: String,
         /// Whether the connections that it took, or takes by its limit, are more than the memory of a card holds.
@@ -31,6 +40,14 @@ room! {
         pub connection_limit_below_memory: String,
         /// A refusal that a client cannot tell from a wrong path.
         pub connection_refused_silently: String,
+        /// That not one connection was accepted, and how the first was refused.
+        pub connections_none_accepted: String,
+        /// Of what kind that refusal was: `gone`, `silent`, `tls`, `credentials`, `path`, `full`, `closed`, `refused`.
+        pub connections_none_kind: String,
+        /// Connections that the server ended while they were held, not in order.
+        pub connections_lost: String,
+        /// Whether nothing listened at the server's port any more at the end.
+        pub connections_server_gone: bool,
     }
 }
 
@@ -40,6 +57,7 @@ impl ConnectionSpread {
         let facts = basis.facts;
         let room = &facts.connections;
         let one = places::on_one_gpu(room);
+        let none = entry::none_accepted(room);
         let asked = !matches!(&room.attempts, Fact::Unknown(unknown) if unknown.why == Why::NotAsked);
         Self {
             // Another check reads it beside facts of its own, which decide alone where no connections were opened.
@@ -48,10 +66,15 @@ impl ConnectionSpread {
             connections_claimed_elsewhere: places::claimed_elsewhere(room).into(),
             connection_places_leaked: places::leaked(room).into(),
             connection_memory_kept: memory::kept(room).into(),
+            connection_memory_grows: Fact::Known(memory::grows(room)),
             connection_limit_not_enforced: not_enforced(room).into(),
             connection_limit_beyond_memory: Fact::Known(memory::is_beyond(room)),
             connection_limit_below_memory: memory::below(room).into(),
             connection_refused_silently: refused_silently(room).into(),
+            connections_none_accepted: none.clone().map(|(words, _)| words).into(),
+            connections_none_kind: none.map(|(_, kind)| kind.to_owned()).into(),
+            connections_lost: entry::lost(room).into(),
+            connections_server_gone: Fact::Known(entry::server_gone(room)),
         }
     }
 }
@@ -69,11 +92,19 @@ fn accepted(room: &ConnectionsFacts) -> Result<Vec<&Attempt>, Unknown> {
     Ok(room.attempts.read()?.iter().filter(|attempt| attempt.accepted).collect())
 }
 
+/// The connections that were held, also those that were lost meanwhile.
+fn once_held(room: &ConnectionsFacts) -> Result<Vec<&Attempt>, Unknown> {
+    Ok(room.attempts.read()?.iter().filter(|attempt| attempt.accepted || attempt.ended_while_held).collect())
+}
+
 /// The first that was refused after others had been accepted.
 fn refused(room: &ConnectionsFacts) -> Result<Option<&Attempt>, Unknown> {
     let attempts = room.attempts.read()?;
     let is_after = |attempt: &&Attempt| attempts.iter().any(|other| other.accepted && other.number < attempt.number);
-    Ok(attempts.iter().find(|attempt| !attempt.accepted && is_after(attempt)))
+    // What was accepted and ended later was not refused; nor was what nobody answered.
+    let is_refused =
+        |attempt: &&Attempt| !attempt.accepted && !attempt.ended_while_held && attempt.status.known().is_some();
+    Ok(attempts.iter().filter(is_refused).find(is_after))
 }
 
 /// The reading with the most connections open.
@@ -140,13 +171,31 @@ fn refused_silently(room: &ConnectionsFacts) -> Result<String, Unknown> {
 }
 
 /// GPUs in words: `GPU 0, 1 and 3`.
-fn gpus_in_words(mut indexes: Vec<u64>) -> String {
-    indexes.sort_unstable();
-    indexes.dedup();
-    let names: Vec<String> = indexes.iter().map(u64::to_string).collect();
+fn gpus_in_words(indexes: Vec<u64>) -> String {
+    match indexes.is_empty() {
+        true => "no GPU".into(),
+        false => format!("GPU {}", numbers_in_words(indexes)),
+    }
+}
+
+/// Numbers in words: `0, 1 and 3`.
+fn numbers_in_words(mut numbers: Vec<u64>) -> String {
+    numbers.sort_unstable();
+    numbers.dedup();
+    let names: Vec<String> = numbers.iter().map(u64::to_string).collect();
     match names.split_last() {
-        None => "no GPU".into(),
-        Some((last, [])) => format!("GPU {last}"),
-        Some((last, others)) => format!("GPU {} and {last}", others.join(", ")),
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// Connections by the server's own count.
+fn total(reading: &SpreadReading) -> Result<u64, Unknown> {
+    let told = reading.told.read()?;
+    let counts = told.iter().filter_map(|gpu| gpu.connections.known());
+    match told.is_empty() {
+        true => Err(Unknown::new(Why::Absent, "the server tells of no GPU")),
+        false => Ok(counts.fold(0, |sum: u64, count| sum.saturating_add(*count))),
     }
 }

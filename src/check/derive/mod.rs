@@ -54,7 +54,11 @@ mod traffic;
 mod trouble;
 
 pub use budget::{CONTEXT_BYTES, mebibytes};
-pub use connections::{Figures as ConnectionFigures, figures as connection_figures};
+pub use connections::{
+    ChecklistLine, ChecklistOutcome, Figures as ConnectionFigures, cached as connection_cache,
+    checklist as connection_checklist, figures as connection_figures, numbers as connection_numbers,
+    processes as connection_processes,
+};
 pub use loaded::loaded_in_words;
 
 use engine::EngineSaying;

@@ -11,11 +11,15 @@ pub fn words(facts: &Facts) -> Option<Result<Sight, Unknown>> {
         Err(unknown) if unknown.why == Why::NotAsked => return None,
         Err(unknown) => return Some(Err(unknown)),
     };
+    let lost = attempts.iter().filter(|attempt| attempt.ended_while_held).count();
     let held = attempts.iter().filter(|attempt| attempt.accepted).count();
-    let refused = attempts.iter().find(|attempt| !attempt.accepted);
+    let refused = attempts.iter().find(|attempt| !attempt.accepted && !attempt.ended_while_held);
     let words = match refused {
         None => format!("{} held at once, none refused", count(held, "connection")),
         Some(one) => format!("{} held at once, number {} refused", count(held, "connection"), one.number),
     };
+    if lost > 0 {
+        return Some(Ok(broken(format!("{} held, {lost} of them lost meanwhile", count(held + lost, "connection")))));
+    }
     Some(Ok(if held > 0 { words.into() } else { broken(format!("no connection was accepted of {}", attempts.len())) }))
 }

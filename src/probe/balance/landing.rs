@@ -60,19 +60,32 @@ pub fn claimed(before: &SpreadReading, after: &SpreadReading) -> Result<u64, Unk
     }
 }
 
-/// The GPU that the server's log names for a new connection: `Allocated GPU 2 to connection 5f3c`.
-pub fn logged(lines: &[String]) -> Option<u64> {
+/// The GPU that the server's log names for a new connection: `Allocated GPU 2 to connection 5f3c`, or by the user's own
+/// pattern, whose group `gpu` is the number.
+pub fn logged(lines: &[String], named: Option<&Regex>) -> Option<u64> {
     static GIVEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let words = r"(?i)\b(?:alloc|assign|opened|using|placed|connected|on|to)\w*\b[^\n]{0,80}?\b(?:gpu|cuda)[ :#]*(\d{1,3})\b";
+        let words = r"(?i)\b(?:alloc|assign|opened|using|placed|connected|on|to)\w*\b[^\n]{0,80}?\b(?:gpu|cuda)[ :#]*(?P<gpu>\d{1,3})\b";
         Regex::new(words).ok()
     });
     static FREED: &[&str] = &["released", "release ", "freed", "closed", "no gpu"];
+    let number = |pattern: &Regex, line: &str| pattern.captures(line)?.name("gpu")?.as_str().parse().ok();
+    if let Some(pattern) = named {
+        return lines.iter().find_map(|line| number(pattern, line));
+    }
     let pattern = GIVEN.as_ref()?;
     let given = lines.iter().filter(|line| {
         let line = line.to_lowercase();
         !FREED.iter().any(|word| line.contains(word))
     });
-    given.filter_map(|line| pattern.captures(line)?.get(1)?.as_str().parse().ok()).next()
+    given.filter_map(|line| number(pattern, line)).next()
+}
+
+/// Whether a GPU has more memory in use than in an earlier reading, by so many bytes.
+pub fn has_kept(start: &SpreadReading, now: &SpreadReading, bytes: u64) -> bool {
+    match (start.measured.known(), now.measured.known()) {
+        (Some(start), Some(now)) => now.iter().any(|gpu| gain(start, gpu).is_some_and(|gained| gained >= bytes)),
+        _ => false,
+    }
 }
 
 /// Whether a reading shows no more than an earlier one: connections by the server's word, and memory.
@@ -115,6 +128,7 @@ mod tests {
             used_bytes: Fact::Known(used << 20),
             server_bytes: server.get(index).map_or_else(none, |bytes| Fact::Known(bytes << 20)),
             server_processes: none(),
+            server_pids: none(),
             utilization_percent: none(),
         });
         SpreadReading {
@@ -148,13 +162,17 @@ mod tests {
 
     #[test]
     fn the_log_tells_the_gpu_that_was_given_not_the_one_that_was_freed() {
-        let told = |line: &str| logged(&[line.to_owned()]);
+        let told = |line: &str| logged(&[line.to_owned()], None);
         assert_eq!(told("INFO: Allocated GPU 2 to connection abc-123 (Load: 3/4, Memory: 11.2/15.75 GB)"), Some(2));
         assert_eq!(told("INFO: Connection abc-123: WebSocket opened on GPU 3"), Some(3));
         assert_eq!(told("loading the model on cuda:1"), Some(1));
         assert_eq!(told("INFO: Released GPU 2 from connection abc-123 (Remaining: 2 connections)"), None);
         assert_eq!(told("WARNING: No GPU for connection 4"), None);
         assert_eq!(told("INFO: GPU 0: 0/4 connections"), None);
+        let own = Regex::new(r"card (?P<gpu>\d+)").unwrap();
+        let lines = ["GPU 7 is fine".to_owned(), "slot 3 -> card 2".to_owned()];
+        assert_eq!(logged(&lines, Some(&own)), Some(2));
+        assert_eq!(logged(&["card none".to_owned()], Some(&own)), None);
     }
 
     #[test]

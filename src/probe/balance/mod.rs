@@ -1,21 +1,23 @@
 //! Opens connections, one more than the server is to hold, and finds out on which GPU each comes, which one is refused
 //! and how, and whether everything is given back when they are closed.
 
+mod attempt;
+mod gpus;
 mod landing;
 mod reading;
+mod release;
 mod status;
 mod visit;
+mod way;
 
 use super::service::held::Holder;
 use super::{Context, Probe, Ran};
 use crate::snapshot::{ConnectionsFacts, Fact, Facts, Room, Stage, Unknown, Why};
-use std::time::{Duration, Instant};
-use visit::Visit;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::time::Duration;
+use visit::{Visit, interrupted};
 
-/// Most connections that are tried, the one too many among them.
-pub const CONNECTIONS_MAX: u32 = 256;
-/// Longest time for all of it.
-pub const LONGEST: Duration = Duration::from_secs(60);
 /// Files that the doctor needs beside its connections.
 const FILES_BESIDE: u64 = 64;
 /// Left of the probe's time to bring home what was found.
@@ -28,7 +30,7 @@ pub const PROBE: Probe = Probe {
     rooms: &["connections"],
     needs: &["process", "nvml"],
     this_machine: false,
-    budget: Duration::from_secs(65),
+    budget: Duration::from_secs(5),
     run,
 };
 
@@ -38,48 +40,65 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     let Some(ask) = &context.ask.balance else {
         return Ran::skipped("only gpu-doctor balance opens connections and holds them");
     };
-    match found(context, ask.connections.saturating_add(1).min(CONNECTIONS_MAX), facts) {
+    let tries = u64::from(ask.connections) + 1;
+    match found(context, tries, facts) {
         Ok(room) => {
             facts.connections = room;
             Ran::ok()
         }
         Err(unknown) => {
             facts.connections = ConnectionsFacts::all_unknown(&unknown);
-            facts.connections.asked = Fact::Known(u64::from(ask.connections) + 1);
+            facts.connections.asked = Fact::Known(tries);
             Ran::from(&unknown)
         }
     }
 }
 
-fn found(context: &Context, tries: u32, facts: &Facts) -> Result<ConnectionsFacts, Unknown> {
-    enough_files(u64::from(tries))?;
+fn found(context: &Context, tries: u64, facts: &Facts) -> Result<ConnectionsFacts, Unknown> {
+    files_for(tries)?;
     let holder = Holder::new(&context.ask)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Unknown::from_io(&error, "starting the connections' loop"))?;
-    let until = (Instant::now() + LONGEST).min(context.deadline.checked_sub(SPARE).unwrap_or(context.deadline));
+    let until = context.deadline.checked_sub(SPARE).unwrap_or(context.deadline);
+    let wished = context.ask.balance.as_ref().map(|ask| ask.interrupted.clone()).unwrap_or_default();
     let room = runtime.block_on(async {
-        let visit = Visit::begin(context, &holder, facts, until).await?;
-        visit.run(u64::from(tries)).await
+        let visit = match select(pin!(Visit::begin(context, &holder, facts, until)), pin!(interrupted(&wished))).await {
+            Either::Left((visit, _)) => visit?,
+            Either::Right(_) => {
+                return Err(Unknown::new(Why::NotAsked, "it was interrupted before a connection was opened"));
+            }
+        };
+        visit.run(tries).await
     });
     // A name that does not resolve must not hold up the end.
     runtime.shutdown_background();
     room
 }
 
-/// Whether this process may open so many connections.
-fn enough_files(connections: u64) -> Result<(), Unknown> {
+/// Whether this process may open so many connections, after its limit was raised for them as far as may be.
+///
+/// # Errors
+/// How many files they need, and how many may be opened.
+pub fn files_for(connections: u64) -> Result<(), Unknown> {
+    let wanted = connections.saturating_add(FILES_BESIDE);
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: writes to a live structure.
-    let read = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
-    let allowed = limit.rlim_cur;
-    match read && allowed < connections + FILES_BESIDE {
-        true => {
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 || limit.rlim_cur >= wanted {
+        return Ok(());
+    }
+    let raised = libc::rlimit { rlim_cur: wanted.min(limit.rlim_max), ..limit };
+    // SAFETY: reads a live structure.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } == 0 {
+        limit = raised;
+    }
+    match limit.rlim_cur >= wanted {
+        true => Ok(()),
+        false => {
             let detail = format!(
-                "{connections} connections need {} open files, and this shell allows {allowed} (ulimit -n)",
-                connections + FILES_BESIDE
+                "{connections} connections need {wanted} open files, and this shell allows {} (ulimit -n)",
+                limit.rlim_cur
             );
             Err(Unknown::new(Why::Denied, detail))
         }
-        false => Ok(()),
     }
 }

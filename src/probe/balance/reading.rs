@@ -1,18 +1,14 @@
 //! One look at all GPUs: by the server's own word, and by NVML.
 
+use super::gpus::Gpus;
 use super::status::{self, Told};
 use crate::probe::StatusFields;
-use crate::probe::nvml::counter::Counter;
-use crate::probe::nvml::recording::GpuRecording;
-use crate::probe::nvml::sampler::{self, Sampler};
 use crate::probe::service::held::Holder;
 use crate::snapshot::{Fact, Facts, MeasuredGpu, SpreadReading, Unknown, Why};
 use std::time::{Duration, Instant};
 
 /// Longest wait for the server's document.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Samples of NVML a second.
-const RATE_HZ: u32 = 20;
 /// Memory counts as settled when it has not moved so far for so long.
 const STEADY: Duration = Duration::from_millis(250);
 const STEADY_BYTES: u64 = 1 << 20;
@@ -25,26 +21,21 @@ pub struct Sources<'a> {
     /// Path of the document, where one was found.
     status: Result<String, Unknown>,
     fields: &'a StatusFields,
-    sampler: Result<Sampler, Unknown>,
-    /// Whether the ids of processes are NVML's.
-    counted_alike: bool,
+    gpus: Result<Gpus, Unknown>,
     facts: &'a Facts,
 }
 
 impl<'a> Sources<'a> {
-    /// Looks for the document and starts sampling the GPUs, if the server is on this machine.
+    /// Looks for the document; `gpus` are under watch, if the server is on this machine.
     pub async fn open(
         holder: &'a Holder,
         named: Option<&str>,
         fields: &'a StatusFields,
         facts: &'a Facts,
-        is_local: bool,
+        gpus: Result<Gpus, Unknown>,
     ) -> Self {
         let status = find(holder, named, fields).await;
-        let pids: Vec<u64> = facts.process.processes.known().into_iter().flatten().map(|process| process.pid).collect();
-        let sampler = usable_nvml(facts, is_local).and_then(|()| sampler::start(&pids, RATE_HZ));
-        let counted_alike = facts.nvml.host_pid_namespace.known() == Some(&true);
-        Self { holder, status, fields, sampler, counted_alike, facts }
+        Self { holder, status, fields, gpus, facts }
     }
 
     /// Path of the document.
@@ -73,80 +64,41 @@ impl<'a> Sources<'a> {
         while Instant::now() < until && since.elapsed() < STEADY {
             tokio::time::sleep(PAUSE).await;
             let now = self.memory();
-            let moved = now.len() != last.len() || now.iter().zip(&last).any(|(a, b)| a.abs_diff(*b) > STEADY_BYTES);
-            if moved {
+            if has_moved(&last, &now) {
                 (last, since) = (now, Instant::now());
             }
         }
     }
 
+    /// Waits until a GPU's memory moves, at most so long. False if none did.
+    pub async fn moves(&self, longest: Duration) -> bool {
+        let until = Instant::now() + longest;
+        let first = self.memory();
+        while Instant::now() < until {
+            tokio::time::sleep(PAUSE).await;
+            if has_moved(&first, &self.memory()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether the GPUs are watched at all.
+    pub fn sees_gpus(&self) -> bool {
+        self.gpus.is_ok()
+    }
+
     fn memory(&self) -> Vec<u64> {
-        let Ok(sampler) = &self.sampler else { return Vec::new() };
-        let gpus = sampler.so_far().gpus;
-        gpus.iter().map(|gpu| last(gpu, Counter::MemoryUsed).map_or(0, |bytes| bytes as u64)).collect()
+        self.gpus.as_ref().map(Gpus::memory).unwrap_or_default()
     }
 
     fn measured(&self) -> Result<Vec<MeasuredGpu>, Unknown> {
-        let sampler = self.sampler.as_ref().map_err(Clone::clone)?;
-        let recording = sampler.so_far();
-        Ok(recording.gpus.iter().map(|gpu| self.gpu(gpu, &recording.server_pids)).collect())
-    }
-
-    fn gpu(&self, gpu: &GpuRecording, server_pids: &[u64]) -> MeasuredGpu {
-        let of = |counter: Counter| {
-            last(gpu, counter).map_or_else(|| Fact::Unknown(gpu.reason(counter)), |value| Fact::Known(value as u64))
-        };
-        let listed = self.facts.nvml.gpus.known().into_iter().flatten().find(|one| one.index == gpu.index);
-        let total = listed.map(|one| one.memory_total_bytes.clone());
-        let (server_bytes, server_processes) = self.of_server(gpu, server_pids);
-        MeasuredGpu {
-            index: gpu.index,
-            uuid: gpu.uuid.clone(),
-            total_bytes: total.unwrap_or_else(|| Fact::unknown(Why::Absent, "NVML did not list it before")),
-            used_bytes: of(Counter::MemoryUsed),
-            server_bytes: server_bytes.into(),
-            server_processes: server_processes.into(),
-            utilization_percent: of(Counter::Utilization),
-        }
-    }
-
-    /// Memory and number of the server's processes on a GPU. That none is listed is none only where NVML's ids are ours.
-    fn of_server(&self, gpu: &GpuRecording, pids: &[u64]) -> (Result<u64, Unknown>, Result<u64, Unknown>) {
-        let Some((_, list)) = gpu.processes.last() else {
-            let unread = gpu.reason(Counter::ServerMemory);
-            return (Err(unread.clone()), Err(unread));
-        };
-        if pids.is_empty() {
-            let unknown = Unknown::new(Why::NotAsked, "no process of the server is known");
-            return (Err(unknown.clone()), Err(unknown));
-        }
-        let own: Vec<_> = list.iter().filter(|one| pids.contains(&one.pid)).collect();
-        if own.is_empty() && !self.counted_alike {
-            let detail = "NVML tells the host's process ids, and the doctor may count otherwise";
-            let unknown = Unknown::new(Why::Unsupported, detail);
-            return (Err(unknown.clone()), Err(unknown));
-        }
-        let bytes = own.iter().try_fold(0u64, |sum, one| {
-            let untold = || Unknown::new(Why::Unsupported, format!("NVML does not tell the memory of {}", one.pid));
-            Ok(sum.saturating_add(one.bytes.ok_or_else(untold)?))
-        });
-        (bytes, Ok(own.len() as u64))
+        self.gpus.as_ref().map_err(Clone::clone)?.measured(self.facts)
     }
 }
 
-fn last(gpu: &GpuRecording, counter: Counter) -> Option<f64> {
-    gpu.readings(counter).last().map(|(_, value)| *value)
-}
-
-/// Whether NVML can be sampled at all; if not, why.
-fn usable_nvml(facts: &Facts, is_local: bool) -> Result<(), Unknown> {
-    if !is_local {
-        return Err(Unknown::new(Why::NotAsked, "the GPUs of another machine are not sampled"));
-    }
-    match facts.nvml.status.read()?.as_str() {
-        "ok" => Ok(()),
-        status => Err(Unknown::new(Why::Absent, format!("NVML is not usable ({})", status.replace('_', " ")))),
-    }
+fn has_moved(before: &[u64], now: &[u64]) -> bool {
+    now.len() != before.len() || now.iter().zip(before).any(|(a, b)| a.abs_diff(*b) > STEADY_BYTES)
 }
 
 /// The path at which the server tells of its GPUs.

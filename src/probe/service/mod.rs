@@ -6,6 +6,7 @@ mod contract;
 mod conversation;
 mod engine;
 mod grpc;
+mod known_good;
 mod load;
 mod message;
 pub mod pages;
@@ -37,6 +38,7 @@ use transport::{Failure, Http, Route, Trust};
 use verdict::converse;
 
 pub use engine::PROBE as ENGINE;
+pub(super) use known_good::{known_good, speech};
 pub(super) use transport::held;
 
 /// Fills the rooms `request`, `execution`, `counters` and `load`.
@@ -198,6 +200,12 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
     // Last: it may bring the server down.
     facts.request.contract = contract::examine(&talk, context.ask.contract, verdict.good.as_ref(), &verdict.missing);
     ran
+}
+
+/// Which certificates are trusted, by the client's own request.
+fn trust(ask: &Ask) -> Trust {
+    let given = ask.client_request.as_ref().map(|(origin, text)| client_request(origin, text, &ask.fields));
+    given.and_then(Result::ok).map(|request| request.trust).unwrap_or_default()
 }
 
 /// Headers of every request: the user's, and the credentials of the server's URL.

@@ -1,7 +1,7 @@
 //! GPU memory: what a connection takes, how many a card holds, and what is not given back.
 
 use super::{accepted, end, fullest, gpus_in_words, optional, places, refused, start};
-use crate::snapshot::{ConnectionsFacts, MeasuredGpu, Unknown, Why};
+use crate::snapshot::{ConnectionsFacts, MeasuredGpu, SpreadReading, Unknown, Why};
 use crate::words;
 use std::collections::BTreeMap;
 
@@ -12,14 +12,24 @@ const LOW: f64 = 1.5;
 /// Share of what the connections added that must still be taken after they were closed, to be said.
 const KEPT_SHARE: f64 = 0.5;
 
+/// Share of what the connections added, and bytes, by which a second round must leave more, to be a leak.
+const GROWS_SHARE: f64 = 0.05;
+const GROWS_BYTES: u64 = 64 << 20;
+
 /// What memory says of connections.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Figures {
     /// Memory that the first connection on a GPU added, bytes: what all share may be in it.
     pub first_bytes: u64,
     /// Memory that each further one added, bytes; of the first where there was no further one.
     pub each_bytes: u64,
-    /// Connections that the smallest card holds with 5 % of its memory to spare.
+    /// The least and the most that one of these added, bytes, and how many there were.
+    pub each_lowest_bytes: u64,
+    /// See above.
+    pub each_highest_bytes: u64,
+    /// See above.
+    pub counted: u64,
+    /// Connections that the smallest card holds with 5 % of its memory to spare, if each takes the most that one took.
     pub safe_per_gpu: u64,
     /// Memory of that card, bytes.
     pub total_bytes: u64,
@@ -39,18 +49,22 @@ pub fn figures(room: &ConnectionsFacts) -> Result<Figures, Unknown> {
     let first: Vec<u64> = by_gpu.values().filter_map(|added| added.first().copied()).collect();
     let later: Vec<u64> = by_gpu.values().flat_map(|added| added.iter().skip(1).copied()).collect();
     let unseen = || Unknown::new(Why::NotAsked, "no connection was seen to add memory on one GPU");
-    let first_bytes = median(first).ok_or_else(unseen)?;
-    let each_bytes = median(later).unwrap_or(first_bytes).max(1);
+    let first_bytes = median(first.clone()).ok_or_else(unseen)?;
+    let those = if later.is_empty() { first } else { later };
+    let range = those.iter().copied().min().zip(those.iter().copied().max());
+    let (each_lowest_bytes, each_highest_bytes) = range.unwrap_or((first_bytes, first_bytes));
+    let counted = those.len() as u64;
+    let each_bytes = median(those).unwrap_or(first_bytes).max(1);
     let gpus = start(room)?.measured.read().map_err(optional)?;
     let holds = |gpu: &MeasuredGpu| {
         let total = *gpu.total_bytes.known()?;
         let free = (total as f64 * (1.0 - RESERVE_SHARE)) as u64;
         let free = free.saturating_sub(*gpu.used_bytes.known()?);
-        let further = free.checked_sub(first_bytes).map(|rest| rest / each_bytes);
+        let further = free.checked_sub(first_bytes).map(|rest| rest / each_highest_bytes.max(1));
         Some((further.map_or(0, |further| further + 1), total))
     };
     let (safe_per_gpu, total_bytes) = gpus.iter().filter_map(holds).min().ok_or_else(unseen)?;
-    Ok(Figures { first_bytes, each_bytes, safe_per_gpu, total_bytes })
+    Ok(Figures { first_bytes, each_bytes, each_lowest_bytes, each_highest_bytes, counted, safe_per_gpu, total_bytes })
 }
 
 fn median(mut values: Vec<u64>) -> Option<u64> {
@@ -100,32 +114,83 @@ pub fn below(room: &ConnectionsFacts) -> Result<String, Unknown> {
     ))
 }
 
-/// Memory that is still taken after all connections were closed, while their places are free.
-pub fn kept(room: &ConnectionsFacts) -> Result<String, Unknown> {
-    let taken = accepted(room)?;
-    // What leaks its places keeps their memory, and that is said of the places.
-    if taken.is_empty() || places::leaked(room).is_ok_and(|words| !words.is_empty()) {
-        return Ok(String::new());
-    }
-    let added = taken.iter().filter_map(|attempt| attempt.added_bytes.known()).fold(0u64, |a, b| a.saturating_add(*b));
-    let (before, after) =
-        (start(room)?.measured.read().map_err(optional)?, end(room)?.measured.read().map_err(optional)?);
-    let mut kept = Vec::new();
-    for gpu in after {
+/// What each GPU has more than before the first connection: by its index.
+fn more(room: &ConnectionsFacts, now: &SpreadReading) -> Result<Vec<(u64, u64)>, Unknown> {
+    let before = start(room)?.measured.read().map_err(optional)?;
+    let mut more = Vec::new();
+    for gpu in now.measured.read().map_err(optional)? {
         let Some(earlier) = before.iter().find(|other| other.index == gpu.index) else { continue };
         let own = earlier.server_bytes.known().zip(gpu.server_bytes.known());
         let Some((was, is)) = own.or_else(|| earlier.used_bytes.known().zip(gpu.used_bytes.known())) else { continue };
-        kept.push((gpu.index, is.saturating_sub(*was)));
+        more.push((gpu.index, is.saturating_sub(*was)));
     }
-    let sum = kept.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
-    if added == 0 || (sum as f64) < KEPT_SHARE * added as f64 {
+    Ok(more)
+}
+
+fn sum(of: &[(u64, u64)]) -> u64 {
+    of.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes))
+}
+
+/// Memory that is taken more after all connections were closed than before the first, bytes.
+pub fn still_taken(room: &ConnectionsFacts) -> Result<u64, Unknown> {
+    Ok(sum(&more(room, end(room)?)?))
+}
+
+/// What a second round left: memory after the first round, after the second, bytes, and how many connections it had.
+fn second(room: &ConnectionsFacts) -> Option<(u64, u64, u64)> {
+    let round = room.second_round.known().filter(|round| round.connections > 0)?;
+    Some((still_taken(room).ok()?, sum(&more(room, &round.closed).ok()?), round.connections))
+}
+
+/// Whether a second round left more memory taken.
+pub fn grows(room: &ConnectionsFacts) -> bool {
+    let Some((first, second, _)) = second(room) else { return false };
+    let least = GROWS_SHARE * added(room) as f64;
+    second.saturating_sub(first) as f64 >= least.max(GROWS_BYTES as f64)
+}
+
+/// Memory that stays taken and did not grow by a second round, in words.
+pub fn cached(room: &ConnectionsFacts) -> Option<String> {
+    let (first, _, connections) = second(room).filter(|_| !grows(room))?;
+    Some(format!(
+        "{} of memory stay in use, and {} more left no more: it is kept for the next ones",
+        words::bytes(first as f64),
+        words::count(connections as usize, "connection")
+    ))
+}
+
+/// All that the connections added, bytes.
+fn added(room: &ConnectionsFacts) -> u64 {
+    let taken = accepted(room).unwrap_or_default();
+    taken.iter().filter_map(|attempt| attempt.added_bytes.known()).fold(0u64, |a, b| a.saturating_add(*b))
+}
+
+/// Memory that is still taken after all connections were closed, while their places are free. A second round decides what it
+/// is; without one, much of it is said.
+pub fn kept(room: &ConnectionsFacts) -> Result<String, Unknown> {
+    // What leaks its places keeps their memory, and that is said of the places.
+    if accepted(room)?.is_empty() || places::leaked(room).is_ok_and(|words| !words.is_empty()) {
         return Ok(String::new());
     }
+    let added = added(room);
+    let kept = more(room, end(room)?)?;
+    let taken = sum(&kept);
     let after = room.released_after_ms.read()? / 1e3;
-    Ok(format!(
-        "{after:.1} s after all connections were closed, {} of the {} that they added are still taken, on {}",
-        words::bytes(sum as f64),
-        words::bytes(added as f64),
-        gpus_in_words(kept.into_iter().filter(|(_, bytes)| *bytes > 0).map(|(index, _)| index).collect())
-    ))
+    let on = gpus_in_words(kept.into_iter().filter(|(_, bytes)| *bytes > 0).map(|(index, _)| index).collect());
+    match second(room) {
+        Some((_, second, connections)) if grows(room) => Ok(format!(
+            "{after:.1} s after all connections were closed, {} of the {} that they added were still taken, on {on}; after a \
+             second round of {connections}, {}",
+            words::bytes(taken as f64),
+            words::bytes(added as f64),
+            words::bytes(second as f64)
+        )),
+        Some(_) => Ok(String::new()),
+        None if added == 0 || (taken as f64) < KEPT_SHARE * added as f64 => Ok(String::new()),
+        None => Ok(format!(
+            "{after:.1} s after all connections were closed, {} of the {} that they added are still taken, on {on}",
+            words::bytes(taken as f64),
+            words::bytes(added as f64)
+        )),
+    }
 }

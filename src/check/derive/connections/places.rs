@@ -1,12 +1,15 @@
 //! On which GPUs the connections are, by NVML and by the server's own word.
 
-use super::{accepted, end, fullest, gpus_in_words, optional, refused, start};
-use crate::snapshot::{ConnectionsFacts, MeasuredGpu, SpreadReading, Unknown, Why};
-use crate::words::count;
+use super::{accepted, end, fullest, gpus_in_words, optional, refused, start, total};
+use crate::snapshot::{ConnectionsFacts, Fact, MeasuredGpu, Unknown};
+use crate::words::{bytes, count};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Connections on one GPU from which on it is no chance, where no limit is known and none was refused.
 const SEVERAL: usize = 3;
+/// Times by which the memory that the server tells must be more than all that NVML sees in use: allocators count less than
+/// the driver, never more.
+const MORE_THAN_ALL: f64 = 1.25;
 /// Share of the connections that must still be counted after all were closed: others may use the server meanwhile.
 const LEAKED_SHARE: f64 = 0.5;
 
@@ -19,7 +22,8 @@ struct Seats {
     by: &'static str,
 }
 
-/// By the memory that the server holds, else by the memory that each connection added, else by its own word.
+/// By the memory that the server holds, else by the memory that each connection added, else by its own word, else by its
+/// log.
 fn seats(room: &ConnectionsFacts) -> Result<Seats, Unknown> {
     let fullest = fullest(room)?;
     let by_memory = fullest.measured.known().and_then(|gpus| {
@@ -34,6 +38,12 @@ fn seats(room: &ConnectionsFacts) -> Result<Seats, Unknown> {
     let grown: Option<BTreeSet<u64>> = accepted.iter().map(|attempt| attempt.measured_gpu.known().copied()).collect();
     if let (Some(taken), Some(gpus)) = (grown.filter(|taken| !taken.is_empty()), fullest.measured.known()) {
         return Ok(Seats { taken, all: gpus.iter().map(|gpu| gpu.index).collect(), by: "by the memory of the GPUs" });
+    }
+    let logged: Option<BTreeSet<u64>> = accepted.iter().map(|attempt| attempt.logged_gpu.known().copied()).collect();
+    if let (Fact::Unknown(_), Some(taken), Some(gpus)) =
+        (&fullest.told, logged.filter(|taken| !taken.is_empty()), fullest.measured.known())
+    {
+        return Ok(Seats { taken, all: gpus.iter().map(|gpu| gpu.index).collect(), by: "by the server's log" });
     }
     let told = fullest.told.read().map_err(optional)?;
     let taken = told.iter().filter(|gpu| gpu.connections.known().is_some_and(|count| *count > 0));
@@ -88,6 +98,27 @@ pub fn claimed_elsewhere(room: &ConnectionsFacts) -> Result<String, Unknown> {
     let told = fullest.told.read().map_err(optional)?;
     let measured = fullest.measured.read().map_err(optional)?;
     let place = room.status_url.known().map_or("the server", String::as_str);
+    let taken = accepted(room)?.len();
+    if let (Ok(before), Ok(now)) = (total(start(room)?), total(fullest))
+        && taken > 1
+        && (now.saturating_sub(before) as f64) < LEAKED_SHARE * taken as f64
+    {
+        return Ok(format!(
+            "{place} counts {now} with {} open (before the first: {before})",
+            count(taken, "connection")
+        ));
+    }
+    let told_bytes: Option<u64> = told.iter().map(|gpu| gpu.used_bytes.known().copied()).sum();
+    let used_bytes: Option<u64> = measured.iter().map(|gpu| gpu.used_bytes.known().copied()).sum();
+    if let (Some(told_bytes), Some(used_bytes)) = (told_bytes, used_bytes)
+        && told_bytes as f64 > MORE_THAN_ALL * used_bytes as f64 + (1u64 << 30) as f64
+    {
+        return Ok(format!(
+            "{place} tells of {} in use, and by NVML all programs together use {}",
+            bytes(told_bytes as f64),
+            bytes(used_bytes as f64)
+        ));
+    }
     let claimed: Vec<u64> = told
         .iter()
         .filter(|gpu| gpu.connections.known().is_some_and(|count| *count > 0))
@@ -148,15 +179,5 @@ pub fn leaked(room: &ConnectionsFacts) -> Result<String, Unknown> {
         // That one more was accepted shows that places were given back.
         (Err(_), None) if room.after_release.known().is_some() => Ok(String::new()),
         (Err(unknown), None) => Err(optional(unknown)),
-    }
-}
-
-/// Connections by the server's own count.
-fn total(reading: &SpreadReading) -> Result<u64, Unknown> {
-    let told = reading.told.read()?;
-    let counts = told.iter().filter_map(|gpu| gpu.connections.known());
-    match told.is_empty() {
-        true => Err(Unknown::new(Why::Absent, "the server tells of no GPU")),
-        false => Ok(counts.fold(0, |sum: u64, count| sum.saturating_add(*count))),
     }
 }

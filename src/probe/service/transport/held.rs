@@ -3,17 +3,18 @@
 
 use super::exchange::Progress;
 use super::failure::{Failure, broken, failure};
-use super::outgoing::{Form, Outgoing, Payload, build};
+pub use super::outgoing::Outgoing;
+use super::outgoing::{Form, Payload, build};
 use super::wire::{Kept, Sender, Wire};
-use super::{Connector, Reply, Route, Trust};
+use super::{Connector, Reply, Route};
 use crate::probe::Ask;
 use crate::probe::ask::without_credentials;
 use crate::probe::server_log::masked;
 use crate::probe::service::secrets::Secrets;
-use crate::probe::service::{everywhere, plain, websocket};
+use crate::probe::service::{everywhere, plain, trust, websocket};
 use crate::snapshot::{Unknown, Why};
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
@@ -21,10 +22,11 @@ use hyper_util::rt::TokioIo;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use url::Url;
@@ -35,6 +37,8 @@ const MESSAGE_CAP: usize = 1 << 20;
 const TEXT_MAX: usize = 4096;
 /// Longest wait for the server's part of the goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How long the words of a refusal may take.
+const REFUSAL: Duration = Duration::from_secs(1);
 /// Between two looks at what was heard.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -63,7 +67,8 @@ pub struct Opened {
 /// A connection that is held.
 pub struct Held {
     seen: Arc<Mutex<Seen>>,
-    stop: oneshot::Sender<()>,
+    /// What is to be said on it. Without it, as when this is dropped, the connection is ended in order.
+    wishes: UnboundedSender<Vec<u8>>,
     task: JoinHandle<()>,
 }
 
@@ -78,6 +83,8 @@ pub struct Seen {
     pub close: Option<(u16, String)>,
     /// Whether it has ended.
     pub ended: bool,
+    /// The system's or the protocol's error that ended it; empty without one.
+    pub error: String,
 }
 
 impl Holder {
@@ -90,7 +97,7 @@ impl Holder {
             return Err(Unknown::new(Why::NotAsked, "no server was named"));
         };
         let server = plain(&server);
-        let route = Route { trust: Trust::default(), connection: ask.connection.clone() };
+        let route = Route { trust: trust(ask), connection: ask.connection.clone() };
         let connector = Connector::new(&server, &route).map_err(|failure| Unknown::new(failure.why, failure.text))?;
         let headers = everywhere(ask);
         let mut secrets = Secrets::default();
@@ -120,14 +127,32 @@ impl Holder {
         }
     }
 
-    /// Opens a connection of its own to a path: a WebSocket, or a GET whose answer does not end.
+    /// Opens a connection of its own: a WebSocket, or a request whose answer does not end.
     ///
     /// # Errors
     /// The server did not answer the opening within `limit`, or not as HTTP is.
-    pub async fn open(&self, path: &str, over_http: bool, limit: Duration) -> Result<Opened, Failure> {
-        let method = if over_http { "GET" } else { websocket::METHOD };
-        let outgoing = self.outgoing(method, path);
-        timeout(limit, self.answered(&outgoing)).await.unwrap_or_else(|_| Err(self.too_late(path, limit)))
+    pub async fn open(&self, opening: &Outgoing, limit: Duration) -> Result<Opened, Failure> {
+        let too_late = |_| Err(self.too_late(opening.url.path(), limit));
+        timeout(limit, self.answered(opening)).await.unwrap_or_else(too_late)
+    }
+
+    /// The opening of a WebSocket at a path.
+    pub fn websocket(&self, path: &str) -> Outgoing {
+        self.outgoing(websocket::METHOD, path)
+    }
+
+    /// A GET that is to be answered with a stream of events.
+    pub fn events(&self, path: &str) -> Outgoing {
+        let mut outgoing = self.outgoing("GET", path);
+        if !outgoing.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept")) {
+            outgoing.headers.push(("accept".into(), "text/event-stream, */*;q=0.5".into()));
+        }
+        outgoing
+    }
+
+    /// What is opened: `WebSocket`, or the method of a request whose answer is held.
+    pub fn kind(opening: &Outgoing) -> &str {
+        if opening.method == websocket::METHOD { "WebSocket" } else { &opening.method }
     }
 
     fn too_late(&self, path: &str, limit: Duration) -> Failure {
@@ -169,18 +194,22 @@ impl Holder {
                 .max_message_size(Some(MESSAGE_CAP))
                 .max_frame_size(Some(MESSAGE_CAP));
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, Some(config)).await;
-            opened.held = Some(Held::of(|seen, stop| tokio::spawn(listen(socket, seen, stop))));
+            opened.held = Some(Held::of(|seen, wishes| tokio::spawn(listen(socket, seen, wishes))));
         } else if outgoing.method != websocket::METHOD && response.status().is_success() {
             let body = response.into_body();
-            opened.held = Some(Held::of(|seen, stop| tokio::spawn(drain(kept, body, seen, stop))));
+            opened.held = Some(Held::of(|seen, wishes| tokio::spawn(drain(kept, body, seen, wishes))));
         } else {
             let mut body = response.into_body();
             let mut bytes = Vec::new();
-            while bytes.len() < TEXT_MAX
-                && let Some(Ok(frame)) = body.frame().await
-            {
-                bytes.extend_from_slice(frame.data_ref().map(|data| data.as_ref()).unwrap_or_default());
-            }
+            let read = async {
+                while bytes.len() < TEXT_MAX
+                    && let Some(Ok(frame)) = body.frame().await
+                {
+                    bytes.extend_from_slice(frame.data_ref().map(|data| data.as_ref()).unwrap_or_default());
+                }
+            };
+            // A server that knows nothing of WebSockets may answer with a stream.
+            let _ = timeout(REFUSAL, read).await;
             bytes.truncate(TEXT_MAX);
             opened.text = self.masked(&String::from_utf8_lossy(&bytes));
         }
@@ -189,11 +218,17 @@ impl Holder {
 }
 
 impl Held {
-    fn of(listen: impl FnOnce(Arc<Mutex<Seen>>, oneshot::Receiver<()>) -> JoinHandle<()>) -> Self {
-        let (stop, stopped) = oneshot::channel();
+    fn of(listen: impl FnOnce(Arc<Mutex<Seen>>, UnboundedReceiver<Vec<u8>>) -> JoinHandle<()>) -> Self {
+        let (wishes, wished) = unbounded_channel();
         let seen = Arc::new(Mutex::default());
-        let task = listen(seen.clone(), stopped);
-        Self { seen, stop, task }
+        let task = listen(seen.clone(), wished);
+        Self { seen, wishes, task }
+    }
+
+    /// Says something on it, which means something on a WebSocket alone.
+    pub fn say(&self, message: &[u8]) {
+        // One that has ended hears nothing, and says so in what was seen of it.
+        let _ = self.wishes.send(message.to_vec());
     }
 
     /// What was heard so far.
@@ -213,10 +248,18 @@ impl Held {
         }
     }
 
+    /// Waits for the end, at most so long.
+    pub async fn ended(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        while Instant::now() < until && !self.seen().ended {
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Ends the connection, as a client does that leaves.
     pub async fn close(self) {
-        let _ = self.stop.send(());
-        let mut task = self.task;
+        let Self { wishes, mut task, .. } = self;
+        drop(wishes);
         if timeout(2 * GOODBYE, &mut task).await.is_err() {
             task.abort();
         }
@@ -243,11 +286,17 @@ impl Seen {
     }
 }
 
-async fn listen(mut socket: Socket, seen: Arc<Mutex<Seen>>, mut stop: oneshot::Receiver<()>) {
+async fn listen(mut socket: Socket, seen: Arc<Mutex<Seen>>, mut wishes: UnboundedReceiver<Vec<u8>>) {
     loop {
-        let message = match select(socket.next(), &mut stop).await {
+        let wish = pin!(wishes.recv());
+        let message = match select(socket.next(), wish).await {
             Either::Left((message, _)) => message,
-            Either::Right(_) => break,
+            Either::Right((Some(message), _)) => {
+                // What broke is heard of by the next look.
+                let _ = timeout(GOODBYE, socket.send(Message::binary(message))).await;
+                continue;
+            }
+            Either::Right((None, _)) => break,
         };
         match message {
             Some(Ok(Message::Text(text))) => note(&seen, |seen| seen.piece(text.as_bytes())),
@@ -261,7 +310,15 @@ async fn listen(mut socket: Socket, seen: Arc<Mutex<Seen>>, mut stop: oneshot::R
             None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) => {
                 return note(&seen, |seen| seen.closed(1006, String::new()));
             }
-            Some(Err(error)) => return note(&seen, |seen| seen.closed(1006, error.to_string())),
+            Some(Err(error)) => {
+                return note(&seen, |seen| {
+                    seen.closed(1006, String::new());
+                    // 1006 says so by itself.
+                    if !matches!(error, Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) {
+                        seen.error = error.to_string();
+                    }
+                });
+            }
         }
     }
     let goodbye = async {
@@ -272,18 +329,24 @@ async fn listen(mut socket: Socket, seen: Arc<Mutex<Seen>>, mut stop: oneshot::R
 }
 
 /// Reads an answer of HTTP until it ends or is given up. The connection's sender is kept: without it hyper ends it.
-async fn drain(kept: Kept, mut body: Incoming, seen: Arc<Mutex<Seen>>, mut stop: oneshot::Receiver<()>) {
+async fn drain(kept: Kept, mut body: Incoming, seen: Arc<Mutex<Seen>>, mut wishes: UnboundedReceiver<Vec<u8>>) {
     let _sender: Sender = kept.sender;
     loop {
-        let next = pin!(body.frame());
-        match select(next, &mut stop).await {
+        let (next, wish) = (pin!(body.frame()), pin!(wishes.recv()));
+        match select(next, wish).await {
             Either::Left((Some(Ok(frame)), _)) => {
                 if let Some(data) = frame.data_ref() {
                     note(&seen, |seen| seen.piece(data));
                 }
             }
-            Either::Left(_) => return note(&seen, |seen| seen.ended = true),
-            Either::Right(_) => return,
+            Either::Left((end, _)) => {
+                return note(&seen, |seen| {
+                    seen.error = end.and_then(Result::err).map(|error| error.to_string()).unwrap_or_default();
+                    seen.ended = true;
+                });
+            }
+            Either::Right((Some(_), _)) => {}
+            Either::Right((None, _)) => return,
         }
     }
 }

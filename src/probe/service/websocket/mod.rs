@@ -63,6 +63,13 @@ pub fn agreed(reply: &Reply) -> Result<(), Failure> {
     }
 }
 
+/// The first message of a session in which this file is spoken to a server that greeted so.
+pub fn first_message(file: &[u8], greeting: &str) -> Vec<u8> {
+    let wants_file = greeting.lines().any(|line| text::meaning(line) == text::Meaning::Config { file: true });
+    let sound = if wants_file { file } else { audio::samples(file) };
+    sound.get(..CHUNK).unwrap_or(sound).to_vec()
+}
+
 /// Holds a session on an upgraded connection. What came is in `reply` at every moment, for a session that runs out of
 /// time. A request without a payload only listens whether the server greets.
 ///
