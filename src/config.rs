@@ -56,6 +56,8 @@ pub struct Config {
     pub timeout: Option<String>,
     /// What the doctor's own request should hold.
     pub request: RequestConfig,
+    /// Rows of usual times by model and GPU, for `bench --baseline`.
+    pub baselines: Option<PathBuf>,
     /// Where the server tells of its GPUs, for `balance`.
     pub balance: BalanceConfig,
     /// How the server is reached.

@@ -68,6 +68,7 @@ fn plan(options: LoadOptions, ask: &Ask) -> anyhow::Result<LoadPlan> {
         think_time: options.think_time.unwrap_or_default(),
         requests_max: options.max_requests,
         owned: options.i_own_this_server,
+        sequential: None,
         interrupted: interrupt::listen(),
         told: progress::steps(),
     })

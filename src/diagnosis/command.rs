@@ -7,6 +7,23 @@ pub const ADDRESS: &str = "http://HOST:PORT";
 
 /// Options without a value.
 const SWITCHES: &[&str] = &["--smoke", "--contract", "--http2", "--verbose"];
+/// Options of a load, which `run` does not know.
+const LOAD: &[&str] = &[
+    "--duration",
+    "--count",
+    "--wait",
+    "--warm-up",
+    "--answer-timeout",
+    "--server-time",
+    "--server-time-header",
+    "--csv",
+    "--requests-csv",
+    "--gpu",
+    "--baseline",
+    "--baselines",
+    "--against",
+    "--i-own-this-server",
+];
 /// Options that may stand several times.
 const REPEATED: &[&str] = &["--log", "--kubectl", "--import", "--field"];
 /// Options of which at most one may stand.
@@ -41,6 +58,10 @@ impl Command {
     pub fn of(target: &Target) -> Self {
         match target.command.split_first() {
             Some((name, options)) if name == "run" => Self::parse(options.to_vec()),
+            // What is to be verified needs no load.
+            Some((name, options)) if name == "bench" => {
+                LOAD.iter().fold(Self::parse(options.to_vec()), |command, flag| command.without(flag))
+            }
             _ => Self::of_settings(target),
         }
     }

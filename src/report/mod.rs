@@ -20,7 +20,7 @@ pub use audit::Audit;
 pub use exchanges::Exchanges;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
-pub use load::{Load, Step, StepGpu, Times};
+pub use load::{Against, Baseline, Bench, Figure, Load, Measure, Percentile, Step, StepGpu, Times};
 pub use requests::requests;
 pub use watch::WatchLines;
 

@@ -5,6 +5,7 @@
 //! measures; every user has a connection of its own. What is sent is formed before the first step.
 
 mod line;
+mod order;
 mod step;
 mod stop;
 mod tally;
@@ -15,7 +16,7 @@ mod user;
 pub use line::{Dial, Fault, Opening, Wire};
 pub use step::{Measured, Step, carry_out};
 pub use stop::{Limits, Stop};
-pub use tally::Tally;
+pub use tally::{Request, Tally};
 
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Uri};
@@ -38,6 +39,9 @@ pub struct Prepared {
 pub trait Judge {
     /// What the answer comes to. Of a long body only the beginning is shown.
     fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Judged;
+
+    /// Hears of every request that came to an end, answered or not.
+    fn ended(&self, _request: &Request) {}
 }
 
 /// What an answer comes to.

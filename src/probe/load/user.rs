@@ -10,6 +10,8 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 
 /// Wait after a connection that did not come about: a server that is gone is not to be hammered.
 const AFTER_NO_CONNECTION: Duration = Duration::from_millis(50);
+/// How long Ctrl-C may go unnoticed between two requests.
+const NOTICE: Duration = Duration::from_millis(100);
 
 /// What all users of a step share.
 pub struct Shared<'a> {
@@ -37,7 +39,7 @@ pub async fn closed(shared: &Shared<'_>) {
         let Some(number) = shared.stop.next() else { return };
         shared.one(&mut line, Instant::now(), number).await;
         if !shared.think_time.is_zero() {
-            sleep(shared.think_time.min(shared.end.saturating_duration_since(Instant::now()))).await;
+            shared.think().await;
         }
     }
 }
@@ -67,6 +69,14 @@ pub async fn open(shared: &Shared<'_>, rate_rps: f64) {
 }
 
 impl Shared<'_> {
+    /// Waits between two requests, unless the load is over.
+    async fn think(&self) {
+        let until = (Instant::now() + self.think_time).min(self.end);
+        while Instant::now() < until && !self.stop.is_over() {
+            sleep(NOTICE.min(until.saturating_duration_since(Instant::now()))).await;
+        }
+    }
+
     async fn one(&self, line: &mut Line<'_>, intended: Instant, number: u64) {
         let bodies = &self.prepared.bodies;
         let turn = usize::try_from(number).unwrap_or_default() % bodies.len().max(1);
@@ -92,6 +102,7 @@ impl Shared<'_> {
             }
         };
         self.tally.borrow_mut().note(&request);
+        self.prepared.judge.ended(&request);
         self.stop.note(!request.accepted);
         if request.outcome.err().is_some_and(Fault::is_of_connecting) {
             sleep(AFTER_NO_CONNECTION.min(self.end.saturating_duration_since(Instant::now()))).await;
@@ -106,7 +117,9 @@ impl Shared<'_> {
             return tally.leave(intended);
         }
         let outcome = Err(Fault::TimedOut);
-        tally.note(&Request { intended, first_byte: None, ended, outcome, accepted: false, server_ms: None });
+        let request = Request { intended, first_byte: None, ended, outcome, accepted: false, server_ms: None };
+        tally.note(&request);
+        self.prepared.judge.ended(&request);
         self.stop.note(true);
     }
 }

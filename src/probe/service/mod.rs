@@ -38,6 +38,7 @@ use verdict::converse;
 
 pub use engine::PROBE as ENGINE;
 pub(super) use transport::held;
+pub use window::reported::{named_field, named_header};
 
 /// Fills the rooms `request`, `execution`, `counters` and `load`.
 pub const PROBE: Probe = Probe {

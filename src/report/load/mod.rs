@@ -1,7 +1,10 @@
 //! What a load came to, step by step.
 
+mod bench;
+mod bench_text;
 mod table;
 
+pub use bench::{Against, Baseline, Bench, Figure, Measure, Percentile};
 pub use table::write;
 
 use crate::snapshot::{Fact, GpuWindow, LoadFacts, LoadStep, ModelCounters, Phases, Snapshot, Spread};
@@ -34,6 +37,9 @@ pub struct Load {
     pub own_cpu_us_per_request: Option<f64>,
     /// The steps, in the order in which they ran.
     pub steps: Vec<Step>,
+    /// What `bench` tells of its only step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Bench>,
 }
 
 /// One step.
@@ -141,6 +147,7 @@ pub fn of(snapshot: &Snapshot) -> Option<Load> {
         warm_up_requests: facts.warm_up_requests.known().copied(),
         own_cpu_us_per_request: facts.own_cpu_us_per_request.known().copied(),
         steps: steps.known().map(Vec::as_slice).unwrap_or_default().iter().map(step).collect(),
+        bench: bench::of(snapshot),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The table of a load, for people.
 
-use super::{Load, Step};
+use super::{Load, Step, bench_text};
 use crate::report::text::paragraph;
 use crate::words::{bytes, grouped};
 use colored::Colorize;
@@ -8,9 +8,12 @@ use std::io::{Result, Write};
 
 /// Writes a line for each step, what failed in it, and why the load ended.
 pub fn write(load: &Load, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "\n{}", "load".bold())?;
+    writeln!(out, "\n{}", if load.command == "bench" { "benchmark" } else { "load" }.bold())?;
     if let Some(unmade) = &load.unmade {
         return paragraph(out, "  ", &format!("no load was made: {unmade}"));
+    }
+    if let Some(bench) = &load.bench {
+        return bench_text::write(load, bench, out);
     }
     paragraph(out, "  ", &sent(load))?;
     if !load.steps.is_empty() {
@@ -72,7 +75,8 @@ fn row(step: &Step) -> String {
     )
 }
 
-fn failures(step: &Step) -> String {
+/// What went wrong in a step, by kind.
+pub fn failures(step: &Step) -> String {
     let mut told: Vec<String> = Vec::new();
     // A good status among them is an error inside the answer's body.
     let bad: u64 = step.by_status.iter().filter(|(status, _)| !status.starts_with('2')).map(|(_, count)| *count).sum();
@@ -131,6 +135,7 @@ mod tests {
             warm_up_requests: None,
             own_cpu_us_per_request: Some(54.2),
             steps,
+            bench: None,
         }
     }
 

@@ -97,7 +97,8 @@ impl UnderLoad {
             load_config_changes: heaviest(basis, &judged).map(|(step, _)| config::changes(facts, step)).into(),
             load_resident_leak: memory.as_deref().map(memory::resident_leak).map_err(Unknown::clone).into(),
             load_memory: memory.into(),
-            load_baseline: Fact::from(baseline::compare(facts, &baseline::built_in(), None)).map(|one| one.because),
+            load_baseline: Fact::from(baseline::compare(facts, &baseline::built_in(), None, None))
+                .map(|one| one.because),
             load_steps: judged.into(),
         }
     }

@@ -4,6 +4,7 @@
 //! is watched beside each step.
 
 mod beside;
+mod digest;
 mod heat;
 mod memory;
 mod payloads;
@@ -17,6 +18,7 @@ use super::transport::Route;
 use super::transport::connect::Connector;
 use super::transport::outgoing::{Form, alike};
 use super::websocket;
+use super::window::reported::place::Place;
 use super::window::{is_local, pids, round, usable_nvml};
 use crate::probe::load::{Fault, Limits, Measured, Prepared, Step, Stop, carry_out};
 use crate::probe::{Context, LoadPlan};
@@ -95,7 +97,13 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let connector = connector.map_err(|failure| Unknown::new(failure.why, failure.text))?;
     let way = Way { connector: &connector, server: of.talk.server };
     let answered = Arc::new(AtomicU64::new(0));
-    let mut prepared = prepared(of, &connector, Reading::of(&facts.execution, answered.clone()))?;
+    let measuring = Arc::new(AtomicBool::new(false));
+    let mut reading = Reading::of(&facts.execution, answered.clone());
+    if let Some(asked) = &plan.sequential {
+        reading = reading.at(asked.server_time.as_ref().and_then(Place::named));
+        reading = reading.telling(asked.told.clone(), measuring.clone());
+    }
+    let mut prepared = prepared(of, &connector, reading)?;
     let local = is_local(context, facts);
     let pids = pids(local, facts);
     let nvml = usable_nvml(local, facts);
@@ -106,11 +114,16 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let most = [plan.requests_max, strange].into_iter().flatten().min();
     let warmed = warm_up(&mut prepared, &way, plan, most, deadline)?;
     let left = most.map_or(u64::MAX, |most| most.saturating_sub(warmed));
+    measuring.store(true, Ordering::Relaxed);
+    // Requests that are the plan itself are no end before it.
+    let count = plan.sequential.as_ref().and_then(|asked| asked.count).filter(|count| *count <= left);
+    let left = count.unwrap_or(left);
     let limits = Limits { requests: left, failed_share: FAILED_SHARE, judged: JUDGED, deadline };
     let halted = Arc::new(AtomicBool::new(false));
     let stop = Stop::new(limits, plan.interrupted.clone(), halted.clone());
     let hottest = heat::limits(facts);
     let mut heat = None;
+    let named = plan.sequential.as_ref().and_then(|asked| asked.server_time.as_ref());
     let (mut steps, mut gone, mut cpu) = (Vec::new(), false, Some(Duration::ZERO));
     answered.store(0, Ordering::Relaxed);
     let memory = pids.as_deref().map_err(Unknown::clone).and_then(|pids| Memory::start(pids, answered));
@@ -122,8 +135,8 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
             users: *users,
             rate_rps: plan.rate_rps,
             length: plan.duration,
-            limit: ANSWER,
-            patience: LoadPlan::PATIENCE,
+            limit: plan.sequential.as_ref().map_or(ANSWER, |asked| asked.answer),
+            patience: plan.patience(),
             think_time: plan.think_time,
         };
         let watched = beside.begin();
@@ -142,11 +155,17 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
         let measured = measured.map_err(|error| Unknown::from_io(&error, "the runtime that sends requests"))?;
         gone = is_gone(&measured);
         cpu = cpu.zip(measured.own_cpu).map(|(sum, one)| sum + one);
-        let step = recorded(&step, &measured, seen);
+        let mut step = recorded(&step, &measured, seen);
+        if let (Some(named), Fact::Unknown(unknown)) = (named, &mut step.server_ms) {
+            *unknown = Unknown::new(Why::Absent, format!("no accepted answer tells a time in {}", named.place));
+        }
         (plan.told.0)(&step);
         steps.push(step);
     }
-    let (stopped_by, stopped_because) = ended(&stop, gone, left, strange.is_some(), steps.len());
+    let (stopped_by, stopped_because) = match stop.reason() {
+        Some("requests") if count.is_some() => ("", String::new()),
+        _ => ended(&stop, gone, left, strange.is_some(), steps.len()),
+    };
     let stopped_because = heat.filter(|_| stopped_by == "temperature").unwrap_or(stopped_because);
     let requests: u64 = steps.iter().map(|step: &LoadStep| step.requests).sum();
     let sizes: usize = prepared.bodies.iter().map(Bytes::len).sum();
@@ -161,6 +180,11 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
         think_time_ms: Fact::Known(round(plan.think_time.as_secs_f64() * 1e3)),
         first_request_ms: Fact::Known(of.good.exchange.duration_ms),
         warm_up_requests: Fact::Known(warmed),
+        server_time_in: named
+            .map_or_else(|| facts.execution.server_reported_in.clone(), |named| Fact::Known(named.place.clone())),
+        server_time_of: named
+            .map_or_else(|| facts.execution.server_reported_of.clone(), |named| Fact::Known(named.of.into())),
+        request_digest: Fact::Known(digest::of(&prepared)),
         own_cpu_us_per_request: cpu_us
             .ok_or_else(|| Unknown::new(Why::Absent, "no request was sent, or the system tells no CPU time"))
             .into(),
@@ -199,16 +223,22 @@ fn warm_up(
     most: Option<u64>,
     deadline: Instant,
 ) -> Result<u64, Unknown> {
+    let named = plan.sequential.as_ref().and_then(|asked| asked.warm_up);
     let step = Step {
         users: 1,
         rate_rps: None,
-        length: WARM_UP,
-        limit: ANSWER,
-        patience: LoadPlan::PATIENCE,
+        length: if named.is_some() { LoadPlan::WARM_UP_NAMED } else { WARM_UP },
+        limit: plan.sequential.as_ref().map_or(ANSWER, |asked| asked.answer),
+        patience: plan.patience(),
         think_time: Duration::ZERO,
     };
     // A small load is not used up by it.
-    let requests = most.map_or(WARM_UP_REQUESTS, |most| WARM_UP_REQUESTS.min(most / 4 + 1));
+    let requests = named.unwrap_or_else(|| most.map_or(WARM_UP_REQUESTS, |most| WARM_UP_REQUESTS.min(most / 4 + 1)));
+    if requests == 0 {
+        // That the server takes bodies which differ is not known then.
+        prepared.bodies.truncate(1);
+        return Ok(0);
+    }
     let mut sent = 0;
     loop {
         let limits = Limits { requests, failed_share: 1.0, judged: u64::MAX, deadline };
