@@ -107,7 +107,6 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["docker", "kubernetes", "process", "server_log", "service"],
         "command lines, logs, requests and orchestrators hold secrets alike",
     ),
-    ("probe", "sequential", &["ask", "service"], "what a benchmark asks of a load, and who hears of its requests"),
     ("probe", "server_log", &["triage"], "logs among the files; failures are quoted without secrets"),
     (
         "probe",

@@ -58,6 +58,7 @@ impl Files {
     /// Writes each request down, and tells a person who watches how far it is.
     pub fn listener(&self) -> RequestTold {
         let requests = self.requests.clone();
+        // It is overwritten by the line of the step when that is over.
         let watched = std::io::stderr().is_terminal();
         let shown = Mutex::new((0_u64, Instant::now()));
         RequestTold(Arc::new(move |request| {

@@ -4,11 +4,12 @@ use super::bench::{Against, Bench, Measure};
 use super::table::failures;
 use super::{Load, Step};
 use crate::report::text::paragraph;
-use crate::words::{bytes, count, grouped};
+use crate::words::{bytes, count, grouped, plain, wrap};
 use colored::Colorize;
 use std::io::{Result, Write};
 
-/// Width of the first column, and of a value and its range.
+/// Width of the text, and of the table's first column.
+const WIDTH: usize = 100;
 const NAME: usize = 14;
 
 /// A figure and the range in which it lies.
@@ -191,7 +192,7 @@ fn gpus(bench: &Bench, step: &Step, out: &mut dyn Write) -> Result<()> {
 
 fn compared(against: &Against, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "\n{}", format!("against {}", against.file).bold())?;
-    paragraph(out, "  ", &format!("{} ({}).", against.headline, against.taken_at))?;
+    paragraph(out, "  ", &format!("{} (the earlier run: {}).", against.headline, against.taken_at))?;
     if !against.circumstances.is_empty() {
         paragraph(out, "  ", &format!("Not the same in both runs: {}.", against.circumstances.join("; ")))?;
     }
@@ -204,7 +205,201 @@ fn compared(against: &Against, out: &mut dyn Write) -> Result<()> {
             "requests/s" => "answers a second",
             other => other,
         };
-        writeln!(out, "  {figure:<26}{:>10.1} -> {:<10.1}{:<11}{}", row.before, row.after, row.verdict, row.because)?;
+        let head = format!("  {figure:<26}{:>8} -> {:<9}{:<10}", ms(row.before), ms(row.after), row.verdict);
+        let why = wrap(&plain(&row.because), WIDTH - head.len());
+        writeln!(out, "{head}{}", why.first().map_or("", String::as_str))?;
+        for line in why.iter().skip(1) {
+            writeln!(out, "{:width$}{line}", "", width = head.len())?;
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{Baseline, Figure, Percentile};
+    use super::super::{StepGpu, Times};
+    use super::*;
+
+    fn measure(mean: f64) -> Measure {
+        let percentile = |percent, value, between_95_percent| Percentile { percent, value, between_95_percent };
+        Measure {
+            count: 118,
+            mean,
+            mean_95_percent: Some((mean - 1.0, mean + 1.0)),
+            std_dev: Some(5.125),
+            min: mean - 6.0,
+            max: 1234.5,
+            percentiles: vec![
+                percentile(50.0, Some(mean), Some((mean - 0.9, mean + 0.9))),
+                percentile(99.0, Some(mean + 20.0), None),
+                percentile(99.9, None, None),
+            ],
+        }
+    }
+
+    fn bench() -> Bench {
+        Bench {
+            request: Some("POST /asr".into()),
+            latency_ms: Some(measure(46.2)),
+            server_ms: Some(Measure { count: 100, ..measure(41.0) }),
+            server_time_in: Some("the answer's field inference_time_ms".into()),
+            server_time_of: Some("inference".into()),
+            server_time_lacks: None,
+            inference_ms: Some(41.0),
+            rps_without_wait: Some(21.645),
+            gpus: vec!["Tesla T4".into()],
+            gpus_lack: None,
+            baseline: None,
+            against: None,
+            files: Vec::new(),
+        }
+    }
+
+    fn written(bench: Bench, change: fn(&mut Load)) -> String {
+        let step = Step {
+            users: 1,
+            rate: None,
+            seconds: 120.0,
+            requests: 120,
+            ok: 118,
+            failed: 2,
+            dropped: 0,
+            unfinished: 0,
+            by_status: [("200".to_owned(), 118), ("503".to_owned(), 1)].into(),
+            by_error: [("timed_out".to_owned(), 1)].into(),
+            throughput_rps: 0.983,
+            latency_ms: None::<Times>,
+            first_byte_ms: None,
+            server_ms: None,
+            in_flight_mean: 0.05,
+            server_cores: None,
+            own_cores: None,
+            gpus: vec![StepGpu {
+                index: 0,
+                utilization_percent: Some(34.2),
+                utilization_percent_max: Some(52.0),
+                memory_used_bytes: Some(2.1e9),
+                power_watts: None,
+                temperature_celsius: Some(51.0),
+            }],
+            models: Vec::new(),
+        };
+        let mut load = Load {
+            command: "bench".into(),
+            unmade: None,
+            stopped_by: String::new(),
+            stopped_because: String::new(),
+            distinct_payloads: Some(64),
+            body_bytes: Some(128_044.0),
+            think_time_ms: Some(1000.0),
+            first_request_ms: Some(812.0),
+            warm_up_requests: Some(20),
+            own_cpu_us_per_request: None,
+            steps: vec![step],
+            bench: None,
+        };
+        change(&mut load);
+        let mut out = Vec::new();
+        write(&load, &bench, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        text
+    }
+
+    /// One line, as it is read aloud.
+    fn read(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_was_sent_left_out_and_not_accepted_is_told() {
+        let text = read(&written(bench(), |_| {}));
+        for told in [
+            "POST /asr by one user, one request after the other, 1 s after each answer: 120 requests in 120.0 s, 118 accepted; \
+             128.0 kB each, of 64 kinds that differ.",
+            "Left out: 20 requests of warm-up, and before it the requests of the examination, the first of which took 812.0 ms.",
+            "not accepted: 1 answered 503, 1 timed out",
+            "p50, median 46.2 45.3 .. 47.1 41.0 40.1 .. 41.9",
+            "p99 66.2 61.0",
+            "p99.9 - -",
+            "Open for want of requests; at least needed: p99.9 1,000.",
+            "Success 98.3 %, 0.98 answers a second; without the wait one user would get 21.6 (1000 / mean).",
+            "The server's own time is the answer's field inference_time_ms, in 100 of 118 answers; 5.2 ms of a request (11 %) \
+             pass outside of it.",
+            "GPU 0 (Tesla T4): 34 % busy, 2.1 GB of memory in use, 51 °C.",
+        ] {
+            assert!(text.contains(&read(told)), "{told}\n{text}");
+        }
+        assert!(!text.contains("ended before"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_said() {
+        let lacking = Bench {
+            server_ms: None,
+            inference_ms: None,
+            server_time_lacks: Some("the server's answers tell no time of its own".into()),
+            gpus_lack: Some("NVML is not usable (no library)".into()),
+            ..bench()
+        };
+        let text = read(&written(lacking, |load| {
+            load.stopped_because = "it was interrupted".into();
+            load.warm_up_requests = Some(0);
+            load.distinct_payloads = Some(1);
+        }));
+        for told in [
+            "its own; --server-time or --server-time-header names where it stands.",
+            "The GPUs were not watched: NVML is not usable",
+            "it ended before its plan did: it was interrupted",
+            "Left out: no warm-up",
+            "all alike, so that a cache may have answered",
+        ] {
+            assert!(text.contains(told), "{told}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_it_is_held_against_is_told_in_lines_that_fit() {
+        let figure = |figure: &str, verdict: &str, because: &str| Figure {
+            figure: figure.into(),
+            before: 1041.2,
+            after: 0.0414,
+            ratio: None,
+            verdict: verdict.into(),
+            because: because.into(),
+        };
+        let held = Bench {
+            baseline: Some(Baseline {
+                because: "2.1x slower than a T4 usually is".into(),
+                model: None,
+                gpu: None,
+                usual_ms: None,
+                measured_ms: None,
+                ratio: None,
+                differs: Vec::new(),
+            }),
+            against: Some(Against {
+                file: "before.json".into(),
+                taken_at: "2026-01-02T03:04:05Z".into(),
+                verdict: "noise".into(),
+                headline: "no difference beyond noise".into(),
+                circumstances: vec!["driver: 1 before, 2 after".into()],
+                differences: vec![
+                    figure(
+                        "mean ms",
+                        "noise",
+                        "+1.7 %, within noise: repeats of one load differ by up to 5 % (p 0.0001)",
+                    ),
+                    figure("p99 ms", "undecided", "too few values were kept to tell"),
+                ],
+            }),
+            files: vec!["t4.csv: 1 row".into()],
+            ..bench()
+        };
+        let text = written(held, |_| {});
+        assert!(text.contains("2.1x slower than a T4") && text.contains("Not the same in both runs: driver"), "{text}");
+        assert!(text.contains("  whole request, p99 ms        1,041 -> 0.041    undecided too few values"), "{text}");
+        assert!(text.contains("t4.csv: 1 row"), "{text}");
+    }
 }

@@ -206,6 +206,8 @@ fn circumstances(before: &Facts, after: &Facts) -> Vec<String> {
     put("mean body", size(before), size(after));
     let think = |facts: &Facts| facts.load.think_time_ms.known().map(|ms| format!("{ms:.0} ms"));
     put("wait between requests", think(before), think(after));
+    let command = |facts: &Facts| facts.load.command.known().cloned();
+    put("made by", command(before), command(after));
     let server = |facts: &Facts| {
         let version = facts.request.server_version.known().map(String::as_str).unwrap_or_default();
         Some(format!("{} {version}", facts.request.server_kind.known()?).trim().to_owned())
