@@ -56,6 +56,11 @@ struct Endpoint {
 }
 
 fn start() -> Option<Endpoint> {
+    start_on(&[])
+}
+
+/// The same with further variables.
+fn start_on(variables: &[(&str, PathBuf)]) -> Option<Endpoint> {
     let venv = venv("cpu")?;
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
@@ -65,6 +70,7 @@ fn start() -> Option<Endpoint> {
     let port = free_port();
     let mut command = uvicorn(&venv, port);
     command.current_dir(folder.path()).env("ENDPOINT_TOKEN", TOKEN);
+    command.envs(variables.iter().map(|(name, value)| (*name, value.as_path())));
     let server = real_server::start(command, "/health", port);
     let endpoint = Endpoint { server, folder, _alone: alone };
     endpoint.client("client.py", "speech.wav", "");
@@ -105,11 +111,13 @@ class WhisperUser(HttpUser):
     }
 
     fn said(&self, more: &[&str]) -> Said {
+        self.said_with(more, &[])
+    }
+
+    fn said_with(&self, more: &[&str], variables: &[(&str, PathBuf)]) -> Said {
         let arguments = self.arguments(more);
-        let said = gpu_doctor(
-            &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
-            &[("ENDPOINT_TOKEN", PathBuf::from(TOKEN))],
-        );
+        let variables = [&[("ENDPOINT_TOKEN", PathBuf::from(TOKEN))], variables].concat();
+        let said = gpu_doctor(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &variables);
         assert!(!said.out.contains(TOKEN) && !said.err.contains(TOKEN), "the token was told");
         said
     }
@@ -181,7 +189,7 @@ fn the_users_benchmark_with_its_table() {
     assert!(all.iter().all(|line| of(line, 1) == 200.0 && of(line, 3) < of(line, 2) && line.ends_with(',')), "{all:?}");
     assert!(all.windows(2).all(|two| of(two[1], 0) - of(two[0], 0) > 0.06), "{all:?}");
     let triaged = gpu_doctor(&["triage", &rows, "--format", "json"], &[]).report();
-    assert_eq!(triaged["recorded"]["requests"]["known"], 30, "{}", triaged["recorded"]);
+    assert_eq!(triaged["recorded"]["requests"]["known"]["count"], 30, "{}", triaged["recorded"]);
     // What was run can be run again, and a replay tells the same.
     let snapshot = endpoint.read("run.json");
     assert!(!snapshot.contains(TOKEN) && !requests.contains(TOKEN));
@@ -237,6 +245,7 @@ fn a_run_is_held_against_what_is_usual() {
     let plan = ["--count", "6", "--warm-up", "1"];
     let text = endpoint.text(&[&plan[..], &["--baseline", "whisper large v3", "--gpu", "T4"]].concat());
     assert!(text.contains("x faster than a T4 usually is: Whisper large-v3 took 4"), "{text}");
+    assert!(text.contains("which GPU it is was named, and not seen"), "{text}");
     // Rows of one's own, by option and by the config file.
     let rows = "- {model: Mine, called: [mine], conditions: one short sound, source: me, mean_ms: {L4: 20}}";
     std::fs::write(endpoint.folder.path().join("rows.yaml"), rows).unwrap();
@@ -259,6 +268,23 @@ fn a_run_is_held_against_what_is_usual() {
     let told = &report["load"]["bench"]["baseline"];
     assert!(told["ratio"].is_null(), "{told}");
     assert!(told["because"].as_str().unwrap().contains("--baseline MODEL names the model (Whisper large-v3"), "{told}");
+}
+
+/// The fake driver's GPU computes while the server does.
+#[test]
+fn the_gpu_is_watched_and_named_in_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let [activity, pid] = ["activity", "pid"].map(|name| folder.path().join(name));
+    let Some(endpoint) = start_on(&[("ASR_ACTIVITY_FILE", activity.clone())]) else { return };
+    std::fs::write(&pid, endpoint.server.pid().to_string()).unwrap();
+    let mut variables = setup::driver_variables(&setup::scenario("following-activity")).to_vec();
+    variables.extend([("GPU_DOCTOR_FAKE_ACTIVITY", activity), ("GPU_DOCTOR_FAKE_SERVER_PID", pid)]);
+    let table = endpoint.path("table.csv");
+    let said = endpoint.said_with(&["--format", "json", "--duration", "2s", "--csv", &table], &variables);
+    let load = said.report()["load"].clone();
+    assert_eq!(load["bench"]["gpus"], serde_json::json!(["NVIDIA H100 80GB HBM3"]), "{load}");
+    assert!(number(&load["steps"][0]["gpus"][0]["utilization_percent"]) > 30.0, "{load}");
+    assert!(endpoint.read("table.csv").lines().nth(1).unwrap().starts_with("NVIDIA H100 80GB HBM3,4"));
 }
 
 #[test]

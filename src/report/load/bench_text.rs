@@ -21,10 +21,10 @@ pub fn write(load: &Load, bench: &Bench, out: &mut dyn Write) -> Result<()> {
     paragraph(out, "  ", &sent(load, bench, step))?;
     paragraph(out, "  ", &left_out(load))?;
     if step.failed + step.unfinished > 0 {
-        paragraph(out, "  ", &format!("not accepted: {}", failures(step)))?;
+        paragraph(out, "  ", &format!("Not accepted: {}.", failures(step)))?;
     }
     if !load.stopped_because.is_empty() {
-        paragraph(out, "  ", &format!("it ended before its plan did: {}", load.stopped_because))?;
+        paragraph(out, "  ", &format!("It ended before its plan did: {}.", load.stopped_because))?;
     }
     times(bench, out)?;
     paragraph(out, "  ", &rates(load, bench, step))?;
@@ -319,7 +319,7 @@ mod tests {
             "POST /asr by one user, one request after the other, 1 s after each answer: 120 requests in 120.0 s, 118 accepted; \
              128.0 kB each, of 64 kinds that differ.",
             "Left out: 20 requests of warm-up, and before it the requests of the examination, the first of which took 812.0 ms.",
-            "not accepted: 1 answered 503, 1 timed out",
+            "Not accepted: 1 answered 503, 1 timed out.",
             "p50, median 46.2 45.3 .. 47.1 41.0 40.1 .. 41.9",
             "p99 66.2 61.0",
             "p99.9 - -",
@@ -351,7 +351,7 @@ mod tests {
         for told in [
             "its own; --server-time or --server-time-header names where it stands.",
             "The GPUs were not watched: NVML is not usable",
-            "it ended before its plan did: it was interrupted",
+            "It ended before its plan did: it was interrupted.",
             "Left out: no warm-up",
             "all alike, so that a cache may have answered",
         ] {

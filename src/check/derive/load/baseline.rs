@@ -1,7 +1,7 @@
 //! What such a model usually takes on such a GPU, and how a run compares.
 
 use super::{counted, step};
-use crate::snapshot::{Facts, LoadStep, Unknown, Why};
+use crate::snapshot::{Facts, Gpu, LoadStep, Unknown, Why};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -126,7 +126,12 @@ pub fn compare(facts: &Facts, rows: &[Row], wanted: Option<&str>, on: Option<&st
     let row = row.ok_or_else(|| not_asked("no baseline is known for the model that was asked".into()))?;
     let gpu = on.map_or_else(|| gpu_name(facts), |on| Ok(on.to_owned()))?;
     let (measured_ms, of_model) = measured(facts, lightest)?;
-    let differs = differs(row, lightest, of_model);
+    let mut differs = differs(row, lightest, of_model);
+    differs.extend(on.and_then(|on| of_name(facts, on)));
+    let divided = |gpu: &Gpu| gpu.mig_enabled.known() == Some(&true);
+    if facts.nvml.gpus.known().is_some_and(|gpus| gpus.iter().any(divided)) {
+        differs.push("the GPU is divided (MIG)".into());
+    }
     let beside = match differs.is_empty() {
         true => String::new(),
         false => format!("; what differs: {}", differs.join(", ")),
@@ -157,6 +162,15 @@ pub fn compare(facts: &Facts, rows: &[Row], wanted: Option<&str>, on: Option<&st
         because,
         differs,
     })
+}
+
+/// What is to be said where the user names the GPU.
+fn of_name(facts: &Facts, on: &str) -> Option<String> {
+    match gpu_name(facts) {
+        Ok(seen) if is_gpu(on, &seen) => None,
+        Ok(seen) => Some(format!("the driver of this machine calls the GPU {seen}")),
+        Err(_) => Some("which GPU it is was named, and not seen".into()),
+    }
 }
 
 fn times(ratio: f64) -> String {
@@ -262,6 +276,7 @@ mod tests {
         assert_eq!(mobile.usual_ms, None, "{mobile:?}");
         let named = compare(&whisper("NVIDIA T400"), &built_in(), None, Some("RTX4090")).unwrap();
         assert_eq!(named.usual_ms, Some(732.70), "the user's word wins");
+        assert_eq!(named.differs, ["the driver of this machine calls the GPU NVIDIA T400"]);
         let small = compare(&whisper("NVIDIA A100-SXM4-40GB"), &built_in(), None, None).unwrap();
         assert!(small.because.starts_with("4.4x slower than an A100 40GB"), "{small:?}");
     }
