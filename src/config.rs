@@ -56,6 +56,8 @@ pub struct Config {
     pub timeout: Option<String>,
     /// What the doctor's own request should hold.
     pub request: RequestConfig,
+    /// Rows of usual times by model and GPU, for `bench --baseline`.
+    pub baselines: Option<PathBuf>,
     /// The connections of `balance`, and where the server tells of them.
     pub balance: BalanceConfig,
     /// The load to make, for `stress`.

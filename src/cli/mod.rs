@@ -1,11 +1,13 @@
 //! The command line, as clap types.
 
 mod balance;
+mod bench;
 mod stress;
 mod values;
 mod watch;
 
 pub use balance::{Balance, CONNECTIONS_MAX};
+pub use bench::{Bench, BenchOptions};
 pub use stress::{LoadOptions, Stress, holds, rate, users};
 pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
 
@@ -33,6 +35,8 @@ pub enum Command {
     Run(Run),
     /// Examine the server as `run` does, then load it with more and more users: where it slows down, and what limits it.
     Stress(Stress),
+    /// Examine the server as `run` does, then measure it with one user: how long a request takes, and the model in it.
+    Bench(Box<Bench>),
     /// Read a model's file: what is in it, and which of its nodes onnxruntime runs on CUDA and which on the CPU.
     Model(Model),
     /// Print the requests that the doctor would send to a server, or by an OpenAPI document, without sending them.

@@ -20,7 +20,8 @@ pub fn run(options: Diagnose) -> Result<u8, Failure> {
     output::tell(&snapshot, &checks, &options.output)
 }
 
-fn read(path: &Path) -> anyhow::Result<Snapshot> {
+/// Reads a snapshot, as `--save` writes it.
+pub fn read(path: &Path) -> anyhow::Result<Snapshot> {
     if path != Path::new("-") {
         return parse(&regular_file::read_text(path, LIMIT_BYTES)?);
     }

@@ -121,7 +121,7 @@ pub fn load(name: &str, mut target: Vec<String>, load: &LoadOptions) -> Vec<Stri
 }
 
 /// A time as people write it: whole seconds as such.
-fn written(time: Duration) -> String {
+pub fn written(time: Duration) -> String {
     match time.subsec_nanos() {
         0 => format!("{}s", time.as_secs()),
         _ => format!("{}ms", time.as_millis()),

@@ -1,6 +1,7 @@
 //! Floor 4: one file per subcommand.
 
 mod balance;
+mod bench;
 mod checks;
 mod collect;
 mod demo;
@@ -51,6 +52,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(options) => run::run(options),
         Command::Stress(options) => stress::run(options),
+        Command::Bench(options) => bench::run(*options),
         Command::Model(options) => model::run(options),
         Command::Request(options) => request::run(options),
         Command::Collect(options) => collect::run(options),

@@ -31,9 +31,20 @@ pub fn rooms(selection: &Selection, checks: &Checks) -> BTreeSet<&'static str> {
 ///
 /// What cannot be saved is said on standard error; the report and its exit code stand all the same.
 pub fn tell(snapshot: &Snapshot, checks: &Checks, output: &Output) -> Result<u8, Failure> {
+    tell_with(snapshot, checks, output, |_| {})
+}
+
+/// The same, with what the command adds to the report.
+pub fn tell_with(
+    snapshot: &Snapshot,
+    checks: &Checks,
+    output: &Output,
+    add: impl FnOnce(&mut Report),
+) -> Result<u8, Failure> {
     let diagnosed = diagnose(checks, snapshot).map_err(|error| Failure::Bug(anyhow!(error)))?;
     let code = exit_code(&diagnosed, output.fail_on.unwrap_or_default());
-    let report = Report::new(snapshot, diagnosed);
+    let mut report = Report::new(snapshot, diagnosed);
+    add(&mut report);
     to_stdout(|out| report.write(output.format.unwrap_or(Format::Text), output.verbose, out))?;
     if let Some(file) = &output.save
         && let Err(error) = save(snapshot, file)

@@ -3,7 +3,7 @@
 use crate::probe::{LoadPlan, Observer, Probe, Silent};
 use crate::report::Step;
 use crate::snapshot::{Outcome, ProbeRecord};
-use crate::words::grouped;
+use crate::words::{count, grouped};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -76,7 +76,7 @@ impl Steps {
                 if begun.elapsed() > length {
                     continue;
                 }
-                let load = rate.map_or(format!("{of} users"), |rate| format!("{rate} requests a second"));
+                let load = rate.map_or(count(*of as usize, "user"), |rate| format!("{rate} requests a second"));
                 let ends = if interrupted.load(Ordering::Relaxed) { "; ending (Ctrl-C again: at once)" } else { "" };
                 let text = format!(
                     "step {step} of {}: {load}, {} of {} s, {} answers{ends}",

@@ -113,6 +113,7 @@ fn plan(options: LoadOptions, ask: &Ask) -> anyhow::Result<LoadPlan> {
         think_time: options.think_time.unwrap_or_default(),
         requests_max: options.max_requests,
         owned: options.i_own_this_server,
+        sequential: None,
         interrupted: interrupt::listen(),
         wanted: options.holds.into_iter().map(wanted).collect(),
         told: StepTold(Arc::new(|_, _| {})),

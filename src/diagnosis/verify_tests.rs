@@ -65,7 +65,7 @@ fn recordings_that_are_read_are_made_anew_first() {
 
 #[test]
 fn balance_is_typed_again_as_it_was() {
-    let mut snapshot = Snapshot::read(include_bytes!("../../fixtures/snapshots/healthy-server.json")).unwrap();
+    let mut snapshot = snapshot("healthy-server.json");
     let typed =
         "balance --server ws://127.0.0.1:8000/asr --cacert ca.pem --connections 16 --over-http --status-path /pool";
     snapshot.target.command = shlex::split(typed).unwrap();

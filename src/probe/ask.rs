@@ -98,6 +98,8 @@ pub struct LoadPlan {
     pub requests_max: Option<u64>,
     /// The user may load this server, wherever it is.
     pub owned: bool,
+    /// What `bench` asks for besides; none for `stress`.
+    pub sequential: Option<super::Sequential>,
     /// Set when the user wants an end.
     pub interrupted: Arc<AtomicBool>,
     /// Loads of which is to be said whether the server holds them.
@@ -138,12 +140,20 @@ impl LoadPlan {
     /// What comes before the steps, and beside each: idle time, warm-up, start and end of what watches.
     const AROUND: Duration = Duration::from_secs(30);
     const AROUND_A_STEP: Duration = Duration::from_secs(5);
+    /// Longest time of as many requests before the steps as the user names.
+    pub const WARM_UP_NAMED: Duration = Duration::from_secs(600);
 
     /// How long it may take in all.
     pub fn longest(&self) -> Duration {
         let steps = u32::try_from(self.users.len()).unwrap_or(u32::MAX);
-        let step = self.duration.saturating_add(Self::PATIENCE).saturating_add(Self::AROUND_A_STEP);
-        step.saturating_mul(steps).saturating_add(Self::AROUND)
+        let step = self.duration.saturating_add(self.patience()).saturating_add(Self::AROUND_A_STEP);
+        let warm_up = self.sequential.as_ref().and_then(|sequential| sequential.warm_up).map(|_| Self::WARM_UP_NAMED);
+        step.saturating_mul(steps).saturating_add(Self::AROUND).saturating_add(warm_up.unwrap_or_default())
+    }
+
+    /// Wait for open answers after a step's end: of a single user for the only one, which counts.
+    pub fn patience(&self) -> Duration {
+        self.sequential.as_ref().map_or(Self::PATIENCE, |sequential| sequential.answer)
     }
 }
 

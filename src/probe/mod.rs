@@ -32,6 +32,7 @@ pub mod onnxruntime;
 pub mod packages;
 pub mod prediction;
 pub mod process;
+mod sequential;
 pub mod server_log;
 pub mod service;
 pub mod smoke;
@@ -47,6 +48,7 @@ pub use balance::files_for as files_for_connections;
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
 pub use secret::is_in_field as is_secret;
+pub use sequential::{LoadRequest, RequestTold, Sequential, ServerTimeAt};
 
 use crate::snapshot::{Facts, Outcome, Stage, Unknown, Why};
 use std::time::{Duration, Instant};

@@ -21,7 +21,10 @@ pub use connections::ConnectionsJudged;
 pub use exchanges::Exchanges;
 pub use explain::explain;
 pub use list::{coverage_json, coverage_text, list_json, list_text};
-pub use load::{Load, Step, StepGpu, Times, csv_header, csv_row, of as load_of, so_far as steps_so_far};
+pub use load::{
+    Against, Baseline, Bench, Figure, Load, Measure, Percentile, Step, StepGpu, Times, csv_header, csv_row,
+    of as load_of, so_far as steps_so_far,
+};
 pub use requests::requests;
 pub use watch::{WatchLines, WatchView};
 

@@ -33,6 +33,13 @@ room! {
         pub warm_up_medians_ms: Vec<f64>,
         /// Loads of which was asked whether the server holds them.
         pub wanted: Vec<WantedUsers>,
+        /// Where the server's own time stood in its answers: `the answer's field inference_time_ms`.
+        pub server_time_in: String,
+        /// What that is the time of: `inference` or `request`.
+        pub server_time_of: String,
+        /// Tells requests apart: the beginning of the SHA-256 of method, path and body of the good one, whatever its
+        /// boundary; hexadecimal.
+        pub request_digest: String,
         /// Processor time of the doctor itself for a request, microseconds.
         pub own_cpu_us_per_request: f64,
         /// Memory of the server's processes on the GPUs and beside them over the whole run.
@@ -121,8 +128,21 @@ pub struct Spread {
     pub max: f64,
     /// Between these the mean lies with 95 % confidence; unknown for fewer than two values.
     pub mean_95_percent: Fact<(f64, f64)>,
-    /// Between these the 99th percentile lies with 95 % confidence, by order statistics; unknown where there are too few.
+    /// Between these the median lies with 95 % confidence, by order statistics; unknown where there are too few values. So
+    /// for the others.
+    #[serde(default)]
+    pub median_95_percent: Fact<(f64, f64)>,
+    /// The same of the 90th percentile.
+    #[serde(default)]
+    pub p90_95_percent: Fact<(f64, f64)>,
+    /// The same of the 95th.
+    #[serde(default)]
+    pub p95_95_percent: Fact<(f64, f64)>,
+    /// The same of the 99th.
     pub p99_95_percent: Fact<(f64, f64)>,
+    /// The same of the 99.9th.
+    #[serde(default)]
+    pub p999_95_percent: Fact<(f64, f64)>,
 }
 
 /// Memory over the time of a run.

@@ -44,6 +44,11 @@ impl Bodies {
         self.others.push(Other { before, after, between: Bytes::copy_from_slice(between) });
     }
 
+    /// The first one.
+    pub fn first(&self) -> &[u8] {
+        &self.first
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         1 + self.others.len()

@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod fault;
 mod line;
+mod order;
 mod pace;
 mod step;
 mod stop;
@@ -23,7 +24,7 @@ pub use fault::Fault;
 pub use line::{Dial, Opening, Wire};
 pub use step::{Measured, Step, carry_out};
 pub use stop::{Limits, Stop};
-pub use tally::Tally;
+pub use tally::{Request, Tally};
 
 use hyper::{HeaderMap, Method, Uri};
 
@@ -50,6 +51,9 @@ pub trait Judge {
 
     /// What the answer comes to. Of a long body only the beginning is shown.
     fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Judged;
+
+    /// Hears of every request that came to an end, answered or not.
+    fn ended(&self, _request: &Request) {}
 }
 
 /// What an answer comes to.

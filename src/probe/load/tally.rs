@@ -1,6 +1,7 @@
 //! What a step came to, counted as it goes: in bounded memory, however many requests there are.
 
 use super::fault::Fault;
+use super::order;
 use crate::snapshot::{Fact, Spread, Unknown, Why};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -85,17 +86,28 @@ impl Times {
                 .then(|| (rounded(self.mean_ms - margin), rounded(self.mean_ms + margin)))
                 .ok_or_else(|| few("a range of their mean"))
                 .into(),
+            median_95_percent: self.between(0.5).ok_or_else(|| few("a range of their median")).into(),
+            p90_95_percent: self.between(0.9).ok_or_else(|| few("a range of their 90th percentile")).into(),
+            p95_95_percent: self.between(0.95).ok_or_else(|| few("a range of their 95th percentile")).into(),
             p99_95_percent: self.between(0.99).ok_or_else(|| few("a range of their 99th percentile")).into(),
+            p999_95_percent: self.between(0.999).ok_or_else(|| few("a range of their 99.9th percentile")).into(),
         })
     }
 
-    /// Between which a percentile lies with 95 % confidence: the number of values below it is binomially distributed.
+    /// Between which values a percentile lies with 95 % confidence.
     fn between(&self, share: f64) -> Option<(f64, f64)> {
-        let count = self.histogram.len() as f64;
-        let (middle, reach) = (count * share, WITHIN_95 * (count * share * (1.0 - share)).sqrt());
-        let (low, high) = ((middle - reach).floor(), (middle + reach).ceil());
-        let value = |rank: f64| rounded(self.histogram.value_at_quantile(rank / count) as f64 / 1e3);
-        (low >= 1.0 && high <= count).then(|| (value(low), value(high)))
+        let count = self.histogram.len();
+        let (low, high) = order::ranks(count, share)?;
+        // The middle of a rank's share, which rounding cannot make the next one's.
+        let at = |rank: u64| self.histogram.value_at_quantile((rank as f64 - 0.5) / count as f64);
+        let (least, most) = self.ends?;
+        let value = |rank: u64| match rank {
+            // The ends are kept as they are.
+            1 => rounded(least.as_secs_f64() * 1e3),
+            rank if rank == count => rounded(most.as_secs_f64() * 1e3),
+            rank => rounded(at(rank) as f64 / 1e3),
+        };
+        Some((value(low), value(high)))
     }
 }
 

@@ -118,6 +118,7 @@ impl<'a> User<'a> {
             }
         };
         shared.tally.borrow_mut().note(&request);
+        prepared.judge.ended(&request);
         shared.stop.note(!request.accepted);
         if request.outcome.err().is_some_and(Fault::is_of_connecting) {
             sleep(AFTER_NO_CONNECTION.min(shared.end.saturating_duration_since(Instant::now()))).await;
@@ -141,7 +142,9 @@ impl Shared<'_> {
             return tally.leave(intended);
         }
         let outcome = Err(Fault::TimedOut);
-        tally.note(&Request { intended, first_byte: None, ended, outcome, accepted: false, server_ms: None });
+        let request = Request { intended, first_byte: None, ended, outcome, accepted: false, server_ms: None };
+        tally.note(&request);
+        self.prepared.judge.ended(&request);
         self.stop.note(true);
     }
 }

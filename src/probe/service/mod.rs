@@ -40,6 +40,7 @@ use verdict::converse;
 pub use engine::PROBE as ENGINE;
 pub(super) use known_good::{known_good, speech};
 pub(super) use transport::held;
+pub use window::reported::{named_field, named_header};
 
 /// Fills the rooms `request`, `execution`, `counters` and `load`.
 pub const PROBE: Probe = Probe {

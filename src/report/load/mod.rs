@@ -1,10 +1,13 @@
 //! What a load came to, step by step.
 
+mod bench;
+mod bench_text;
 mod columns;
 mod csv;
 mod judged;
 mod table;
 
+pub use bench::{Against, Baseline, Bench, Figure, Measure, Percentile};
 pub use csv::{header as csv_header, row as csv_row};
 pub use judged::{Judged, Memory};
 pub use table::{failures, write};
@@ -46,6 +49,9 @@ pub struct Load {
     /// What they come to.
     #[serde(flatten)]
     pub judged: Judged,
+    /// What `bench` tells of its only step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Bench>,
 }
 
 /// One step.
@@ -176,6 +182,7 @@ pub fn of(snapshot: &Snapshot) -> Option<Load> {
         own_cpu_us_per_request: facts.own_cpu_us_per_request.known().copied(),
         steps: joined(steps.known().map(Vec::as_slice).unwrap_or_default(), judged),
         judged: judgement.as_ref().map(Judged::of).unwrap_or_default(),
+        bench: bench::of(snapshot),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The table of a load, for people.
 
 use super::columns::{lines, verdict};
-use super::{Load, Memory, Step};
+use super::{Load, Memory, Step, bench_text};
 use crate::report::text::paragraph;
 use crate::words::{bytes, grouped};
 use colored::Colorize;
@@ -9,9 +9,12 @@ use std::io::{Result, Write};
 
 /// Writes a line for each step, what they come to, what failed, and why the load ended.
 pub fn write(load: &Load, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "\n{}", "load".bold())?;
+    writeln!(out, "\n{}", if load.command == "bench" { "benchmark" } else { "load" }.bold())?;
     if let Some(unmade) = &load.unmade {
         return paragraph(out, "  ", &format!("No load was made: {unmade}."));
+    }
+    if let Some(bench) = &load.bench {
+        return bench_text::write(load, bench, out);
     }
     paragraph(out, "  ", &sent(load))?;
     if let Some(requests) = load.warm_up_requests {
@@ -183,6 +186,7 @@ pub(super) mod tests {
             own_cpu_us_per_request: Some(54.2),
             steps,
             judged: Judged { knee_because: "3 steps are needed".into(), ..Judged::default() },
+            bench: None,
         }
     }
 

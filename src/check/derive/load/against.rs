@@ -13,7 +13,7 @@ use crate::snapshot::{Fact, Facts, LoadStep, Spread, Unknown, Why};
 pub struct Difference {
     /// The load: `10 users`.
     pub load: String,
-    /// `mean ms`, `p99 ms`, `server mean ms`, `requests/s` or `accepted %`.
+    /// `mean ms`, `median ms`, `p99 ms`, `server mean ms`, `requests/s` or `accepted %`.
     pub figure: &'static str,
     /// Before.
     pub before: f64,
@@ -63,6 +63,11 @@ pub fn compare(before: &Facts, after: &Facts) -> Result<Comparison, Unknown> {
     Ok(Comparison { differences, circumstances: circumstances(before, after), without_twin })
 }
 
+/// Whether a step is what a benchmark sends: one user who waits for his answers.
+pub fn is_of_one_user(step: &LoadStep) -> bool {
+    step.users == 1 && step.rate_rps.known().is_none()
+}
+
 fn load(step: &LoadStep) -> String {
     match step.rate_rps.known() {
         Some(rate) => format!("{rate} requests/s, {} connections", step.users),
@@ -79,6 +84,10 @@ fn figures_of(before: &LoadStep, after: &LoadStep) -> Vec<Difference> {
     let both = |of: fn(&LoadStep) -> &Fact<Spread>| of(before).known().zip(of(after).known());
     if let Some((one, other)) = both(|step| &step.latency_ms) {
         put("mean ms", (one.mean, other.mean), true, welch(one, other));
+        if one.median_95_percent.known().is_some() && other.median_95_percent.known().is_some() {
+            let chance = apart(&one.median_95_percent, &other.median_95_percent);
+            put("median ms", (one.median, other.median), true, chance);
+        }
         put("p99 ms", (one.p99, other.p99), true, apart(&one.p99_95_percent, &other.p99_95_percent));
     }
     if let Some((one, other)) = both(|step| &step.server_ms) {
@@ -197,11 +206,23 @@ fn circumstances(before: &Facts, after: &Facts) -> Vec<String> {
     put("mean body", size(before), size(after));
     let think = |facts: &Facts| facts.load.think_time_ms.known().map(|ms| format!("{ms:.0} ms"));
     put("wait between requests", think(before), think(after));
+    let command = |facts: &Facts| facts.load.command.known().cloned();
+    put("made by", command(before), command(after));
     let server = |facts: &Facts| {
         let version = facts.request.server_version.known().map(String::as_str).unwrap_or_default();
         Some(format!("{} {version}", facts.request.server_kind.known()?).trim().to_owned())
     };
     put("server", server(before), server(after));
+    let models = |facts: &Facts| facts.request.served_models.known().map(|models| models.join(", "));
+    put("models", models(before), models(after));
+    let place = |facts: &Facts| facts.load.server_time_in.known().cloned();
+    put("the server's own time stands in", place(before), place(after));
+    let digest = |facts: &Facts| facts.load.request_digest.known().cloned();
+    if let (Some(one), Some(other)) = (digest(before), digest(after))
+        && one != other
+    {
+        all.push("what is sent: another path, other fields or another input".into());
+    }
     all
 }
 

@@ -1,7 +1,7 @@
 //! What such a model usually takes on such a GPU, and how a run compares.
 
-use super::step;
-use crate::snapshot::{Facts, LoadStep, Unknown, Why};
+use super::{counted, step};
+use crate::snapshot::{Facts, Gpu, LoadStep, Unknown, Why};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -10,6 +10,9 @@ const FILE: &str = include_str!("baselines.yaml");
 /// Most rows of a user's file, and most bytes of it.
 const ROWS: usize = 1000;
 const BYTES: usize = 1 << 20;
+
+/// Words of a card's name that make it another card.
+const OTHER_CARDS: [&str; 6] = ["laptop", "mobile", "d", "ti", "super", "max"];
 
 /// A model with its usual times.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -93,28 +96,42 @@ fn is_called(row: &Row, name: &str) -> bool {
 
 /// Whether the driver's name of a card is the row's: word by word, for a T4 is no T400 and an A100 with 80 GB no other.
 fn is_gpu(row: &str, name: &str) -> bool {
-    let name = plain(name);
-    plain(row).split_whitespace().all(|word| name.contains(&format!(" {word} ")))
+    let (row, name) = (plain(row), plain(name));
+    let has = |text: &str, word: &str| text.contains(&format!(" {word} "));
+    let other = OTHER_CARDS.iter().any(|word| has(&name, word) && !has(&row, word));
+    // As people write it: RTX4090.
+    let joined = row.replace(' ', "") == name.replace(' ', "");
+    joined || (row.split_whitespace().all(|word| has(&name, word)) && !other)
+}
+
+/// The row of that model, by its own name or as a server calls it.
+pub fn of_model<'a>(rows: &'a [Row], wanted: &str) -> Option<&'a Row> {
+    rows.iter().find(|row| plain(&row.model) == plain(wanted) || is_called(row, wanted))
 }
 
 /// The run's lightest step against the row of its model and GPU; `wanted` names the row where the server does not tell its
-/// model.
+/// model, and `on` the GPU where the driver of this machine does not.
 ///
 /// # Errors
 /// What of it is not known, or that no row is of that model.
-pub fn compare(facts: &Facts, rows: &[Row], wanted: Option<&str>) -> Result<Compared, Unknown> {
+pub fn compare(facts: &Facts, rows: &[Row], wanted: Option<&str>, on: Option<&str>) -> Result<Compared, Unknown> {
     let steps = facts.load.steps.read()?;
     let not_asked = |detail: String| Unknown::new(Why::NotAsked, detail);
     let lightest = steps.iter().filter(|step| step.ok > 0).min_by_key(|step| step.users);
     let lightest = lightest.ok_or_else(|| not_asked("no request was accepted".into()))?;
     let row = match wanted {
-        Some(wanted) => rows.iter().find(|row| plain(&row.model) == plain(wanted) || is_called(row, wanted)),
+        Some(wanted) => of_model(rows, wanted),
         None => names(facts).iter().find_map(|name| rows.iter().find(|row| is_called(row, name))),
     };
     let row = row.ok_or_else(|| not_asked("no baseline is known for the model that was asked".into()))?;
-    let gpu = gpu_name(facts)?;
+    let gpu = on.map_or_else(|| gpu_name(facts), |on| Ok(on.to_owned()))?;
     let (measured_ms, of_model) = measured(facts, lightest)?;
-    let differs = differs(row, lightest, of_model);
+    let mut differs = differs(row, lightest, of_model);
+    differs.extend(on.and_then(|on| of_name(facts, on)));
+    let divided = |gpu: &Gpu| gpu.mig_enabled.known() == Some(&true);
+    if facts.nvml.gpus.known().is_some_and(|gpus| gpus.iter().any(divided)) {
+        differs.push("the GPU is divided (MIG)".into());
+    }
     let beside = match differs.is_empty() {
         true => String::new(),
         false => format!("; what differs: {}", differs.join(", ")),
@@ -147,6 +164,15 @@ pub fn compare(facts: &Facts, rows: &[Row], wanted: Option<&str>) -> Result<Comp
     })
 }
 
+/// What is to be said where the user names the GPU.
+fn of_name(facts: &Facts, on: &str) -> Option<String> {
+    match gpu_name(facts) {
+        Ok(seen) if is_gpu(on, &seen) => None,
+        Ok(seen) => Some(format!("the driver of this machine calls the GPU {seen}")),
+        Err(_) => Some("which GPU it is was named, and not seen".into()),
+    }
+}
+
 fn times(ratio: f64) -> String {
     match ratio {
         ratio if ratio >= 1.1 => format!("{ratio:.1}x slower"),
@@ -168,7 +194,10 @@ fn names(facts: &Facts) -> Vec<String> {
 }
 
 /// The GPU that the server works on: the only one, or the only kind.
-fn gpu_name(facts: &Facts) -> Result<String, Unknown> {
+///
+/// # Errors
+/// What of it is not known.
+pub fn gpu_name(facts: &Facts) -> Result<String, Unknown> {
     let gpus = facts.nvml.gpus.read()?;
     let mut kinds: Vec<&String> = gpus.iter().map(|gpu| gpu.name.read()).collect::<Result<_, _>>()?;
     kinds.sort();
@@ -182,10 +211,14 @@ fn gpu_name(facts: &Facts) -> Result<String, Unknown> {
 
 /// The mean to compare, and whether it is the model's own.
 fn measured(facts: &Facts, step: &LoadStep) -> Result<(f64, bool), Unknown> {
-    let of_model = facts.execution.server_reported_of.known().is_none_or(|of| of == "inference");
+    let of = facts.load.server_time_of.known().or(facts.execution.server_reported_of.known());
+    let of_model = of.is_none_or(|of| of == "inference");
     match step.server_ms.known().filter(|spread| of_model && spread.mean > 0.0) {
         Some(spread) => Ok((spread.mean, true)),
-        None => Ok((step::mean_ms(step)?, false)),
+        None => match counted::inference_ms(facts, step) {
+            Ok(ms) if ms > 0.0 => Ok((ms, true)),
+            _ => Ok((step::mean_ms(step)?, false)),
+        },
     }
 }
 
@@ -229,17 +262,22 @@ mod tests {
 
     #[test]
     fn a_run_is_held_against_its_card() {
-        let told = compare(&whisper("Tesla T4"), &built_in(), None).unwrap();
+        let told = compare(&whisper("Tesla T4"), &built_in(), None, None).unwrap();
         assert!(
             told.because.starts_with("2.1x slower than a T4 usually is: Whisper large-v3 took 2456 ms"),
             "{told:?}"
         );
         assert_eq!(told.differs, [""; 0]);
-        let lacking = compare(&whisper("NVIDIA T400"), &built_in(), None).unwrap();
+        let lacking = compare(&whisper("NVIDIA T400"), &built_in(), None, None).unwrap();
         assert_eq!(lacking.usual_ms, None, "a T400 is no T4");
-        let large = compare(&whisper("NVIDIA A100-SXM4-80GB"), &built_in(), None).unwrap();
+        let large = compare(&whisper("NVIDIA A100-SXM4-80GB"), &built_in(), None, None).unwrap();
         assert_eq!(large.usual_ms, None, "{large:?}");
-        let small = compare(&whisper("NVIDIA A100-SXM4-40GB"), &built_in(), None).unwrap();
+        let mobile = compare(&whisper("NVIDIA GeForce RTX 4090 Laptop GPU"), &built_in(), None, None).unwrap();
+        assert_eq!(mobile.usual_ms, None, "{mobile:?}");
+        let named = compare(&whisper("NVIDIA T400"), &built_in(), None, Some("RTX4090")).unwrap();
+        assert_eq!(named.usual_ms, Some(732.70), "the user's word wins");
+        assert_eq!(named.differs, ["the driver of this machine calls the GPU NVIDIA T400"]);
+        let small = compare(&whisper("NVIDIA A100-SXM4-40GB"), &built_in(), None, None).unwrap();
         assert!(small.because.starts_with("4.4x slower than an A100 40GB"), "{small:?}");
     }
 
@@ -247,11 +285,11 @@ mod tests {
     fn what_differs_is_said() {
         let mut facts = whisper("Tesla T4");
         facts.execution.server_reported_of = Fact::Known("request".into());
-        let told = compare(&facts, &built_in(), None).unwrap();
+        let told = compare(&facts, &built_in(), None, None).unwrap();
         assert!(told.differs[0].starts_with("the whole request was timed"), "{told:?}");
         facts.request.served_models = Fact::Known(vec!["resnet50".into(), "whisper-large-v3-turbo".into()]);
-        assert_eq!(compare(&facts, &built_in(), None).unwrap_err().why, Why::NotAsked);
-        assert!(compare(&facts, &built_in(), Some("whisper large-v3")).is_ok());
+        assert_eq!(compare(&facts, &built_in(), None, None).unwrap_err().why, Why::NotAsked);
+        assert!(compare(&facts, &built_in(), Some("whisper large-v3"), None).is_ok());
     }
 
     #[test]

@@ -28,7 +28,11 @@ pub fn spread(count: u64, mean: f64, std_dev: f64) -> Spread {
         p999: mean + 3.0 * std_dev,
         max: mean + 4.0 * std_dev,
         mean_95_percent: Fact::Unknown(untold()),
+        median_95_percent: Fact::Unknown(untold()),
+        p90_95_percent: Fact::Unknown(untold()),
+        p95_95_percent: Fact::Unknown(untold()),
         p99_95_percent: Fact::Known((mean + 1.9 * std_dev, mean + 2.1 * std_dev)),
+        p999_95_percent: Fact::Unknown(untold()),
     }
 }
 

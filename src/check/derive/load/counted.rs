@@ -57,7 +57,12 @@ pub fn batch_size(facts: &Facts, step: &LoadStep) -> Result<f64, Unknown> {
 pub fn inference_ms(facts: &Facts, step: &LoadStep) -> Result<f64, Unknown> {
     let by_counters = row(facts, step).and_then(|row| Ok(*row.compute_ms.read()?));
     let by_answers = || {
-        let of_model = facts.execution.server_reported_of.known().is_some_and(|of| of == "inference");
+        let of_model = facts
+            .load
+            .server_time_of
+            .known()
+            .or(facts.execution.server_reported_of.known())
+            .is_some_and(|of| of == "inference");
         step.server_ms.known().filter(|_| of_model).map(|spread| spread.mean)
     };
     match (by_counters, by_answers()) {

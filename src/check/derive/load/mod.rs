@@ -100,7 +100,8 @@ impl UnderLoad {
                 .into(),
             load_resident_leak: memory.as_deref().map(memory::resident_leak).map_err(Unknown::clone).into(),
             load_memory: memory.into(),
-            load_baseline: Fact::from(baseline::compare(facts, &baseline::built_in(), None)).map(|one| one.because),
+            load_baseline: Fact::from(baseline::compare(facts, &baseline::built_in(), None, None))
+                .map(|one| one.because),
             load_steps: judged.into(),
         }
     }

@@ -4,6 +4,7 @@
 //! is watched beside each step.
 
 mod beside;
+mod digest;
 mod gpus;
 mod heat;
 mod memory;
@@ -20,6 +21,7 @@ use super::transport::Route;
 use super::transport::connect::Connector;
 use super::transport::outgoing::{Form, alike};
 use super::websocket;
+use super::window::reported::place::Place;
 use super::window::{is_local, pids, round, usable_nvml};
 use crate::probe::load::{Bodies, Fault, Limits, Measured, Prepared, Step, Stop, carry_out};
 use crate::probe::{Context, LoadPlan};
@@ -93,7 +95,13 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let connector = Connector::new(of.talk.server, of.route);
     let connector = connector.map_err(|failure| Unknown::new(failure.why, failure.text))?;
     let way = Way { connector: &connector, server: of.talk.server };
-    let mut prepared = prepared(of, &connector, Reading::of(&facts.execution, plan.progress.clone()))?;
+    let measuring = Arc::new(AtomicBool::new(false));
+    let mut reading = Reading::of(&facts.execution, plan.progress.clone());
+    if let Some(asked) = &plan.sequential {
+        reading = reading.at(asked.server_time.as_ref().and_then(Place::named));
+        reading = reading.telling(asked.told.clone(), measuring.clone());
+    }
+    let mut prepared = prepared(of, &connector, reading)?;
     let local = is_local(context, facts);
     let pids = pids(local, facts);
     let nvml = usable_nvml(local, facts);
@@ -104,8 +112,13 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
     let most = [plan.requests_max, strange].into_iter().flatten().min();
     let warmed = warm_up::warm_up(&mut prepared, &way, plan, most, deadline)?;
     let left = most.map_or(u64::MAX, |most| most.saturating_sub(warmed.requests));
+    measuring.store(true, Ordering::Relaxed);
+    // Requests that are the plan itself are no end before it.
+    let count = plan.sequential.as_ref().and_then(|asked| asked.count).filter(|count| *count <= left);
+    let left = count.unwrap_or(left);
     let limits = Limits { requests: left, failed_share: FAILED_SHARE, judged: JUDGED, deadline };
     let stop = Stop::new(limits, plan.interrupted.clone(), halted);
+    let named = plan.sequential.as_ref().and_then(|asked| asked.server_time.as_ref());
     let (mut steps, mut gone, mut cpu, mut answered) = (Vec::new(), false, Some(Duration::ZERO), 0);
     plan.progress.answered.store(0, Ordering::Relaxed);
     let counted = plan.progress.clone();
@@ -118,8 +131,8 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
             users: *users,
             rate_rps: plan.rate_rps,
             length: plan.duration,
-            limit: ANSWER,
-            patience: LoadPlan::PATIENCE,
+            limit: plan.sequential.as_ref().map_or(ANSWER, |asked| asked.answer),
+            patience: plan.patience(),
             think_time: plan.think_time,
         };
         let watched = beside.begin();
@@ -132,11 +145,18 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
         plan.progress.answered.store(answered, Ordering::Relaxed);
         gone = is_gone(&measured);
         cpu = cpu.zip(measured.own_cpu).map(|(sum, one)| sum + one);
-        steps.push(recorded(&step, &measured, seen));
+        let mut step = recorded(&step, &measured, seen);
+        if let (Some(named), Fact::Unknown(unknown)) = (named, &mut step.server_ms) {
+            *unknown = Unknown::new(Why::Absent, format!("no accepted answer tells a time in {}", named.place));
+        }
+        steps.push(step);
         (plan.told.0)(facts, &steps);
     }
     let heat = beside.heat();
-    let (stopped_by, stopped_because) = ended(&stop, gone, left, strange.is_some(), steps.len());
+    let (stopped_by, stopped_because) = match stop.reason() {
+        Some("requests") if count.is_some() => ("", String::new()),
+        _ => ended(&stop, gone, left, strange.is_some(), steps.len()),
+    };
     let stopped_because = heat.filter(|_| stopped_by == "temperature").unwrap_or(stopped_because);
     let requests: u64 = steps.iter().map(|step: &LoadStep| step.requests).sum();
     let cpu_us = cpu.filter(|_| requests > 0).map(|cpu| round(cpu.as_secs_f64() * 1e6 / requests as f64));
@@ -152,6 +172,11 @@ fn carry(of: &Found, plan: &LoadPlan, context: &Context, facts: &Facts) -> Resul
         warm_up_requests: Fact::Known(warmed.requests),
         warm_up_medians_ms: Fact::Known(warmed.medians_ms),
         wanted: Fact::Known(plan.wanted.clone()),
+        server_time_in: named
+            .map_or_else(|| facts.execution.server_reported_in.clone(), |named| Fact::Known(named.place.clone())),
+        server_time_of: named
+            .map_or_else(|| facts.execution.server_reported_of.clone(), |named| Fact::Known(named.of.into())),
+        request_digest: Fact::Known(digest::of(&prepared)),
         own_cpu_us_per_request: cpu_us
             .ok_or_else(|| Unknown::new(Why::Absent, "no request was sent, or the system tells no CPU time"))
             .into(),

@@ -1,25 +1,43 @@
 //! What an answer comes to under load: accepted as in the conversation, with the time that the window found in it. A body
 //! is parsed once at most, and only where something in it is wanted or an error may stand in it.
 
-use crate::probe::LoadProgress;
-use crate::probe::load::{Judge, Judged};
+use crate::probe::load::{Judge, Judged, Request};
 use crate::probe::service::conversation::soft;
 use crate::probe::service::window::reported::place::Place;
+use crate::probe::{LoadProgress, LoadRequest, RequestTold};
 use crate::snapshot::ExecutionFacts;
 use hyper::HeaderMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 /// Reads answers.
 pub struct Reading {
     place: Option<Place>,
     progress: Arc<LoadProgress>,
+    told: Option<Told>,
+}
+
+/// Who hears of single requests, from when on.
+struct Told {
+    told: RequestTold,
+    measuring: Arc<AtomicBool>,
 }
 
 impl Reading {
     /// With the place of the server's own time, if its answers have one. Every answer is counted in `progress`.
     pub fn of(execution: &ExecutionFacts, progress: Arc<LoadProgress>) -> Self {
-        Self { place: Place::of(execution), progress }
+        Self { place: Place::of(execution), progress, told: None }
+    }
+
+    /// The same with the place that the user names.
+    pub fn at(self, place: Option<Place>) -> Self {
+        Self { place: place.or(self.place), ..self }
+    }
+
+    /// The same, of which each request is told once `measuring` is set.
+    pub fn telling(self, told: RequestTold, measuring: Arc<AtomicBool>) -> Self {
+        Self { told: Some(Told { told, measuring }), ..self }
     }
 }
 
@@ -43,6 +61,22 @@ impl Judge for Reading {
             Some(Err(error)) => (error.is_none(), place.and_then(|place| place.ms(headers, &[]))),
         };
         Judged { accepted, server_ms: server_ms.filter(|_| accepted) }
+    }
+
+    fn ended(&self, request: &Request) {
+        let Some(Told { told, .. }) = self.told.as_ref().filter(|one| one.measuring.load(Ordering::Relaxed)) else {
+            return;
+        };
+        let took = request.ended.saturating_duration_since(request.intended);
+        let now = SystemTime::now();
+        (told.0)(&LoadRequest {
+            begun: now.checked_sub(request.intended.elapsed()).unwrap_or(now),
+            took,
+            status: request.outcome.ok(),
+            error: request.outcome.err().map(|fault| fault.name()),
+            accepted: request.accepted,
+            server_ms: request.server_ms,
+        });
     }
 }
 

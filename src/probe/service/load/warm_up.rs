@@ -24,7 +24,8 @@ pub struct WarmUp {
     pub medians_ms: Vec<f64>,
 }
 
-/// Sends batches of requests, one request after the other, `most` of them where there is a limit. Where the server does
+/// Sends batches of requests, one request after the other, `most` of them where there is a limit, or as many as the user
+/// names. Where the server does
 /// not take each of the bodies, only the first is kept, which is the good request's own.
 ///
 /// # Errors
@@ -36,17 +37,24 @@ pub fn warm_up(
     most: Option<u64>,
     deadline: Instant,
 ) -> Result<WarmUp, Unknown> {
-    // A small load is not used up by it.
-    let most = most.map_or(REQUESTS_MAX, |most| REQUESTS_MAX.min(most / 4 + 1));
-    let end = (Instant::now() + LONGEST).min(deadline);
+    let named = plan.sequential.as_ref().and_then(|asked| asked.warm_up);
     let mut warmed = WarmUp::default();
+    if named == Some(0) {
+        // That the server takes bodies which differ is not known then.
+        prepared.bodies.keep_first();
+        return Ok(warmed);
+    }
+    // A small load is not used up by it.
+    let most = named.unwrap_or_else(|| most.map_or(REQUESTS_MAX, |most| REQUESTS_MAX.min(most / 4 + 1)));
+    let longest = if named.is_some() { LoadPlan::WARM_UP_NAMED } else { LONGEST };
+    let end = (Instant::now() + longest).min(deadline);
     loop {
         let step = Step {
             users: 1,
             rate_rps: None,
             length: end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)),
-            limit: ANSWER,
-            patience: LoadPlan::PATIENCE,
+            limit: plan.sequential.as_ref().map_or(ANSWER, |asked| asked.answer),
+            patience: plan.patience(),
             think_time: Duration::ZERO,
         };
         let requests = BATCH.min(most.saturating_sub(warmed.requests));
@@ -61,7 +69,8 @@ pub fn warm_up(
         }
         warmed.medians_ms.extend(tally.latency.spread("requests").known().map(|times| times.median));
         let interrupted = stop.reason().is_some_and(|reason| reason != "requests");
-        let over = interrupted || warmed.requests >= most || Instant::now() >= end || agree(&warmed.medians_ms);
+        let over = interrupted || warmed.requests >= most || Instant::now() >= end;
+        let over = over || named.is_none() && agree(&warmed.medians_ms);
         match (warmed.medians_ms.is_empty(), over) {
             (false, false) if tally.ok > 0 => {}
             (false, _) => return Ok(warmed),

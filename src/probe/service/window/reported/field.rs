@@ -3,7 +3,8 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// The number or text at the end of a path; a list of one stands for what is in it.
+/// The number or text at the end of a path; a number in it is a place in a list, and a list of one stands for what is in
+/// it.
 pub fn find(body: &[u8], path: &[String]) -> Option<String> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let found = Along(path).deserialize(&mut json).ok()?;
@@ -73,6 +74,17 @@ impl<'de> Visitor<'de> for Along<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let place = self.0.split_first().and_then(|(name, rest)| Some((name.parse::<usize>().ok()?, rest)));
+        if let Some((place, rest)) = place {
+            for _ in 0..place {
+                if list.next_element::<IgnoredAny>()?.is_none() {
+                    return Ok(None);
+                }
+            }
+            let found = list.next_element_seed(Along(rest))?.flatten();
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(found);
+        }
         let ends = self.0.is_empty();
         let first = list.next_element_seed(self)?.flatten();
         let mut single = !ends;

@@ -6,10 +6,13 @@
 //! time is none: transcripts tell the length of the sound by the same words.
 
 mod field;
+mod named;
 mod names;
 pub mod place;
 #[cfg(test)]
 mod tests;
+
+pub use named::{named_field, named_header};
 
 use super::round;
 use crate::probe::service::transport::Reply;
@@ -163,13 +166,20 @@ fn read(reply: &Reply) -> Vec<Told> {
 
 /// `infer;dur=3.8, db;desc="x";dur=1`.
 fn server_timing(value: &str, found: &mut Vec<Told>) {
-    for entry in value.split(',').take(KEPT_MAX) {
+    for (name, ms) in entries(value) {
+        if let Some(meant) = names::of_entry(name) {
+            found.push(Told { place: format!("the header server-timing ({name})"), meant, ms: vec![ms] });
+        }
+    }
+}
+
+/// Names and durations of the entries that have one, milliseconds.
+fn entries(value: &str) -> impl Iterator<Item = (&str, f64)> {
+    value.split(',').take(KEPT_MAX).filter_map(|entry| {
         let mut parts = entry.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let duration = parts.find_map(|part| part.strip_prefix("dur=")?.trim_matches('"').parse::<f64>().ok());
-        let (Some(duration), Some(meant)) = (duration, names::of_entry(name)) else { continue };
-        found.push(Told { place: format!("the header server-timing ({name})"), meant, ms: vec![duration] });
-    }
+        Some((name, parts.find_map(|part| part.strip_prefix("dur=")?.trim_matches('"').parse::<f64>().ok())?))
+    })
 }
 
 fn walk(value: &Value, path: String, depth: usize, left: &mut usize, found: &mut Vec<Told>) {

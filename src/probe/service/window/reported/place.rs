@@ -1,8 +1,9 @@
 //! Where the server's own time stands in its answers, once the window has found it: one number is read of each, in the
 //! unit in which it fitted the requests.
 
-use super::names::{Unit, meant};
-use super::{IN_MS, field, number, server_timing};
+use super::names::{Unit, meant, unit};
+use super::{IN_MS, entries, field, number};
+use crate::probe::ServerTimeAt;
 use crate::snapshot::ExecutionFacts;
 use hyper::HeaderMap;
 use serde_json::Value;
@@ -33,24 +34,20 @@ impl Place {
     pub fn of(execution: &ExecutionFacts) -> Option<Self> {
         let told = execution.server_reported_in.known()?;
         let expected_ms = *execution.server_reported_ms.known()?;
-        let (at, name) = match (told.strip_prefix("the header "), told.strip_prefix("the answer's field ")) {
-            (Some(header), _) => match header.strip_prefix("server-timing (").and_then(|rest| rest.strip_suffix(')')) {
-                Some(entry) => (At::Entry(entry.to_owned()), entry.to_owned()),
-                None => (At::Header(header.to_owned()), header.strip_prefix("x-").unwrap_or(header).to_owned()),
-            },
-            (None, Some(path)) => {
-                let names: Vec<String> = path.split('.').map(str::to_owned).collect();
-                let last = names.last().cloned().unwrap_or_default();
-                (At::Field(names), last)
-            }
-            (None, None) => return None,
-        };
+        let (at, name) = at(told)?;
         let unit = match &at {
             At::Header(header) if IN_MS.contains(&header.as_str()) => Unit::Milliseconds,
             At::Entry(_) => Unit::Milliseconds,
             _ => meant(&name)?.1,
         };
         Some(Self { at, unit, expected_ms, reading: Cell::new(None) })
+    }
+
+    /// The place that the user names.
+    pub fn named(named: &ServerTimeAt) -> Option<Self> {
+        let (at, _) = at(&named.place)?;
+        // The unit is known, so nothing is to be expected of the value.
+        Some(Self { at, unit: unit(named.unit)?, expected_ms: 1.0, reading: Cell::new(None) })
     }
 
     /// The time that this answer tells, milliseconds. Of its body nothing is kept but the one number.
@@ -71,11 +68,8 @@ impl Place {
         let said = match &self.at {
             At::Header(name) => headers.get(name)?.to_str().ok()?.to_owned(),
             At::Entry(name) => {
-                let mut found = Vec::new();
-                let entries = headers.get_all("server-timing").iter().filter_map(|value| value.to_str().ok());
-                entries.for_each(|value| server_timing(value, &mut found));
-                let place = format!("the header server-timing ({name})");
-                return found.into_iter().find(|told| told.place == place)?.ms.first().copied();
+                let values = headers.get_all("server-timing").iter().filter_map(|value| value.to_str().ok());
+                return values.flat_map(entries).find(|(entry, _)| entry == name).map(|(_, ms)| ms);
             }
             At::Field(path) => field(path)?,
         };
@@ -89,6 +83,22 @@ impl Place {
     }
 }
 
+/// The place that is told in words, and the name whose unit counts.
+fn at(told: &str) -> Option<(At, String)> {
+    Some(match (told.strip_prefix("the header "), told.strip_prefix("the answer's field ")) {
+        (Some(header), _) => match header.strip_prefix("server-timing (").and_then(|rest| rest.strip_suffix(')')) {
+            Some(entry) => (At::Entry(entry.to_owned()), entry.to_owned()),
+            None => (At::Header(header.to_owned()), header.strip_prefix("x-").unwrap_or(header).to_owned()),
+        },
+        (None, Some(path)) => {
+            let names: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let last = names.last().cloned().unwrap_or_default();
+            (At::Field(names), last)
+        }
+        (None, None) => return None,
+    })
+}
+
 /// Which of the values is nearest to what is expected: units differ by a factor of a thousand.
 fn nearest(possible: &[f64], expected_ms: f64) -> Option<usize> {
     let distance = |ms: f64| (ms.max(1e-9) / expected_ms.max(1e-9)).ln().abs();
@@ -96,12 +106,17 @@ fn nearest(possible: &[f64], expected_ms: f64) -> Option<usize> {
     all.min_by(|(_, a), (_, b)| distance(**a).total_cmp(&distance(**b))).map(|(turn, _)| turn)
 }
 
-/// The member at the end of a path; a list of one stands for what is in it.
+/// The member at the end of a path; a number is a place in a list, and a list of one stands for what is in it.
 fn member<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, name| match value {
-        Value::Array(items) if items.len() == 1 => items.first()?.get(name),
-        value => value.get(name),
-    })
+    match (value, path.split_first()) {
+        (value, None) => Some(value),
+        (Value::Array(items), Some((name, rest))) => match name.parse::<usize>() {
+            Ok(place) => member(items.get(place)?, rest),
+            Err(_) if items.len() == 1 => member(items.first()?, path),
+            Err(_) => None,
+        },
+        (value, Some((name, rest))) => member(value.get(name)?, rest),
+    }
 }
 
 #[cfg(test)]
