@@ -30,7 +30,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("check", "template", &["judge", "lint", "load"], "the one file that knows the templates"),
     ("check", "view", &["judge", "paths", "reasons"], "the facts as checks see them"),
     ("commands", "diagnose", &["bench"], "one way to read a snapshot"),
-    ("commands", "given", &["target", "triage", "watch"], "what the user ran, to be typed again"),
+    ("commands", "given", &["bench", "stress", "target", "triage", "watch"], "what the user ran, to be typed again"),
     ("commands", "interrupt", &["balance", "bench", "stress", "watch"], "Ctrl-C ends the work in order"),
     (
         "commands",

@@ -87,19 +87,34 @@ fn ways_name_options_that_exist() {
     assert!(named.iter().all(|one| flags.contains(*one)), "{named:?}");
 
     let source = std::fs::read_to_string(root().join("src/diagnosis/command.rs")).unwrap();
+    let in_list =
+        |list: &str| flag.find_iter(list).map(|one| one.as_str().to_owned()).collect::<BTreeSet<String>>();
     let listed = |name: &str| {
-        let (_, rest) = source.split_once(&format!("const {name}: &[&str] = &[")).unwrap();
-        let (list, _) = rest.split_once(']').unwrap();
-        flag.find_iter(list).map(|one| one.as_str().to_owned()).collect::<BTreeSet<_>>()
+        let (_, rest) = source.split_once(&format!("const {name}: &[&str] =")).unwrap();
+        let (_, rest) = rest.split_once("&[").unwrap();
+        in_list(rest.split_once(']').unwrap().0)
     };
-    let of_kind = |fits: fn(&clap::ArgAction) -> bool| -> BTreeSet<String> {
-        let fitting = run.get_arguments().filter(|one| fits(one.get_action()));
+    let of_kind = |command: &clap::Command, fits: fn(&clap::ArgAction) -> bool| -> BTreeSet<String> {
+        let fitting = command.get_arguments().filter(|one| fits(one.get_action()));
         fitting.filter_map(|one| one.get_long()).map(|long| format!("--{long}")).collect()
     };
-    let switches = of_kind(|action| matches!(action, clap::ArgAction::SetTrue));
+    let mut switches = of_kind(run, |action| matches!(action, clap::ArgAction::SetTrue));
+    let (_, further) = source.split_once("const FURTHER").unwrap();
+    let (further, _) = further.split_once("\n];").unwrap();
+    let one = regex::Regex::new(r#"\(\s*"([a-z]+)",\s*&\[([^\]]*)\]"#).unwrap();
+    let mut commands = BTreeSet::new();
+    for found in one.captures_iter(further) {
+        let command = cli.find_subcommand(&found[1]).unwrap();
+        let all = of_kind(command, |_| true);
+        let own: BTreeSet<String> = all.difference(&flags).cloned().collect();
+        assert_eq!(in_list(&found[2]), own, "options of {} that run does not take", &found[1]);
+        switches.extend(of_kind(command, |action| matches!(action, clap::ArgAction::SetTrue)));
+        commands.insert(found[1].to_owned());
+    }
+    assert_eq!(commands, BTreeSet::from(["balance", "bench", "stress", "watch"].map(str::to_owned)));
     assert_eq!(listed("SWITCHES"), switches);
     // Which checks to use is no setting of the target.
-    let repeated = of_kind(|action| matches!(action, clap::ArgAction::Append));
+    let repeated = of_kind(run, |action| matches!(action, clap::ArgAction::Append));
     let selecting = BTreeSet::from(["--only", "--skip"].map(str::to_owned));
     assert_eq!(listed("REPEATED"), repeated.difference(&selecting).cloned().collect());
 }

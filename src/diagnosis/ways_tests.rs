@@ -92,7 +92,7 @@ fn every_room_and_every_kind_has_a_way_or_a_reason() {
         assert_ne!(way.get.is_empty(), way.no_way.is_empty(), "either a way or a reason: {way:?}");
         let kinds: BTreeSet<String> = KINDS.iter().map(Why::to_string).chain(["failed".into()]).collect();
         assert!(way.why.iter().all(|kind| kinds.contains(kind)), "no such kind: {way:?}");
-        let rooms: Vec<&str> = Facts::ROOMS.iter().copied().chain(["derived", "service"]).collect();
+        let rooms: Vec<&str> = Facts::ROOMS.iter().copied().chain(["derived", "service", "balance"]).collect();
         let named = |start: &String| rooms.iter().any(|room| start == room || start.starts_with(&format!("{room}.")));
         assert!(way.of.iter().all(named), "no such room: {way:?}");
     }
