@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 const TAKEN: &str = "\u{1b}[?1049h";
@@ -65,7 +65,8 @@ impl OnTerminal {
         let child = command.spawn().unwrap();
         let keys = File::from(other);
         let mut reader = keys.try_clone().unwrap();
-        let (show, shown) = channel();
+        // What the test does not read stays in the terminal.
+        let (show, shown) = sync_channel(1);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
@@ -121,6 +122,13 @@ impl OnTerminal {
         let behind = self.text.rsplit_once(GIVEN_BACK).expect("it was given back").1;
         assert!(!behind.contains("\u{1b}[H"), "nothing is drawn on the screen that stays: {behind}");
         (status, behind.to_owned())
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -185,6 +193,22 @@ fn a_signal_that_ends_it_gives_the_terminal_back() {
     screen.signal(libc::SIGTERM);
     let (status, behind) = screen.end();
     assert!(status.code().is_some(), "SIGTERM is a wish, as Ctrl-C is: {status:?} {behind}");
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_from_does_not_keep_it() {
+    let (_folder, eight) = cards(8);
+    let mut screen = OnTerminal::start(&["--interval", "100ms"], &eight);
+    screen.until(|text| text.contains("q: end"));
+    std::thread::sleep(Duration::from_secs(6));
+    screen.signal(libc::SIGTERM);
+    std::thread::sleep(Duration::from_millis(500));
+    screen.signal(libc::SIGTERM);
+    let end = Instant::now() + Duration::from_secs(10);
+    while screen.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "it waits for a terminal that is full");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

@@ -87,8 +87,7 @@ fn ways_name_options_that_exist() {
     assert!(named.iter().all(|one| flags.contains(*one)), "{named:?}");
 
     let source = std::fs::read_to_string(root().join("src/diagnosis/command.rs")).unwrap();
-    let in_list =
-        |list: &str| flag.find_iter(list).map(|one| one.as_str().to_owned()).collect::<BTreeSet<String>>();
+    let in_list = |list: &str| flag.find_iter(list).map(|one| one.as_str().to_owned()).collect::<BTreeSet<String>>();
     let listed = |name: &str| {
         let (_, rest) = source.split_once(&format!("const {name}: &[&str] =")).unwrap();
         let (_, rest) = rest.split_once("&[").unwrap();

@@ -12,6 +12,8 @@ const TAKE: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
 const GIVE_BACK: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
 /// Signals that end a program, or stop it, while the screen is taken.
 const ENDS: [libc::c_int; 6] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGABRT, libc::SIGTSTP];
+/// Longest wait for a terminal to take what is written, milliseconds.
+const WAIT_FOR_TERMINAL_MS: libc::c_int = 500;
 /// A window that does not tell its size.
 const USUAL: (usize, usize) = (80, 24);
 
@@ -166,9 +168,13 @@ fn give_back() {
 /// Safe in a handler of signals.
 fn set(settings: &libc::termios, codes: &[u8]) {
     let out = OUT.load(Ordering::SeqCst);
-    // SAFETY: both calls are async-signal-safe, on live data. What fails has no terminal left to mend.
+    // A terminal that nobody reads from any more must not keep the program from ending.
+    let mut ready = libc::pollfd { fd: out, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: the calls are async-signal-safe, on live data. What fails has no terminal left to mend.
     unsafe {
-        libc::write(out, codes.as_ptr().cast(), codes.len());
+        if libc::poll(&mut ready, 1, WAIT_FOR_TERMINAL_MS) == 1 {
+            libc::write(out, codes.as_ptr().cast(), codes.len());
+        }
         libc::tcsetattr(out, libc::TCSANOW, settings);
     }
 }
