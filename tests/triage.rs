@@ -384,6 +384,28 @@ fn the_files_of_one_locust_run_tell_of_each_request_once() {
 }
 
 #[test]
+fn a_cell_that_cannot_be_read_is_no_success_and_no_zero() {
+    let desk = Desk::new();
+    let rows: String = (0..40).map(|n| format!("{n}.0,12.5,maybe,\n")).collect();
+    let columns = format!("timestamp,latency_ms,success,error\n{rows}");
+    let stats = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time\n\
+                 POST,/asr,602,N/A,5,6\n,Aggregated,602,N/A,5,6\n";
+    let dmon = "# gpu    sm   mem   enc   dec\n# Idx     %     %     %     %\n    0     7     1     0     0\n\
+                \x20  -1    99     1     0     0\n  0.5    99     1     0     0\n";
+    for (name, text, fault, records) in [
+        ("run_stats.csv", stats, "the count of failures is no number", 0),
+        ("requests.csv", &columns, "whether the request succeeded cannot be read, the row was left out", 0),
+        ("dmon.txt", dmon, "it names no GPU", 1),
+    ] {
+        let report = triage(&[&desk.write(name, text)], &[]).report();
+        let told = file(&report, 0);
+        assert!(sentences(&told["faults"]).contains(fault), "{told:#}");
+        assert!(!sentences(&told["shows"]).contains("succeeded"), "{told:#}");
+        assert_eq!((&told["records"], &report["verdict"]), (&records.into(), &"undecided".into()), "{told:#}");
+    }
+}
+
+#[test]
 fn other_forms_are_told_by_what_is_in_them() {
     let desk = Desk::new();
     let dmon: String = (0..70)
