@@ -93,6 +93,8 @@ fn it_pays(lines: &[&str], users: u64, cause: &str, line: &str, at_least: f64) {
     );
     let (told, times) = told(&before, &repository);
     assert!(told.starts_with(line), "{told}");
+    let changes = &before["load"]["config_changes"][0];
+    assert_eq!((&changes["model"], &changes["lines"][0]), (&"card".into(), &told.as_str().into()), "{changes}");
     repository.put(&told);
     let after = stressed(&venv, &repository, &steps);
     let gained = throughput(&after, users) / throughput(&before, users);
@@ -145,6 +147,15 @@ fn a_server_that_joins_its_requests_is_told_nothing_and_its_time_adds_up() {
         assert!(ms("queue_ms") + ms("compute_ms") <= ms("request_ms") * 1.01, "{model}");
         assert!(ms("request_ms") <= request * 1.02, "{model} {request}");
         assert!((19.0..40.0).contains(&ms("compute_ms")), "{model}");
+    }
+    // With the fewest users and with the most.
+    let splits = report["load"]["time"].as_array().unwrap_or_else(|| panic!("{}", report["load"]));
+    assert_eq!(splits.len(), 2, "{splits:?}");
+    for split in splits {
+        let parts = split["parts"].as_array().unwrap();
+        let sum: f64 = parts.iter().filter_map(|part| part["ms"].as_f64()).sum();
+        assert!((sum / split["request_ms"].as_f64().unwrap() - 1.0).abs() < 0.01, "{split}");
+        assert!(parts.iter().any(|part| part["part"] == "inference" && part["ms"].as_f64() >= Some(19.0)), "{split}");
     }
 }
 

@@ -16,8 +16,8 @@ mod view;
 
 pub use catalogue::{Coverage, coverage};
 pub use derive::load::{
-    JudgedMemory, JudgedStep, Judgement as LoadJudgement, against, baseline, capacity, judged as judged_steps,
-    steps as judge_steps,
+    ConfigChange, JudgedMemory, JudgedStep, Judgement as LoadJudgement, TimePart, TimeSplit, against, baseline,
+    capacity, judged as judged_steps, steps as judge_steps,
 };
 pub use derive::{
     CONTEXT_BYTES, ChecklistLine, ChecklistOutcome, ConnectionFigures, Derived, connection_cache, connection_checklist,

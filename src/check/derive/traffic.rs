@@ -97,7 +97,22 @@ struct Observed<'a> {
     load: Option<String>,
 }
 
-impl Observed<'_> {
+impl<'a> Observed<'a> {
+    /// What the counters gained in an interval.
+    fn gained(row: &'a ModelCounters, requests: f64, interval_ms: Option<f64>) -> Self {
+        Self {
+            row,
+            in_window: true,
+            inferences: row.inferences.known().copied(),
+            executions: row.executions.known().copied(),
+            queue_ms: row.queue_ms.known().copied(),
+            compute_ms: row.compute_ms.known().copied(),
+            requests,
+            interval_ms,
+            load: None,
+        }
+    }
+
     fn name(&self) -> String {
         self.row.model.clone()
     }
@@ -156,17 +171,7 @@ fn under_load(facts: &Facts) -> Option<Vec<Observed<'_>>> {
     let (step, load) = load::told(facts)?;
     let one = |row| {
         let requests = requests(row).filter(|requests| *requests >= OTHERS_MIN)?;
-        Some(Observed {
-            row,
-            in_window: true,
-            inferences: row.inferences.known().copied(),
-            executions: row.executions.known().copied(),
-            queue_ms: row.queue_ms.known().copied(),
-            compute_ms: row.compute_ms.known().copied(),
-            requests,
-            interval_ms: Some(step.window_ms),
-            load: Some(load.clone()),
-        })
+        Some(Observed { load: Some(load.clone()), ..Observed::gained(row, requests, Some(step.window_ms)) })
     };
     Some(step.models.known()?.iter().filter_map(one).collect())
 }
@@ -179,17 +184,7 @@ fn of_others(facts: &Facts) -> Result<Vec<Observed<'_>>, Unknown> {
     let one = |row| {
         let requests = requests(row).unwrap_or(0.0);
         if requests - own >= OTHERS_MIN {
-            return Some(Observed {
-                row,
-                in_window: true,
-                inferences: row.inferences.known().copied(),
-                executions: row.executions.known().copied(),
-                queue_ms: row.queue_ms.known().copied(),
-                compute_ms: row.compute_ms.known().copied(),
-                requests,
-                interval_ms,
-                load: None,
-            });
+            return Some(Observed::gained(row, requests, interval_ms));
         }
         let totals = row.totals.known()?;
         let requests = *totals.requests_ok.known().filter(|requests| **requests >= TOTAL_MIN)?;

@@ -1,6 +1,6 @@
 //! What the steps of a load come to.
 
-use crate::check::{JudgedMemory, LoadJudgement};
+use crate::check::{ConfigChange, JudgedMemory, LoadJudgement, TimeSplit};
 use serde::{Deserialize, Serialize};
 
 /// What the steps come to. What is not known is null, and why is said in words.
@@ -27,6 +27,15 @@ pub struct Judged {
     /// Whether the wanted loads are held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Holds>,
+    /// Where the time of requests goes, with the fewest users and with the most.
+    #[serde(default)]
+    pub time: Vec<TimeSplit>,
+    /// Why that is not known; empty where it is.
+    #[serde(default)]
+    pub time_unknown: String,
+    /// Lines of Triton's `config.pbtxt` that would pay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_changes: Vec<ConfigChange>,
     /// How memory went over the whole load.
     #[serde(default)]
     pub memory: Vec<Memory>,
@@ -103,6 +112,9 @@ impl Judged {
                     because: holds.because.clone(),
                 })
                 .collect(),
+            time: judgement.time.clone().unwrap_or_default(),
+            time_unknown: judgement.time.as_ref().err().map(|unknown| unknown.detail.clone()).unwrap_or_default(),
+            config_changes: judgement.config_changes.clone(),
             memory: judgement.memory.iter().map(memory).collect(),
         }
     }

@@ -61,6 +61,7 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
         let asked = format!("Does it hold {users} users at one request per {interval} s? {answer}");
         paragraph(out, "  ", &format!("{asked}: {}.", holds.because))?;
     }
+    time(load, out)?;
     for memory in judged.memory.iter().filter(|one| is_told(one)) {
         let verdict = match memory.verdict.as_str() {
             "leak" => "grows with every request",
@@ -68,6 +69,32 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
             _ => "cannot be judged yet",
         };
         paragraph(out, "  ", &format!("Memory of {} {verdict}: {}.", memory.whose(), memory.because))?;
+    }
+    Ok(())
+}
+
+/// Where the time of a request goes, what dominates, and what a change would pay.
+fn time(load: &Load, out: &mut dyn Write) -> Result<()> {
+    let judged = &load.judged;
+    if !judged.time_unknown.is_empty() && !load.steps.is_empty() {
+        return paragraph(out, "  ", &format!("Where the time goes is not known: {}.", judged.time_unknown));
+    }
+    for split in &judged.time {
+        let parts = split
+            .parts
+            .iter()
+            .map(|part| format!("{} {:.1} ms ({:.0} %)", part.part.replace('_', " "), part.ms, part.percent));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        paragraph(out, "  ", &format!("Where {:.1} ms go with {}: {parts}.", split.request_ms, split.load))?;
+        for pays in &split.pays {
+            paragraph(out, "    ", &format!("What would pay: {pays}."))?;
+        }
+    }
+    for change in &judged.config_changes {
+        paragraph(out, "  ", &format!("In {}, {}:", change.file, change.pays))?;
+        for line in &change.lines {
+            writeln!(out, "    {line}")?;
+        }
     }
     Ok(())
 }
@@ -138,6 +165,7 @@ pub fn failures(step: &Step) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::check::{ConfigChange, TimePart, TimeSplit};
     use crate::report::load::{Judged, StepGpu, Times};
 
     pub fn step() -> Step {
@@ -209,6 +237,43 @@ pub(super) mod tests {
         assert!(text.contains(
             "30 requests to warm up came before and are not counted: their medians ended with 8.0 and 8.0 ms."
         ));
+    }
+
+    #[test]
+    fn where_the_time_goes_stands_below_with_the_lines_that_would_pay() {
+        let mut load = load(vec![step()], None);
+        load.judged.time_unknown = "the server does not tell its model's time".into();
+        assert!(
+            written(&load).contains("Where the time goes is not known: the server does not tell its model's time.")
+        );
+        let part =
+            |part: &str, ms: f64| TimePart { part: part.into(), ms, percent: 10.0 * ms, told_by: "counters".into() };
+        load.judged.time_unknown = String::new();
+        load.judged.time = vec![TimeSplit {
+            load: "50 users".into(),
+            request_ms: 10.0,
+            parts: vec![part("queue", 8.0), part("network_and_framework", 2.0)],
+            dominates: "queue".into(),
+            pays: vec!["with twice the instances about 6.0 ms".into()],
+        }];
+        load.judged.config_changes = vec![ConfigChange {
+            model: "card".into(),
+            file: "/models/card/config.pbtxt".into(),
+            lines: vec!["dynamic_batching { }".into()],
+            pays: "batches hold 1.0 of 16".into(),
+        }];
+        let text = written(&load);
+        assert!(
+            text.contains(
+                "Where 10.0 ms go with 50 users: queue 8.0 ms (80 %), network and framework 2.0 ms (20 %). \
+             \x20 What would pay: with twice the instances about 6.0 ms."
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("In /models/card/config.pbtxt, batches hold 1.0 of 16:   dynamic_batching { }"),
+            "{text}"
+        );
     }
 
     #[test]

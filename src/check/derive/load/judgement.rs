@@ -4,7 +4,8 @@ use super::capacity::{self, Capacity, Holds};
 use super::knee::{self, Knee};
 use super::memory::{self, JudgedMemory};
 use super::step::{self, JudgedStep};
-use crate::snapshot::{Facts, WantedUsers};
+use super::{ConfigChange, TimeSplit};
+use crate::snapshot::{Facts, Unknown, WantedUsers};
 
 /// A load, judged.
 #[derive(Debug, Clone)]
@@ -21,6 +22,10 @@ pub struct Judgement {
     pub capacity: Vec<Capacity>,
     /// Whether each wanted load is held.
     pub holds: Vec<(WantedUsers, Holds)>,
+    /// Where the time of requests goes, with the fewest users and with the most, or why that is not known.
+    pub time: Result<Vec<TimeSplit>, Unknown>,
+    /// Lines of Triton's `config.pbtxt` that would pay.
+    pub config_changes: Vec<ConfigChange>,
     /// How memory went.
     pub memory: Vec<JudgedMemory>,
 }
@@ -28,7 +33,9 @@ pub struct Judgement {
 impl Judgement {
     /// Judges the load of these facts; nothing where none was made.
     pub fn of(facts: &Facts) -> Option<Self> {
-        let steps = step::judge(facts).ok()?;
+        let judged = step::judge(facts);
+        let (time, config_changes) = (super::times(facts, &judged), super::changes(facts, &judged));
+        let steps = judged.ok()?;
         let healthy = capacity::healthy(&steps).cloned();
         let wanted = facts.load.wanted.known().map(Vec::as_slice).unwrap_or_default();
         let holds = |one: &WantedUsers| (one.clone(), capacity::holds(&steps, one.users, one.interval_s));
@@ -38,6 +45,8 @@ impl Judgement {
             capacity: healthy.as_ref().map(capacity::table).unwrap_or_default(),
             capacity_from: healthy,
             holds: wanted.iter().map(holds).collect(),
+            time,
+            config_changes: config_changes.unwrap_or_default(),
             memory: memory::judge(facts).unwrap_or_default(),
             steps,
         })

@@ -24,7 +24,7 @@ pub use config::{ConfigChange, changes as config_changes};
 pub use judgement::Judgement;
 pub use memory::{JudgedMemory, gpu_leak, judge as memory};
 pub use refusals::{cached, own_limit};
-pub use split::TimeSplit;
+pub use split::{TimePart, TimeSplit};
 pub use step::{JudgedStep, judge as steps, of as judged};
 
 use super::Basis;
@@ -94,10 +94,7 @@ impl UnderLoad {
                 .and_then(|one| refusals::refused(facts, one))
                 .into(),
             load_time: times(facts, &judged).into(),
-            load_config_changes: counted_steps(facts, &judged)
-                .and_then(|counted| fullest(&counted).ok_or_else(none_counts))
-                .map(|(step, _)| config::changes(facts, step))
-                .into(),
+            load_config_changes: changes(facts, &judged).into(),
             load_resident_leak: memory.as_deref().map(memory::resident_leak).map_err(Unknown::clone).into(),
             load_memory: memory.into(),
             load_baseline: Fact::from(baseline::compare(facts, &baseline::built_in(), None, None))
@@ -147,6 +144,13 @@ pub fn told(facts: &Facts) -> Option<(&LoadStep, String)> {
     let step = steps.iter().zip(&judged).find(|(step, judged)| step.users == users && judged.load() == load)?.0;
     step.models.known()?;
     Some((step, load))
+}
+
+/// Lines of Triton's configuration that would pay where the server had most to do.
+fn changes(facts: &Facts, judged: &Result<Vec<JudgedStep>, Unknown>) -> Result<Vec<ConfigChange>, Unknown> {
+    let counted = counted_steps(facts, judged)?;
+    let (step, _) = fullest(&counted).ok_or_else(none_counts)?;
+    Ok(config::changes(facts, step))
 }
 
 /// Where the time goes with the fewest users and with the most.
