@@ -256,9 +256,23 @@ fn the_gpus_are_watched_in_each_step_and_one_that_is_too_hot_ends_the_load() {
         requests.len() > 8 && requests[0] == 0 && requests.is_sorted() && requests.last() > Some(&30),
         "{requests:?}"
     );
-    // From 90 °C on it slows down.
-    let hot = "    temperature_celsius: {follows: {file: $GPU_DOCTOR_FAKE_ACTIVITY, busy: 93, idle: 45}}\n";
-    let (load, _) = stress(hot);
+    // From 90 °C on it slows down. It gets there in the first step: behind as many requests as came before one, and some.
+    let steps = load["steps"].as_array().unwrap();
+    let in_steps: u64 = steps.iter().map(|step| number(&step["requests"])).sum();
+    let so_far = server.record().len();
+    let from = 2 * so_far - usize::try_from(in_steps).unwrap() + 40;
+    let heat = folder.path().join("heat");
+    std::fs::write(&heat, "45").unwrap();
+    let (load, _) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let end = Instant::now() + Duration::from_secs(60);
+            while server.record().len() < from && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::fs::write(&heat, "93").unwrap();
+        });
+        stress(&format!("    temperature_celsius: {{reads: {}}}\n", heat.display()))
+    });
     assert_eq!(
         (load["stopped_by"].as_str(), load["steps"].as_array().unwrap().len()),
         (Some("temperature"), 1),
