@@ -40,7 +40,7 @@ pub fn checklist(facts: &Facts) -> Vec<ChecklistLine> {
     let lines: [(&str, Seen); 9] = [
         ("the server detects all GPUs", detects(facts)),
         ("the first connection comes to GPU 0", comes_first(room)),
-        ("the connections are spread evenly", spreads(room)),
+        ("the connections are spread evenly", spreads(facts)),
         ("what the server tells of its GPUs is right", tells_right(room)),
         ("GPU memory grows with the connections", memory_grows(room)),
         ("closed connections give back their place and memory", gives_back(room)),
@@ -99,14 +99,16 @@ fn comes_first(room: &ConnectionsFacts) -> Seen {
     Ok(if gpu == 0 { Ok(words) } else { Err(format!("{words}{others}")) })
 }
 
-fn spreads(room: &ConnectionsFacts) -> Seen {
+fn spreads(facts: &Facts) -> Seen {
+    let room = &facts.connections;
     let on_one = places::on_one_gpu(room)?;
     if !on_one.is_empty() {
         return Ok(Err(on_one));
     }
     let taken = once_held(room)?;
     let all = fullest(room)?;
-    let gpus = all.measured.known().map(Vec::len).or_else(|| all.told.known().map(Vec::len)).unwrap_or(0);
+    let listed = all.measured.known().map(Vec::len).or_else(|| all.told.known().map(Vec::len));
+    let gpus = order::visible(facts).or(listed).unwrap_or(0);
     if taken.len() < 2 || gpus < 2 {
         return Err(Unknown::new(Why::NotAsked, "that takes two connections and two GPUs"));
     }
@@ -155,9 +157,12 @@ fn memory_grows(room: &ConnectionsFacts) -> Seen {
     }
     let (before, now) = (start(room)?.measured.read()?, fullest(room)?.measured.read()?);
     let sum = |list: &[crate::snapshot::MeasuredGpu]| {
-        list.iter().filter_map(|gpu| gpu.used_bytes.known()).fold(0u64, |sum, one| sum.saturating_add(*one))
+        list.iter().map(|gpu| gpu.used_bytes.known().copied()).try_fold(0u64, |sum, one| sum.checked_add(one?))
     };
-    let gained = sum(now).saturating_sub(sum(before));
+    let Some((before, now)) = sum(before).zip(sum(now)) else {
+        return Err(Unknown::new(Why::NotAsked, "NVML does not tell the memory in use of every GPU"));
+    };
+    let gained = now.saturating_sub(before);
     let with = taken.iter().filter(|attempt| attempt.added_bytes.known().is_some_and(|added| *added > 0)).count();
     let words = format!("{with} of {} added memory, {} in all", count(taken.len(), "connection"), bytes(gained as f64));
     Ok(if with > 0 { Ok(words) } else { Err(words) })

@@ -63,7 +63,9 @@ pub fn figures(room: &ConnectionsFacts) -> Result<Figures, Unknown> {
         let further = free.checked_sub(first_bytes).map(|rest| rest / each_highest_bytes.max(1));
         Some((further.map_or(0, |further| further + 1), total))
     };
-    let (safe_per_gpu, total_bytes) = gpus.iter().filter_map(holds).min().ok_or_else(unseen)?;
+    // A card on which none came may be somebody else's.
+    let theirs = gpus.iter().filter(|gpu| by_gpu.contains_key(&gpu.index));
+    let (safe_per_gpu, total_bytes) = theirs.filter_map(holds).min().ok_or_else(unseen)?;
     Ok(Figures { first_bytes, each_bytes, each_lowest_bytes, each_highest_bytes, counted, safe_per_gpu, total_bytes })
 }
 
@@ -121,7 +123,9 @@ fn more(room: &ConnectionsFacts, now: &SpreadReading) -> Result<Vec<(u64, u64)>,
     for gpu in now.measured.read().map_err(optional)? {
         let Some(earlier) = before.iter().find(|other| other.index == gpu.index) else { continue };
         let own = earlier.server_bytes.known().zip(gpu.server_bytes.known());
-        let Some((was, is)) = own.or_else(|| earlier.used_bytes.known().zip(gpu.used_bytes.known())) else { continue };
+        let Some((was, is)) = own.or_else(|| earlier.used_bytes.known().zip(gpu.used_bytes.known())) else {
+            return Err(Unknown::new(Why::NotAsked, format!("NVML does not tell the memory of GPU {}", gpu.index)));
+        };
         more.push((gpu.index, is.saturating_sub(*was)));
     }
     Ok(more)

@@ -157,7 +157,8 @@ pub fn leaked(room: &ConnectionsFacts) -> Result<String, Unknown> {
         return Ok(String::new());
     }
     let after = room.released_after_ms.read()? / 1e3;
-    let again = room.after_release.known().filter(|attempt| !attempt.accepted);
+    // Where nobody answered, nobody refused.
+    let again = room.after_release.known().filter(|attempt| !attempt.accepted && attempt.status.known().is_some());
     let again = again.map(|attempt| {
         let reason = if attempt.reason.is_empty() { String::new() } else { format!(" ({})", attempt.reason) };
         format!("one more connection was refused{reason}")
@@ -177,7 +178,7 @@ pub fn leaked(room: &ConnectionsFacts) -> Result<String, Unknown> {
         }
         (Ok(_), None) => Ok(String::new()),
         // That one more was accepted shows that places were given back.
-        (Err(_), None) if room.after_release.known().is_some() => Ok(String::new()),
+        (Err(_), None) if room.after_release.known().is_some_and(|attempt| attempt.accepted) => Ok(String::new()),
         (Err(unknown), None) => Err(optional(unknown)),
     }
 }

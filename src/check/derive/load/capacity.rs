@@ -56,13 +56,14 @@ pub fn holds(steps: &[JudgedStep], users: u64, interval_s: f64) -> Holds {
     if !(needed_rps.is_finite() && needed_rps > 0.0) {
         return Holds { needed_rps, verdict: "not_measured", because: "that is no load".into() };
     }
-    let fits = |step: &&JudgedStep| {
+    let fits = |step: &JudgedStep| {
         step.throughput_rps >= needed_rps && step.mean_ms.known().is_none_or(|mean| *mean <= interval_s * 1e3)
     };
-    if let Some(step) = healthy(steps).filter(fits) {
+    let fitting: Vec<JudgedStep> = steps.iter().filter(|step| fits(step)).cloned().collect();
+    if let Some(step) = healthy(&fitting) {
         return told("yes", format!("{}, which is healthy", at(step)));
     }
-    if let Some(step) = most(steps, &["degraded"]).filter(fits) {
+    if let Some(step) = most(&fitting, &["degraded"]) {
         return told("degraded", format!("{}, degraded: {}", at(step), step.because.join(", ")));
     }
     let Some(best) = most(steps, &["healthy", "degraded", "overloaded"]) else {

@@ -39,9 +39,11 @@ pub fn find(steps: &[JudgedStep], unloaded_ms: Option<f64>, think_time_ms: f64) 
         return Err(format!("{} steps are too few to see where throughput bends: three are needed", climbing.len()));
     }
     let best = climbing.iter().map(|step| step.throughput_rps).fold(0.0, f64::max);
-    let flat = climbing.windows(2).find_map(|pair| {
-        let [before, after] = pair else { return None };
-        (gain(before, after)? < figures::marginal_gain()).then_some(*before)
+    // One disturbed step is no bend: with all that follow more users must have added little.
+    let flat = climbing.iter().enumerate().find_map(|(at, before)| {
+        let later = climbing.get(at + 1..).filter(|later| !later.is_empty())?;
+        let little = |after: &&JudgedStep| gain(before, after).is_some_and(|gain| gain < figures::marginal_gain());
+        later.iter().all(little).then_some(*before)
     });
     let Some(flat) = flat else {
         return Err(format!(

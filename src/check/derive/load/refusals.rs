@@ -10,6 +10,8 @@ use crate::words::grouped;
 const REFUSING: [&str; 2] = ["429", "503"];
 /// Errors by which a full backlog or a limit of connections shows.
 const TURNED_AWAY: [&str; 2] = ["connect_refused", "reset"];
+/// Refusals that are no chance.
+const SEVERAL: u64 = 5;
 /// Requests from which on a step tells of a cache.
 const ENOUGH: u64 = 50;
 
@@ -20,12 +22,16 @@ const ENOUGH: u64 = 50;
 /// Why no steps are known.
 pub fn refused(facts: &Facts, judged: &[JudgedStep]) -> Result<String, Unknown> {
     let steps = facts.load.steps.read()?;
+    // Who is gone refuses nobody.
+    let is_gone = facts.load.stopped_by.known().is_some_and(|by| by == "server_gone");
+    let steps = if is_gone { steps.split_last().map_or(&[][..], |(_, before)| before) } else { &steps[..] };
     let share = |step: &LoadStep| refusals(step) as f64 / step.requests.max(1) as f64;
-    let met = |step: &&LoadStep| step.requests > 0 && share(step) >= figures::refused_share();
+    let met = |step: &&LoadStep| refusals(step) >= SEVERAL && share(step) >= figures::refused_share();
     let Some(step) = steps.iter().filter(met).min_by_key(|step| step.users) else { return Ok(String::new()) };
-    // From a quarter of the requests on a lighter step must have been spared, else the load is not why.
+    // A lighter step must have been spared where half of the requests are refused, or a single user's, else the load is not
+    // why.
     let spared = steps.iter().find(|one| one.users < step.users && one.ok > 0 && share(one) < figures::refused_share());
-    if spared.is_none() && (step.ok == 0 || share(step) > 0.5) {
+    if spared.is_none() && (step.users < 2 || step.ok == 0 || share(step) > 0.5) {
         return Ok(String::new());
     }
     let kinds: Vec<String> = REFUSING
@@ -41,7 +47,8 @@ pub fn refused(facts: &Facts, judged: &[JudgedStep]) -> Result<String, Unknown> 
         .collect();
     let load = judged.iter().find(|one| one.users == step.users && one.rate_rps == step.rate_rps);
     let load = load.map_or_else(|| format!("{} users", step.users), JudgedStep::load);
-    let before = spared.map(|one| format!("; with {} none were", one.users)).unwrap_or_default();
+    let few = |one: &LoadStep| if refusals(one) == 0 { "none" } else { "hardly any" };
+    let before = spared.map(|one| format!("; with {} {} were", one.users, few(one))).unwrap_or_default();
     Ok(format!("with {load}, of {} requests {}{before}", grouped(step.requests), kinds.join(" and ")))
 }
 

@@ -246,12 +246,22 @@ fn graded(
     let from = |limits: &Limits, unit: &str| {
         format!("degraded from {:.0}{unit}, overloaded above {:.0}", limits.degraded, limits.overloaded)
     };
-    put(Some(grades::success_percent().clone()), success.as_ref().ok().copied(), &|value, limits| {
+    // One or two of few are an incident and no load.
+    let lost = step.requests.saturating_add(step.dropped).saturating_sub(step.ok);
+    let by_success = grades::success_percent().clone().alone_if(lost >= 3 || step.ok == 0);
+    put(Some(by_success), success.as_ref().ok().copied(), &|value, limits| {
         let dropped =
             if step.dropped > 0 { format!(", {} could not be started in time", step.dropped) } else { String::new() };
         format!("{value:.1} % of the requests were accepted{dropped} (overloaded below {:.0} %)", limits.overloaded)
     });
-    put(grades::end_to_end_ms().beside(lightest.end_to_end_ms), mean_ms(step).ok(), &|value, limits| {
+    // So is one that took long: a tenth of them must have.
+    let p90 = step.latency_ms.known().map_or(f64::INFINITY, |spread| spread.p90);
+    let by_time = grades::end_to_end_ms().beside(lightest.end_to_end_ms);
+    let by_time = by_time.map(|limits| {
+        let many = p90 >= limits.degraded;
+        limits.alone_if(many)
+    });
+    put(by_time, mean_ms(step).ok(), &|value, limits| {
         format!("a request takes {value:.0} ms ({})", from(limits, " ms"))
     });
     put(grades::inference_ms().beside(lightest.inference_ms), inference.as_ref().ok().copied(), &|value, limits| {

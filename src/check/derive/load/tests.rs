@@ -73,8 +73,8 @@ fn a_busy_gpu_and_memory_that_was_taken_before_are_no_overload() {
         step.gpus = Fact::Known(vec![gpu]);
     });
     let judged = judge(&facts).unwrap();
-    assert_eq!(judged[2].verdict, "overloaded");
-    assert!(judged[2].because[0].starts_with("GPU 0 is 84 C hot"), "{:?}", judged[2].because);
+    assert_eq!(judged[2].verdict, "degraded", "a hot card that serves well is not overloaded");
+    assert!(judged[2].because.iter().any(|one| one.starts_with("GPU 0 is 84 C hot")), "{:?}", judged[2].because);
 }
 
 #[test]
@@ -169,6 +169,64 @@ fn refusals_come_with_the_load_or_from_something_else() {
         });
     }
     assert_eq!(told(&always), "", "refused without load, too: that is another cause");
+}
+
+#[test]
+fn who_is_gone_refuses_nobody_and_one_reset_is_no_limit() {
+    let lost = |step: &mut LoadStep, number: u64| {
+        step.by_error.insert("connect_refused".into(), number);
+        (step.requests, step.failed) = (step.ok + number, number);
+    };
+    let told = |facts: &Facts| refusals::refused(facts, &judge(facts).unwrap()).unwrap();
+    let mut facts = served(&[1, 50], 20, 140.0);
+    change(&mut facts, 1, |step| lost(step, 300));
+    assert!(told(&facts).contains("300 were refused a connection; with 1 none were"), "{}", told(&facts));
+    facts.load.stopped_by = Fact::Known("server_gone".into());
+    assert_eq!(told(&facts), "", "it died");
+    let mut facts = served(&[1], 20, 140.0);
+    change(&mut facts, 0, |step| lost(step, 1));
+    assert_eq!(told(&facts), "", "a single user meets no limit of load");
+}
+
+#[test]
+fn one_request_of_few_makes_no_step_overloaded() {
+    let mut facts = served(&[1], 20, 140.0);
+    change(&mut facts, 0, |step| {
+        (step.requests, step.ok, step.failed) = (12, 11, 1);
+        step.by_status = [("200".to_owned(), 11), ("500".to_owned(), 1)].into();
+    });
+    assert_eq!(verdicts(&facts), ["degraded"]);
+    // One of ten users stalled: the mean is above a second, and nine tenths took 100 ms.
+    let mut facts = served(&[1, 10], 20, 100.0);
+    change(&mut facts, 1, |step| {
+        *step = super::constructed::step(10, 1595.0);
+        if let Fact::Known(times) = &mut step.latency_ms {
+            (times.median, times.p90) = (100.0, 100.0);
+        }
+    });
+    assert_eq!(verdicts(&facts), ["healthy", "degraded"]);
+}
+
+#[test]
+fn limits_do_not_jump_where_the_lightest_load_is_as_long_as_they_are() {
+    let limits = super::thresholds::grades::inference_ms();
+    let [below, at] = [19.9, 20.1].map(|lightest| limits.beside(lightest).unwrap().overloaded);
+    assert!(at / below < 1.02, "{below} {at}");
+    assert_eq!(limits.beside(3.8).unwrap().degraded, limits.degraded.max(5.3 * 3.8));
+}
+
+#[test]
+fn one_disturbed_step_is_no_knee() {
+    let mut facts = served(&[10, 20, 40, 80], 200, 100.0);
+    change(&mut facts, 1, |step| *step = super::constructed::step(20, 190.0));
+    let judged = judge(&facts).unwrap();
+    assert!(knee::find(&judged, Some(100.0), 0.0).unwrap_err().contains("still rose"), "{judged:?}");
+}
+
+#[test]
+fn a_load_that_was_served_is_held_whatever_a_heavier_one_took() {
+    let steps = judge(&facts(vec![step(1, 25.0), step(10, 222.0)])).unwrap();
+    assert_eq!(capacity::holds(&steps, 4, 0.1).verdict, "yes");
 }
 
 fn series(of: &str, bytes: impl Fn(u64) -> u64, requests: u64) -> MemorySeries {

@@ -34,7 +34,7 @@ pub struct Limits {
     pub degraded: f64,
     /// Beyond this one it is overloaded.
     pub overloaded: f64,
-    /// The same as times of the lightest load, where that is beyond `degraded` already.
+    /// The same as times of the lightest load, where that is longer.
     pub degraded_times: Option<f64>,
     /// See `degraded_times`.
     pub overloaded_times: Option<f64>,
@@ -62,12 +62,18 @@ impl Limits {
         }
     }
 
-    /// The limits where the lightest load already takes so long: as times of that, if there are any.
+    /// The same, which make a step overloaded by themselves under this condition only.
+    pub fn alone_if(self, condition: bool) -> Limits {
+        Limits { alone: self.alone && condition, ..self }
+    }
+
+    /// The limits beside what the lightest load takes: as times of that, where these are longer. A figure without such times
+    /// tells nothing where the lightest load is beyond it.
     pub fn beside(&self, lightest: f64) -> Option<Limits> {
-        if lightest < self.degraded {
-            return Some(self.clone());
-        }
-        let (degraded, overloaded) = (self.degraded_times? * lightest, self.overloaded_times? * lightest);
+        let Some((some, many)) = self.degraded_times.zip(self.overloaded_times) else {
+            return (lightest < self.degraded).then(|| self.clone());
+        };
+        let (degraded, overloaded) = (self.degraded.max(some * lightest), self.overloaded.max(many * lightest));
         Some(Limits { degraded, overloaded, ..self.clone() })
     }
 }
