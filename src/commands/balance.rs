@@ -13,6 +13,8 @@ const ROOMS: &[&str] = &["host", "process", "nvml", "connections"];
 const BESIDE: Duration = Duration::from_secs(60);
 /// Connections to a server on another machine, at most, without the word that it may be filled.
 const STRANGE_MAX: u32 = 100;
+/// What is opened besides: one more, ways that are tried first, a path that cannot exist, one after the release.
+const BESIDES: u32 = 9;
 
 /// Opens the connections and prints the report.
 pub fn run(options: Balance) -> Result<u8, Failure> {
@@ -41,7 +43,11 @@ pub fn run(options: Balance) -> Result<u8, Failure> {
     if named.is_some() || !has_config {
         ask.command.extend(["--connections".to_owned(), connections.to_string()]);
     }
-    ask.command.extend(status_path.iter().flat_map(|path| ["--status-path".to_owned(), path.clone()]));
+    ask.command.extend(
+        status_path
+            .iter()
+            .flat_map(|path| ["--status-path".to_owned(), path.split('?').next().unwrap_or_default().to_owned()]),
+    );
     ask.command.extend(over_http.then(|| "--over-http".to_owned()));
     ask.command.extend(i_own_this_server.then(|| "--i-own-this-server".to_owned()));
     let balance = BalanceAsk {
@@ -50,6 +56,7 @@ pub fn run(options: Balance) -> Result<u8, Failure> {
         status_path: status_path.or(config.status),
         status_fields: config.fields,
         log_pattern: config.log,
+        owned: i_own_this_server,
         interrupted: interrupt::listen(),
     };
     ask.timeout = timeout.unwrap_or(ask.timeout.max(balance.longest().saturating_add(BESIDE)));
@@ -69,7 +76,7 @@ fn verify(ask: &Ask, connections: u32, owned: bool) -> Result<(), Failure> {
     if matches!(ask.server.as_ref().map(url::Url::scheme), Some("grpc" | "grpcs")) {
         return Err(Failure::Usage(anyhow!("--server {server}: connections are WebSockets or streams of HTTP")));
     }
-    if target.server_is_local != Some(true) && !owned && connections.saturating_add(1) > STRANGE_MAX {
+    if target.server_is_local != Some(true) && !owned && connections.saturating_add(BESIDES) > STRANGE_MAX {
         return Err(Failure::Usage(anyhow!(
             "{server} is not this machine, and {connections} connections and one more take that many places from its \
              users. If it is yours: --i-own-this-server; without it at most {STRANGE_MAX} are opened in all"

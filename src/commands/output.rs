@@ -74,6 +74,17 @@ pub fn verify_file(flag: &str, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether two paths name one file, which need not be there yet.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        std::fs::canonicalize(path).ok().or_else(|| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
+        })
+    };
+    one == other || place(one).is_some_and(|one| place(other) == Some(one))
+}
+
 /// Writes the snapshot to a file that only its owner may read.
 fn save(snapshot: &Snapshot, file: &Path) -> std::io::Result<()> {
     replace(file, 0o600, |out| write_snapshot(snapshot, out))

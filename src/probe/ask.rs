@@ -183,6 +183,8 @@ pub struct BalanceAsk {
     pub status_path: Option<String>,
     /// Names in that document.
     pub status_fields: StatusFields,
+    /// The user may fill this server, wherever it is.
+    pub owned: bool,
     /// How the server's log names the GPU of a new connection, when the user told: a pattern with a group `gpu`.
     pub log_pattern: Option<String>,
     /// Set when the user wants an end.

@@ -1,6 +1,7 @@
 //! The files of a benchmark: a row for each request, written as it goes, and the table with the benchmark's own row.
 
 use crate::cli::BenchOptions;
+use crate::commands::output;
 use crate::probe::{LoadRequest, RequestTold};
 use crate::report::Bench;
 use crate::words::count;
@@ -35,7 +36,9 @@ impl Files {
         let named =
             [("--csv", options.csv.as_deref()), ("--requests-csv", options.requests_csv.as_deref()), ("--save", save)];
         for (at, (flag, path)) in named.iter().enumerate() {
-            let twin = named.iter().skip(at + 1).find(|(_, other)| path.is_some() && other == path);
+            let is_same =
+                |other: &Option<&Path>| path.zip(*other).is_some_and(|(one, other)| output::is_same(one, other));
+            let twin = named.iter().skip(at + 1).find(|(_, other)| is_same(other));
             if let Some((other, _)) = twin {
                 bail!("{flag} and {other} name the same file");
             }

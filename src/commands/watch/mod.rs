@@ -31,6 +31,12 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
         return Err(Failure::Usage(anyhow!("--metrics needs --server, the server whose page it is")));
     }
     let checks = output::checks(&options.selection)?;
+    let tables = [("--csv", options.csv.as_deref()), ("--jsonl", options.jsonl.as_deref())];
+    for (flag, table) in tables {
+        if options.output.save.as_deref().zip(table).is_some_and(|(save, table)| output::is_same(save, table)) {
+            return Err(Failure::Usage(anyhow!("--save and {flag} name the same file")));
+        }
+    }
     let mut files = Files::open(options.csv.as_deref(), options.jsonl.as_deref())?;
     let interrupted = interrupt::listen();
     let begun = (format!("{:.3}", jiff::Timestamp::now()), Instant::now());

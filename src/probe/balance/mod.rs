@@ -11,7 +11,7 @@ mod visit;
 mod way;
 
 use super::service::held::Holder;
-use super::{Context, Probe, Ran};
+use super::{Context, LoadPlan, Probe, Ran};
 use crate::snapshot::{ConnectionsFacts, Fact, Facts, Room, Stage, Unknown, Why};
 use futures_util::future::{Either, select};
 use std::pin::pin;
@@ -55,6 +55,12 @@ fn run(context: &Context, facts: &mut Facts) -> Ran {
 }
 
 fn found(context: &Context, tries: u64, facts: &Facts) -> Result<ConnectionsFacts, Unknown> {
+    let forwarded = facts.process.forwarded_by.known().is_some_and(|by| !by.is_empty());
+    let owned = context.ask.balance.as_ref().is_some_and(|ask| ask.owned);
+    if forwarded && !owned && tries > LoadPlan::STRANGE_REQUESTS_MAX {
+        let detail = "the server is behind a tunnel, on another machine; if it is yours, add --i-own-this-server";
+        return Err(Unknown::new(Why::NotAsked, detail));
+    }
     files_for(tries)?;
     let holder = Holder::new(&context.ask)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -40,7 +40,7 @@ impl<'a> Sources<'a> {
 
     /// Path of the document.
     pub fn status_path(&self) -> Fact<String> {
-        self.status.clone().into()
+        self.status.as_ref().map(|path| shown(path).to_owned()).map_err(Clone::clone).into()
     }
 
     /// What the document tells.
@@ -97,6 +97,11 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// A path without what may be secret in it.
+fn shown(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
+}
+
 fn has_moved(before: &[u64], now: &[u64]) -> bool {
     now.len() != before.len() || now.iter().zip(before).any(|(a, b)| a.abs_diff(*b) > STEADY_BYTES)
 }
@@ -122,7 +127,8 @@ async fn find(holder: &Holder, named: Option<&str>, fields: &StatusFields) -> Re
 async fn ask(holder: &Holder, path: &str, fields: &StatusFields) -> Result<Told, Unknown> {
     let (status, body) = holder.get(path, PATIENCE).await.map_err(|failure| Unknown::new(failure.why, failure.text))?;
     if status != 200 {
-        return Err(Unknown::new(Why::Absent, format!("{path} was answered {status}")));
+        return Err(Unknown::new(Why::Absent, format!("{} was answered {status}", shown(path))));
     }
-    status::read(&body, fields).map_err(|unknown| Unknown::new(unknown.why, format!("{path}: {}", unknown.detail)))
+    status::read(&body, fields)
+        .map_err(|unknown| Unknown::new(unknown.why, format!("{}: {}", shown(path), unknown.detail)))
 }

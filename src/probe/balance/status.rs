@@ -56,8 +56,14 @@ pub fn read(body: &[u8], fields: &StatusFields) -> Result<Told, Unknown> {
     };
     let mut gpus: Vec<ToldGpu> = Vec::new();
     for (position, (key, one)) in members.iter().take(GPUS_MAX).enumerate() {
-        let index = member(one, fields.index.as_deref(), INDEX).and_then(|(_, value)| whole(value)).or(*key);
-        let index = index.unwrap_or(position as u64);
+        let numbered = |text: &str| text.strip_prefix("cuda:").unwrap_or(text).trim().parse().ok();
+        let index = match member(one, fields.index.as_deref(), INDEX) {
+            Some((_, value)) => whole(value)
+                .or_else(|| numbered(value.as_str()?))
+                .or(*key)
+                .ok_or_else(|| malformed(format!("its \"{name}\" has a GPU whose index is no number")))?,
+            None => key.unwrap_or(position as u64),
+        };
         if index > INDEX_MAX || gpus.iter().any(|other| other.index == index) {
             return Err(malformed(format!("its \"{name}\" tells of GPU {index} twice, or of no such GPU")));
         }
@@ -175,6 +181,19 @@ mod tests {
         assert_eq!(gpu.used_bytes, Fact::Known(15 << 29));
         assert_eq!(gpu.free_bytes, Fact::Known(33 << 28));
         assert_eq!(gpu.utilization_percent, Fact::Known(47.3));
+    }
+
+    #[test]
+    fn a_gpu_that_is_named_by_a_text_is_no_position() {
+        let of = |first: &str| {
+            let text = format!(
+                r#"{{"gpus": [{{"device": {first}, "active_connections": 1}}, {{"device": "cuda:3", "active_connections": 0}}]}}"#
+            );
+            read(text.as_bytes(), &StatusFields { index: Some("device".into()), ..StatusFields::default() })
+        };
+        let told = of(r#""cuda:2""#).unwrap();
+        assert_eq!(told.gpus.iter().map(|gpu| gpu.index).collect::<Vec<_>>(), [2, 3]);
+        assert!(of(r#""GPU-5f3c""#).unwrap_err().detail.contains("whose index is no number"));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn carry_out(prepared: &Prepared, dial: &dyn Dial, step: &Step, stop: &Stop)
         stop,
         tally: RefCell::new(Tally::new(begin, end)),
         end,
-        latest: end + step.patience,
+        latest: (end + step.patience).min(stop.latest()),
         limit: step.limit,
         think_time: step.think_time,
     };
@@ -75,9 +75,13 @@ pub fn carry_out(prepared: &Prepared, dial: &dyn Dial, step: &Step, stop: &Stop)
     let window = begin.elapsed().min(step.length);
     let own_cpu = cpu.zip(own_cpu()).map(|(before, after)| after.saturating_sub(before));
     let mut tally = shared.tally.into_inner();
-    if let (Some(rate), None) = (step.rate_rps, stop.reason()) {
-        // What was never handed out, because every connection was taken until the end.
-        let planned = (step.length.as_secs_f64() * rate).ceil() as u64;
+    if let Some(rate) = step.rate_rps {
+        // What was never handed out, because every connection was taken until the end. One that was due at the end itself is
+        // none, however its time was rounded.
+        let planned = match stop.ended().filter(|at| *at < end) {
+            Some(at) => (at.saturating_duration_since(begin).as_secs_f64() * rate).floor() as u64,
+            None => (step.length.as_secs_f64() * rate - 1e-6).ceil() as u64,
+        };
         tally.dropped = planned.saturating_sub(tally.requests);
     }
     Ok(Measured { tally, window, own_cpu })

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What ends a load by itself.
 #[derive(Debug, Clone)]
@@ -18,6 +18,11 @@ pub struct Limits {
     pub deadline: Instant,
 }
 
+/// Wait for open answers beyond the deadline.
+const BEYOND: Duration = crate::probe::LoadPlan::PATIENCE;
+/// Wait for open answers once the user wants an end.
+const AFTER_INTERRUPT: Duration = Duration::from_secs(2);
+
 /// Whether it goes on.
 pub struct Stop {
     limits: Limits,
@@ -28,12 +33,33 @@ pub struct Stop {
     started: Cell<u64>,
     recent: Cell<(u64, u64)>,
     reason: Cell<Option<&'static str>>,
+    ended: Cell<Option<Instant>>,
 }
 
 impl Stop {
     /// Nothing was sent yet. `interrupted` is set when the user wants an end, `halted` when a GPU is too hot.
     pub fn new(limits: Limits, interrupted: Arc<AtomicBool>, halted: Arc<AtomicBool>) -> Self {
-        Self { limits, interrupted, halted, started: Cell::new(0), recent: Cell::new((0, 0)), reason: Cell::new(None) }
+        Self {
+            limits,
+            interrupted,
+            halted,
+            started: Cell::new(0),
+            recent: Cell::new((0, 0)),
+            reason: Cell::new(None),
+            ended: Cell::new(None),
+        }
+    }
+
+    /// When it ended, if it did.
+    pub fn ended(&self) -> Option<Instant> {
+        self.ended.get()
+    }
+
+    /// No answer is waited for beyond this, whatever it is of.
+    pub fn latest(&self) -> Instant {
+        let by_deadline = self.limits.deadline + BEYOND;
+        let interrupted = self.ended().filter(|_| self.reason() == Some("interrupted"));
+        interrupted.map_or(by_deadline, |at| by_deadline.min(at + AFTER_INTERRUPT))
     }
 
     /// Why it ended, as a snapshot names it; nothing while it goes on.
@@ -89,7 +115,10 @@ impl Stop {
     }
 
     fn end(&self, reason: &'static str) {
-        self.reason.set(self.reason.get().or(Some(reason)));
+        if self.reason.get().is_none() {
+            self.reason.set(Some(reason));
+            self.ended.set(Some(Instant::now()));
+        }
     }
 }
 

@@ -66,7 +66,8 @@ impl Times {
         let Some((least, most)) = self.ends else {
             return Fact::Unknown(Unknown::new(Why::Absent, format!("{of}: there was none")));
         };
-        let at = |share: f64| rounded(self.histogram.value_at_quantile(share) as f64 / 1e3);
+        let ends = (rounded(least.as_secs_f64() * 1e3), rounded(most.as_secs_f64() * 1e3));
+        let at = |share: f64| rounded(self.histogram.value_at_quantile(share) as f64 / 1e3).clamp(ends.0, ends.1);
         let few = |what: &str| Unknown::new(Why::Absent, format!("{count} {of} are too few for {what}"));
         let std_dev = (self.squares / (count - 1).max(1) as f64).sqrt();
         let margin = WITHIN_95 * std_dev / (count as f64).sqrt();
@@ -190,9 +191,9 @@ impl Tally {
     }
 
     /// Takes a request down whose end was not waited for.
-    pub fn leave(&mut self, intended: Instant) {
+    pub fn leave(&mut self, intended: Instant, ended: Instant) {
         self.unfinished += 1;
-        self.pass(intended, self.end);
+        self.pass(intended, ended);
     }
 
     fn pass(&mut self, from: Instant, to: Instant) {

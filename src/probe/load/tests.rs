@@ -114,6 +114,21 @@ fn measure(server: SocketAddr, step: &Step, stop: &Stop) -> Measured {
     carry_out(&prepared(), &Plain(server), step, stop).unwrap()
 }
 
+/// A count that ends a step hides none of the requests that were due by then; and one due at the end itself is none.
+#[test]
+fn what_a_rate_could_not_start_is_told_however_the_step_ended() {
+    let server = Server::start(|stream, n| {
+        std::thread::sleep(Duration::from_millis(200));
+        good(stream, n)
+    });
+    let measured = measure(server.address, &step(1, Some(200.0), 2000), &until(4));
+    assert_eq!(measured.tally.requests, 4);
+    assert!(measured.tally.dropped > 60, "{} of about 156", measured.tally.dropped);
+    let server = Server::start(good);
+    let measured = measure(server.address, &step(4, Some(8.3), 3000), &until(u64::MAX));
+    assert!(measured.tally.dropped <= 1, "{}", measured.tally.dropped);
+}
+
 #[test]
 fn each_user_has_one_connection_and_what_is_counted_is_what_the_server_saw() {
     let server = Server::start(good);

@@ -92,17 +92,17 @@ impl<'a> User<'a> {
         let limit = (now + shared.limit).min(shared.latest);
         let result = {
             let mut sending = pin!(line.send(prepared.bodies.turn(number)));
-            patience.begin(limit);
+            patience.begin(limit, now);
             poll_fn(|context| match sending.as_mut().poll(context) {
                 Poll::Ready(result) => Poll::Ready(Some(result)),
-                Poll::Pending => patience.poll(limit, context).map(|()| None),
+                Poll::Pending => patience.poll(limit, shared.stop, context).map(|()| None),
             })
             .await
         };
         let ended = Instant::now();
         let Some(result) = result else {
             line.drop_connection();
-            return shared.late(intended, ended);
+            return shared.late(intended, ended, limit);
         };
         let request = match result {
             Ok(first_byte) => {
@@ -135,11 +135,11 @@ impl Shared<'_> {
         }
     }
 
-    /// An answer that did not come in time: a failure inside the window, and else left open.
-    fn late(&self, intended: Instant, ended: Instant) {
+    /// An answer that did not come in time: a failure inside the window; left open where it was no longer waited for.
+    fn late(&self, intended: Instant, ended: Instant, limit: Instant) {
         let mut tally = self.tally.borrow_mut();
-        if ended >= self.latest {
-            return tally.leave(intended);
+        if ended >= self.latest || ended < limit {
+            return tally.leave(intended, ended);
         }
         let outcome = Err(Fault::TimedOut);
         let request = Request { intended, first_byte: None, ended, outcome, accepted: false, server_ms: None };
@@ -149,25 +149,29 @@ impl Shared<'_> {
     }
 }
 
-/// A timer that is set anew only when it went off: nearly every answer comes in time.
+/// A timer that is set anew only when it went off: nearly every answer comes in time. It goes off now and then before the
+/// limit, to hear whether the user wants an end.
 struct Patience(Pin<Box<Sleep>>);
 
 impl Patience {
     /// Sees to it that it goes off by the limit.
-    fn begin(&mut self, limit: Instant) {
+    fn begin(&mut self, limit: Instant, now: Instant) {
+        let limit = limit.min(now + NOTICE);
         if self.0.deadline() > limit.into() {
             self.0.as_mut().reset(limit.into());
         }
     }
 
-    /// Ready once the limit is over.
-    fn poll(&mut self, limit: Instant, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the limit is over, or the user's end of it.
+    fn poll(&mut self, limit: Instant, stop: &Stop, context: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.0.as_mut().poll(context));
-            if Instant::now() >= limit {
+            let now = Instant::now();
+            let limit = if stop.is_over_at(now) { limit.min(stop.latest()) } else { limit };
+            if now >= limit {
                 return Poll::Ready(());
             }
-            self.0.as_mut().reset(limit.into());
+            self.0.as_mut().reset(limit.min(now + NOTICE).into());
         }
     }
 }

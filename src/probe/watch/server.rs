@@ -118,8 +118,9 @@ impl Server {
             }
         }
         match failed {
-            Some(unknown) if gained.is_empty() => ServerTurn::unknown(&unknown),
-            _ => together(&gained),
+            // Of some of several pages the sum is not the server's.
+            Some(unknown) => ServerTurn::unknown(&unknown),
+            None => together(&gained),
         }
     }
 

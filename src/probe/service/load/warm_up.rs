@@ -45,7 +45,8 @@ pub fn warm_up(
         return Ok(warmed);
     }
     // A small load is not used up by it.
-    let most = named.unwrap_or_else(|| most.map_or(REQUESTS_MAX, |most| REQUESTS_MAX.min(most / 4 + 1)));
+    let cap = most.unwrap_or(u64::MAX);
+    let most = named.unwrap_or_else(|| REQUESTS_MAX.min(cap / 4 + 1)).min(cap);
     let longest = if named.is_some() { LoadPlan::WARM_UP_NAMED } else { LONGEST };
     let end = (Instant::now() + longest).min(deadline);
     loop {
