@@ -5,11 +5,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LEFT_OUT := $(CURDIR)/target/left-out.txt
 NOT_ALLOWED := $(CURDIR)/target/not-allowed.txt
 
-.PHONY: test corpus corpus-mutations help lint venvs drivers rig bench load placement requests triage fuzz
+.PHONY: test corpus corpus-mutations help lint venvs drivers rig browser bench load placement requests triage reports fuzz
 
 # Every test, the real components included. What this machine cannot run is named at the end; in CI that is a failure.
 # What it does not allow its user (mounts, control groups) is named too.
-test: venvs drivers rig
+test: venvs drivers rig browser
 	@rm -f $(LEFT_OUT) $(NOT_ALLOWED)
 	GPU_DOCTOR_LEFT_OUT=$(LEFT_OUT) GPU_DOCTOR_NOT_ALLOWED=$(NOT_ALLOWED) cargo test --workspace
 	@if [ -s $(NOT_ALLOWED) ]; then \
@@ -39,6 +39,10 @@ drivers:
 rig: venvs
 	@$(PYTHON) fixtures/rig/make.py $(TARGET)/venv-gpu $(TARGET)/rig
 
+# A headless Chromium for the HTML report, under target/.
+browser:
+	@fixtures/browser.sh
+
 # Format and clippy, warnings denied.
 lint:
 	cargo fmt --all --check
@@ -63,6 +67,11 @@ triage:
 	cargo build --release
 	benches/triage.py
 	benches/judge.py
+
+# How long each form of the report takes from a snapshot of 5 MB. For people, not for CI.
+reports:
+	cargo build --release
+	benches/reports.py
 
 # The readers of models, schemas and files for triage under libFuzzer, a minute each, on stable Rust.
 fuzz:

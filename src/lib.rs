@@ -11,10 +11,13 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod diagnosis;
+pub mod document;
 pub mod exit;
 pub mod probe;
+pub mod redact;
 pub mod regular_file;
 pub mod report;
+pub mod secret;
 pub mod snapshot;
 pub mod words;
 

@@ -1,7 +1,8 @@
 //! Parse, dispatch, exit code; nothing else.
 
 use clap::Parser;
-use gpu_doctor::{cli::Cli, commands, exit, probe, words};
+use gpu_doctor::{cli::Cli, commands, exit, probe, redact, words};
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,7 +13,11 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            // It repeats what was given, which may be a URL with a password.
+            match redact::without_secrets(&error.render().to_string()) {
+                Cow::Owned(masked) if error.use_stderr() => eprint!("{masked}"),
+                _ => drop(error.print()),
+            }
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::HEALTHY });
         }
     };
@@ -20,7 +25,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => {
             // Names and texts in it come from outside.
-            eprintln!("gpu-doctor: {}", words::plain(&failure.to_string()));
+            eprintln!("gpu-doctor: {}", words::plain(&redact::without_secrets(&failure.to_string())));
             failure.exit_code()
         }
         Err(_) => {

@@ -1,5 +1,7 @@
 //! Floor 0: words for people, made of numbers and of texts from outside.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// A number of things: `1 GPU`, `2 GPUs`.
 pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
@@ -31,16 +33,88 @@ pub fn bytes(number: f64) -> String {
 /// Breaks text at spaces into lines of at most `width` columns; longer words stay whole, so that paths can be copied.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    let mut used = 0;
     for word in text.split_whitespace() {
+        let own = columns(word);
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+            Some(line) if used + 1 + own <= width => {
                 line.push(' ');
                 line.push_str(word);
+                used += 1 + own;
             }
-            _ => lines.push(word.to_string()),
+            _ => {
+                lines.push(word.to_string());
+                used = own;
+            }
         }
     }
     lines
+}
+
+/// Columns that a text takes on a terminal: letters of East Asia and pictures take two, marks above other letters none.
+///
+/// Terminals differ about pictures that are made of several; the widest is counted.
+pub fn columns(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width().max(text.chars().map(char_columns).sum()) }
+}
+
+fn char_columns(c: char) -> usize {
+    c.width().unwrap_or(1)
+}
+
+/// A text of at most so many columns: what is too long ends in `...`.
+pub fn clip(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let (mut kept, mut used) = (String::new(), 3);
+    for c in text.chars() {
+        used += char_columns(c);
+        if used > width || columns(&kept) + char_columns(c) + 3 > width {
+            break;
+        }
+        kept.push(c);
+    }
+    format!("{}...", kept.trim_end())
+}
+
+/// A text with spaces behind it, up to so many columns.
+pub fn padded(text: &str, width: usize) -> String {
+    format!("{text}{:missing$}", "", missing = width.saturating_sub(columns(text)))
+}
+
+/// A text in ASCII: marks of typography by their like, everything else as `\u{e9}`, so that nothing is lost.
+pub fn ascii(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            _ if c.is_ascii() => written.push(c),
+            '\u{2018}' | '\u{2019}' => written.push('\''),
+            '\u{201c}' | '\u{201d}' => written.push('"'),
+            '\u{2010}'..='\u{2015}' | '\u{2212}' => written.push('-'),
+            '\u{2022}' | '\u{b7}' => written.push('*'),
+            '\u{d7}' => written.push('x'),
+            '\u{2026}' => written.push_str("..."),
+            '\u{2192}' => written.push_str("->"),
+            '\u{2264}' => written.push_str("<="),
+            '\u{2265}' => written.push_str(">="),
+            '\u{a0}' | '\u{2009}' | '\u{202f}' => written.push(' '),
+            // In a unit it is understood without: 34 C.
+            '\u{b0}' => {}
+            '\u{b5}' | '\u{3bc}' => written.push('u'),
+            _ => written.extend(c.escape_unicode()),
+        }
+    }
+    written
+}
+
+/// Of these names the one that is most like a misspelt one; none where nothing is as much like it as `least`, from 0 to 1
+/// (Jaro-Winkler).
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>, least: f64) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let likeness = |other: &'a str| (strsim::jaro_winkler(&lower, &other.to_lowercase()), other);
+    let likest = names.take(10_000).map(likeness).reduce(|best, next| if next.0 > best.0 { next } else { best });
+    likest.filter(|(likeness, _)| *likeness >= least).map(|(_, name)| name)
 }
 
 /// Text from servers and libraries, made harmless to a terminal: every [`unprintable`] character is a space.
@@ -50,8 +124,10 @@ pub fn plain(text: &str) -> String {
 
 /// Whether a character steers a terminal, or turns the direction of the text around it.
 pub fn unprintable(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
+    // Line ends of Unicode, marks of annotations, and tags, which hide a text within another one.
+    let hides = matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    turns || hides || c.is_control()
 }
 
 #[cfg(test)]
@@ -65,6 +141,23 @@ mod tests {
     }
 
     #[test]
+    fn width_is_counted_in_columns() {
+        // Three ideographs, an accent of its own, a picture.
+        assert_eq!([columns("abc"), columns("日本語"), columns("e\u{301}"), columns("🚀")], [3, 6, 1, 2]);
+        assert_eq!(wrap("日本 語語 a", 7), ["日本", "語語 a"]);
+        assert_eq!(clip("日本語日本語", 8), "日本...");
+        assert_eq!(clip("nothing lost", 12), "nothing lost");
+        assert_eq!(clip("cut at a space", 9), "cut at...");
+        assert_eq!(padded("日", 4), "日  ");
+    }
+
+    #[test]
+    fn ascii_loses_nothing() {
+        assert_eq!(ascii("34 °C, 3 µs — “naïve” …"), "34 C, 3 us - \"na\\u{ef}ve\" ...");
+        assert!(ascii("日本語🚀").is_ascii());
+    }
+
+    #[test]
     fn long_numbers_have_separators() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
@@ -74,6 +167,7 @@ mod tests {
         assert_eq!(plain("a\u{1b}[31mred\r\n"), "a [31mred  ");
         assert_eq!(plain("\u{202e}cba"), " cba");
         assert_eq!(plain("a\u{61c}b\u{2028}c"), "a b c");
+        assert_eq!(plain("a\u{e0041}b\u{206e}c"), "a b c");
     }
 
     #[test]

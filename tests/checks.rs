@@ -5,20 +5,11 @@
 
 mod setup;
 
-use gpu_doctor::check::{Checks, Finding, Verdict, View, judge};
+use gpu_doctor::check::{Checks, Finding, Told, View, judge, trial};
 use gpu_doctor::diagnosis::{self, diagnose};
 use gpu_doctor::snapshot::Snapshot;
 use serde_json::{Value, json};
-use setup::cases::{Case, cases, fixtures, snapshot};
-
-fn name(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Holds => "holds",
-        Verdict::Clear => "clear",
-        Verdict::Unknown(_) => "unknown",
-        Verdict::NotApplicable(_) => "not_applicable",
-    }
-}
+use setup::cases::{Case, bases, cases, fixtures, snapshot};
 
 fn with_finding<T>(checks: &Checks, id: &str, case: &Case, f: impl FnOnce(&Finding) -> T) -> T {
     let snapshot = snapshot(case);
@@ -34,36 +25,19 @@ fn every_check_holds_is_clear_and_is_unknown() {
     let mut told = String::new();
     for check in checks.iter() {
         let id = &check.spec.id;
-        let file = fixtures().join("checks").join(format!("{id}.yaml"));
-        let cases = cases(&file);
-        let three = [("holds", &cases.holds), ("clear", &cases.clear), ("unknown", &cases.unknown)];
-        let three = three.map(|(verdict, case)| (verdict, verdict, case));
-        let more = cases.more.iter().map(|(label, case)| {
-            let verdict = case.verdict.as_deref().unwrap_or_else(|| panic!("{id}: case \"{label}\" needs a verdict"));
-            (label.as_str(), verdict, case)
-        });
-        for (label, expected, case) in three.into_iter().chain(more) {
-            with_finding(&checks, id, case, |finding| {
-                if name(&finding.verdict) != expected {
-                    faults.push(format!("{id}, {label}: expected {expected}, got {:?}", finding.verdict));
-                }
-                let severity = case.severity.as_deref().unwrap_or(check.spec.severity.name());
-                if finding.verdict == Verdict::Holds && finding.severity.name() != severity {
-                    faults.push(format!("{id}, {label}: expected {severity}, got {}", finding.severity.name()));
-                }
-                if finding.verdict == Verdict::Holds {
-                    told.push_str(&format!(
-                        "{id}, {label} ({}): {}\n  {}\n",
-                        finding.severity.name(),
-                        finding.brief,
-                        finding.because
-                    ));
-                    told.push_str(
-                        &finding.fix.iter().map(|s| format!("  - {} {}\n", s.say, s.run)).collect::<String>(),
-                    );
-                    told.push_str(&finding.verify.iter().map(|v| format!("  verify {v}\n")).collect::<String>());
-                }
-            });
+        let trial = trial(check, &fixtures().join("checks").join(format!("{id}.yaml")), &bases());
+        if !trial.problem.is_empty() || !trial.lacks.is_empty() {
+            faults.push(format!("{id}: {} lacks {}", trial.problem, trial.lacks.join(", ")));
+        }
+        for case in &trial.cases {
+            let label = &case.label;
+            if !case.problem.is_empty() {
+                faults.push(format!("{id}, {label}: {}", case.problem));
+            }
+            let Some(Told { severity, brief, because, fix, verify }) = &case.told else { continue };
+            told.push_str(&format!("{id}, {label} ({severity}): {brief}\n  {because}\n"));
+            told.push_str(&fix.iter().map(|s| format!("  - {} {}\n", s.say, s.run)).collect::<String>());
+            told.push_str(&verify.iter().map(|v| format!("  verify {v}\n")).collect::<String>());
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -89,7 +63,7 @@ fn a_server_on_another_machine_never_blames_this_one() {
         cases.holds.target.insert("server".into(), json!("http://192.0.2.1:8000/"));
         cases.holds.target.insert("server_is_local".into(), json!(false));
         with_finding(&checks, &check.spec.id, &cases.holds, |finding| {
-            assert_eq!(name(&finding.verdict), "not_applicable", "{}", check.spec.id);
+            assert_eq!(finding.verdict.name(), "not_applicable", "{}", check.spec.id);
         });
     }
 }
@@ -103,7 +77,7 @@ fn what_a_file_tells_is_so_for_a_server_on_another_machine_too() {
         let mut cases = cases(&fixtures().join("checks").join(format!("{}.yaml", check.spec.id)));
         cases.holds.target.insert("server_is_local".into(), json!(false));
         with_finding(&checks, &check.spec.id, &cases.holds, |finding| {
-            assert_eq!(name(&finding.verdict), "holds", "{}", check.spec.id);
+            assert_eq!(finding.verdict.name(), "holds", "{}", check.spec.id);
         });
     }
 }

@@ -5,9 +5,9 @@ mod forgotten;
 
 use forgotten::each_fact_forgotten;
 use gpu_doctor::check::{Checks, Severity};
-use gpu_doctor::cli::Format;
+use gpu_doctor::cli::ReportFormat;
 use gpu_doctor::diagnosis::{Diagnosed, Verdict, diagnose};
-use gpu_doctor::report::Report;
+use gpu_doctor::report::{Report, Style};
 use gpu_doctor::snapshot::{Facts, Snapshot, Unknown, Why};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -59,10 +59,10 @@ fn causes(diagnosed: &Diagnosed) -> Vec<(&str, Severity)> {
     diagnosed.diagnoses.iter().map(|diagnosis| (diagnosis.cause.as_str(), diagnosis.severity)).collect()
 }
 
-fn told(snapshot: &Snapshot, format: Format) -> String {
+fn told(snapshot: &Snapshot, format: ReportFormat) -> String {
     colored::control::set_override(false);
     let mut out = Vec::new();
-    Report::new(snapshot, judged(snapshot)).write(format, false, &mut out).unwrap();
+    Report::new(snapshot, judged(snapshot)).write(snapshot, format, &Style::default(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -92,9 +92,9 @@ fn no_recording_is_left_out() {
 #[test]
 fn reports_read_as_reviewed() {
     for (name, ..) in EXPECTED {
-        insta::assert_snapshot!(*name, told(&recorded(name), Format::Text));
+        insta::assert_snapshot!(*name, told(&recorded(name), ReportFormat::Text));
     }
-    insta::assert_snapshot!("a1_json", told(&recorded("a1"), Format::Json));
+    insta::assert_snapshot!("a1_json", told(&recorded("a1"), ReportFormat::Json));
 }
 
 #[test]

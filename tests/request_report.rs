@@ -1,9 +1,9 @@
 //! The tables of requests in the report, word for word.
 
 use gpu_doctor::check::Checks;
-use gpu_doctor::cli::Format;
+use gpu_doctor::cli::ReportFormat;
 use gpu_doctor::diagnosis::diagnose;
-use gpu_doctor::report::Report;
+use gpu_doctor::report::{Report, Style};
 use gpu_doctor::snapshot::{ClientReading, CodeChange, ContractCase, Difference, Fact, Snapshot, Unknown, Why};
 
 fn recorded() -> Snapshot {
@@ -74,12 +74,12 @@ fn recorded() -> Snapshot {
     snapshot
 }
 
-fn told(format: Format) -> String {
+fn told(format: ReportFormat) -> String {
     colored::control::set_override(false);
     let snapshot = recorded();
     let diagnosed = diagnose(&Checks::load(None).unwrap(), &snapshot).unwrap();
     let mut out = Vec::new();
-    Report::new(&snapshot, diagnosed).write(format, false, &mut out).unwrap();
+    Report::new(&snapshot, diagnosed).write(&snapshot, format, &Style::default(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -87,23 +87,28 @@ fn told(format: Format) -> String {
 fn the_tables_read_as_reviewed() {
     let expected = r#"
 the client's request (client.py:14)
-                   client                             accepted                              decides
-  field lang       -                                  en                                    yes
-  field audio      call.wav (audio/wav, 64044 bytes)  speech.wav (audio/wav, 146124 bytes)  no
-  header x-tenant  ***                                -                                     not tried
+                   client                             accepted                             decides
+  field lang       -                                  en                                   yes
+  field audio      call.wav (audio/wav, 64044 bytes)  speech.wav (audio/wav, 146124        no
+                                                      bytes)
+  header x-tenant  ***                                -                                    not tried
   note: line 9: the value of the header Authorization (token) is not written out in the file; it was
   left out
-  client.py:16: data={"decoding": "ctc"}
-            ->  data={"decoding": "ctc", "lang": "en"}
+  client.py:16: instead of data={"decoding": "ctc"}
+    data={"decoding": "ctc", "lang": "en"}
 
-contract (the good request broken in one place at a time; 4 requests answered)
-  lang   left out                                     400, names it
-  audio  left out                                     500, does not name it, the good request is accepted after it
-  lang   = xx                                         200, accepted
-  audio  = speech.wav (audio/wav, 30 bytes of pla...  500, does not name it, the good request is not accepted any more
-  beam   = not-a-number                               not sent: the server no longer accepts the good request
+contract
+  the good request broken in one place at a time; 4 requests answered
+  lang   left out                                 400, names it
+  audio  left out                                 500, does not name it, the good request is
+                                                  accepted after it
+  lang   = xx                                     200, accepted
+  audio  = speech.wav (audio/wav, 30 bytes of...  500, does not name it, the good request is not
+                                                  accepted any more
+  beam   = not-a-number                           not sent: the server no longer accepts the good
+                                                  request
 "#;
-    let text = told(Format::Text);
+    let text = told(ReportFormat::Text);
     let start = text.find("\nthe client's request").unwrap_or_else(|| panic!("no table in\n{text}"));
     assert!(text[start..].starts_with(expected), "{}", &text[start..]);
     // The mended request is the fix of the cause, and not repeated.
@@ -115,7 +120,7 @@ contract (the good request broken in one place at a time; 4 requests answered)
 
 #[test]
 fn the_json_holds_what_the_tables_say() {
-    let report: serde_json::Value = serde_json::from_str(&told(Format::Json)).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&told(ReportFormat::Json)).unwrap();
     let requests = &report["exchanges"];
     assert_eq!(requests["differences"][0]["name"], "lang");
     assert_eq!(requests["differences"][0]["decides"]["known"], true);

@@ -25,6 +25,7 @@ fn examined(server: &ScriptedServer, client: Option<&str>, checks: &[&str]) -> (
     (service::PROBE.run)(&Context { ask, deadline: Instant::now() + Duration::from_secs(20) }, &mut facts);
     let snapshot = Snapshot {
         schema: SCHEMA.into(),
+        schema_minor: 0,
         tool: "test".into(),
         taken_at: String::new(),
         target: Target { server: Some(server.url()), server_is_local: Some(true), ..Target::default() },

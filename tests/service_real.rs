@@ -100,6 +100,7 @@ fn the_real_triton_lives_without_its_model() {
         let answers = format!("{:?} {:?}", facts.request.state_answers, facts.request.schema_error);
         let snapshot = Snapshot {
             schema: SCHEMA.into(),
+            schema_minor: 0,
             tool: "test".into(),
             taken_at: String::new(),
             target: Target::default(),

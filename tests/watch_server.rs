@@ -16,6 +16,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 fn triton(port: u16, metrics: u16) -> Option<Server> {
     let venv = venv("triton")?;
@@ -99,7 +100,15 @@ fn what_the_lines_say_is_what_the_real_tritons_page_says() {
     let Some(_server) = triton(port, metrics) else { return };
     let csv = folder.path().join("gpu_samples.csv");
     infer(port, 3);
-    let before = page(metrics);
+    // Triton counts a request a moment after it answered.
+    let mut before = page(metrics);
+    for _ in 0..100 {
+        if before["nv_inference_request_success"] >= 3.0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        before = page(metrics);
+    }
     let (mut child, mut out) = begin(port, metrics, &csv, "10");
     let mut text = String::new();
     read_until(&mut out, &mut text, |text| text.contains("97%"));

@@ -30,6 +30,11 @@ pub fn coverage(checks: &Checks) -> Vec<Coverage> {
     sections
 }
 
+/// Whether the catalogue names a cause of this id, whether or not a check judges it.
+pub fn is_known_cause(id: &str) -> bool {
+    IDS.lines().map(str::trim).any(|line| line == id && !line.is_empty() && !line.starts_with(['#', '[']))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +49,14 @@ mod tests {
         assert_eq!(sections.len(), 13);
         assert_eq!(sections[0].section, "Host / driver");
         assert!(sections[0].covered.contains(&"driver-not-loaded"));
+    }
+
+    #[test]
+    fn causes_are_known_by_their_ids_alone() {
+        assert!(is_known_cause("driver-not-loaded"));
+        for text in ["", " ", "[Host / driver]", "#", "driver"] {
+            assert!(!is_known_cause(text), "{text:?}");
+        }
     }
 
     #[test]

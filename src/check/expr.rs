@@ -8,9 +8,10 @@ mod decisive;
 
 pub use decisive::{Asks, Term};
 
-use cel::common::ast::{Expr, IdedExpr};
+use crate::words::nearest;
+use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use cel::parser::PrattParser;
-use cel::{Context, Env, Program, Value as Cel};
+use cel::{Context, Env, ExecutionError, Program, Value as Cel};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
@@ -59,9 +60,48 @@ impl Expression {
         }
     }
 
+    /// What is wrong with a text that is no expression: at which character, and what. `None` if it is one.
+    pub fn fault(source: &str) -> Option<(usize, String)> {
+        let errors = match (Expression::compile(source), Program::compile(source)) {
+            (Err(_), Err(errors)) => errors,
+            (Err(problem), Ok(_)) => return Some((0, problem)),
+            _ => return None,
+        };
+        let first = errors.errors.into_iter().min_by_key(|error| error.pos)?;
+        let (line, column) = (usize::try_from(first.pos.0).unwrap_or(0), usize::try_from(first.pos.1).unwrap_or(0));
+        let before = source.split_inclusive('\n').take(line.saturating_sub(1)).map(|line| line.chars().count());
+        Some((before.sum::<usize>() + column.saturating_sub(1), first.msg))
+    }
+
     /// The paths of facts that it reads, with `[]` for "of any element".
     pub fn paths(&self) -> BTreeSet<String> {
         paths_of(&self.root)
+    }
+
+    /// The first function that is called and not there, with the one that is most like it. A call of it is undetermined
+    /// whatever the facts are.
+    pub fn undeclared(&self) -> Option<(String, Option<&'static str>)> {
+        let mut open = vec![&self.root];
+        while let Some(expr) = open.pop() {
+            match &expr.expr {
+                Expr::Call(call) => {
+                    let name = call.func_name.as_str();
+                    // Operators are called `_==_` and the like.
+                    let is_named = name.starts_with(|c: char| c.is_ascii_alphabetic());
+                    if is_named && !is_declared(name, call.target.is_some()) {
+                        return Some((name.to_owned(), nearest(name, FUNCTIONS.iter().copied(), 0.8)));
+                    }
+                    open.extend(call.target.iter().map(|target| &**target).chain(&call.args));
+                }
+                Expr::Select(select) => open.push(&select.operand),
+                Expr::List(list) => open.extend(&list.elements),
+                Expr::Comprehension(fold) => {
+                    open.extend([&fold.iter_range, &fold.loop_cond, &fold.loop_step, &fold.result]);
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// How deep list macros are nested.
@@ -80,6 +120,37 @@ impl Expression {
     pub fn open(&self, values: &Values) -> Open {
         open(&self.root, values)
     }
+}
+
+/// Functions and macros that are proposed for misspelt ones.
+const FUNCTIONS: &[&str] = &[
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "map",
+    "filter",
+    "int",
+    "double",
+    "string",
+    "bool",
+    "uint",
+    "duration",
+    "timestamp",
+    "type",
+];
+
+/// Whether a function of this name is in the context, as one of a value (`x.name()`) or by itself (`name(x)`).
+fn is_declared(name: &str, of_value: bool) -> bool {
+    let call = if of_value { format!("''.{name}()") } else { format!("{name}()") };
+    let Ok(root) = PrattParser::default().parse(&call) else { return true };
+    let context = Values::new(&Value::Null);
+    let answer = Cel::resolve(&root, &context.0);
+    !matches!(answer, Err(ExecutionError::UndeclaredReference(missing)) if missing.as_str() == name)
 }
 
 fn truth(expr: &IdedExpr, values: &Values) -> Truth {
@@ -145,6 +216,9 @@ type Bound = BTreeMap<String, Option<String>>;
 fn walk(expr: &IdedExpr, bound: &Bound, paths: &mut BTreeSet<String>, depth: usize, deepest: &mut usize) {
     *deepest = depth.max(*deepest);
     if let Some(path) = path_of(expr, bound) {
+        // The list itself is read as well.
+        let list = path.as_ref().and_then(|path| path.split_once("[]")).map(|(list, _)| list.to_owned());
+        paths.extend(list);
         paths.extend(path);
         return;
     }
@@ -180,6 +254,13 @@ fn path_of(expr: &IdedExpr, bound: &Bound) -> Option<Option<String>> {
         Expr::Select(select) => {
             path_of(&select.operand, bound).map(|start| start.map(|start| format!("{start}.{}", select.field)))
         }
+        // `list[0]` is an element of the list, `record["name"]` a field.
+        Expr::Call(call) if call.func_name == "_[_]" => match call.args.as_slice() {
+            [list, IdedExpr { expr: Expr::Literal(LiteralValue::Int(_)), .. }] => {
+                path_of(list, bound).map(|start| start.map(|start| format!("{start}[]")))
+            }
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -221,6 +302,27 @@ mod tests {
     }
 
     #[test]
+    fn an_element_by_its_number_is_an_element() {
+        let paths = |source: &str| Expression::compile(source).unwrap().paths().into_iter().collect::<Vec<_>>();
+        assert_eq!(paths("nvml.gpus[0].nam == 'x'"), ["nvml.gpus", "nvml.gpus[].nam"]);
+        assert_eq!(paths("docker.labels['a.b'] == 'x'"), ["docker.labels"]);
+    }
+
+    #[test]
+    fn functions_that_are_not_there_are_named() {
+        let undeclared = |source: &str| Expression::compile(source).unwrap().undeclared();
+        assert_eq!(undeclared("a.b.startWith('x')"), Some(("startWith".into(), Some("startsWith"))));
+        assert_eq!(undeclared("a.b.exists(x, x.lenght() > 1)"), Some(("lenght".into(), None)));
+        assert_eq!(undeclared("siz(a.b) > 0"), Some(("siz".into(), Some("size"))));
+        for sound in ["a.startsWith('x') && a.endsWith('y') || a.contains('z')", "size(a) > a.size()"] {
+            assert_eq!(undeclared(sound), None, "{sound}");
+        }
+        for sound in ["int(a) + int(double(a)) > 1", "string(a) == 'x' && has(a.b)", "a.exists_one(x, x.y == -1)"] {
+            assert_eq!(undeclared(sound), None, "{sound}");
+        }
+    }
+
+    #[test]
     fn only_undetermined_parts_leave_it_open() {
         let values = Values::new(&json!({"a": {"yes": true, "no": false}}));
         let open = |source: &str| Expression::compile(source).unwrap().open(&values);
@@ -235,6 +337,15 @@ mod tests {
     fn a_condition_that_is_no_truth_value_is_undetermined() {
         assert!(matches!(truth("n.total", json!({"n": {"total": 1}})), Truth::Undetermined(_)));
         assert!(Expression::compile("n.total >").is_err());
+    }
+
+    #[test]
+    fn what_is_no_expression_says_where() {
+        assert_eq!(Expression::fault("a.b == 1"), None);
+        for (source, at) in [("a.b == == 1", 7), ("a.b &&\n c ) d", 10), ("\"open", 0)] {
+            let (place, problem) = Expression::fault(source).unwrap();
+            assert!(place.abs_diff(at) <= 1 && !problem.is_empty(), "{source}: {place} {problem}");
+        }
     }
 
     /// The fast parser and the crate's own read every condition alike.

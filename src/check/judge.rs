@@ -6,6 +6,7 @@ use super::spec::{Confidence, Severity, Step};
 use super::template::{self, render};
 use super::view::View;
 use crate::snapshot::{Snapshot, Unknown, Why};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cell::LazyCell;
@@ -21,6 +22,18 @@ pub enum Verdict {
     Unknown(Vec<(String, Unknown)>),
     /// It was not asked about.
     NotApplicable(String),
+}
+
+impl Verdict {
+    /// The verdict's name, as cases write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Verdict::Holds => "holds",
+            Verdict::Clear => "clear",
+            Verdict::Unknown(_) => "unknown",
+            Verdict::NotApplicable(_) => "not_applicable",
+        }
+    }
 }
 
 /// One check, judged.
@@ -66,7 +79,7 @@ impl<'a> Finding<'a> {
 }
 
 /// A fact that a finding rests on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// Its path.
     pub path: String,
@@ -83,6 +96,12 @@ pub fn judge<'a>(checks: &'a Checks, snapshot: &Snapshot, view: &View) -> Result
     let values = Values::new(view.values());
     let told = LazyCell::new(|| template::Values::new(view.values()));
     checks.iter().map(|check| judge_one(check, snapshot, view, &values, || &told)).collect()
+}
+
+/// Judges the snapshot by one check alone.
+pub fn judge_by<'a>(check: &'a Check, snapshot: &Snapshot, view: &View) -> Result<Finding<'a>, String> {
+    let told = LazyCell::new(|| template::Values::new(view.values()));
+    judge_one(check, snapshot, view, &Values::new(view.values()), || &told)
 }
 
 /// `told` gives the values for texts, which only a finding that holds has.

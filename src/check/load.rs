@@ -13,7 +13,10 @@ use std::path::Path;
 const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/checks.json"));
 
 /// Largest check file, bytes.
-const LIMIT_BYTES: u64 = 64 << 10;
+pub(super) const LIMIT_BYTES: u64 = 64 << 10;
+
+/// How the name of a file with a check's cases ends.
+pub(super) const CASES: &str = ".cases.yaml";
 
 /// Files for which a further thread is worth its start.
 const LEAST_FILES_PER_THREAD: usize = 16;
@@ -66,6 +69,13 @@ pub enum LoadError {
     /// Nothing is left.
     #[error("--only and --skip together leave no check")]
     Nothing,
+}
+
+/// Conditions of the built-in checks, as they are written.
+pub fn conditions() -> Vec<String> {
+    let specs: Vec<(String, Spec)> = serde_json::from_str(BUILT_IN).unwrap_or_default();
+    let of = |spec: Spec| [Some(spec.when), spec.warn_if, spec.proven_if];
+    specs.into_iter().flat_map(|(_, spec)| of(spec)).flatten().collect()
 }
 
 impl Checks {
@@ -217,7 +227,8 @@ fn of_file(file: &Path) -> Result<Check, LoadError> {
     Check::parse(&file.display().to_string(), &text)
 }
 
-fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<std::path::PathBuf>) -> Result<(), LoadError> {
+/// The checks' files in a folder and its subfolders, in order.
+pub(super) fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<std::path::PathBuf>) -> Result<(), LoadError> {
     let read = |source| LoadError::Read { path: folder.display().to_string(), source };
     let mut entries: Vec<_> = std::fs::read_dir(folder).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
     entries.sort_by_key(|entry| entry.file_name());
@@ -229,7 +240,10 @@ fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<std::path::PathBuf>) 
         if kind.is_dir() && depth < 3 {
             yaml_files(&entry.path(), depth + 1, files)?;
         } else if !kind.is_dir() && entry.path().extension().is_some_and(|extension| extension == "yaml") {
-            files.push(entry.path());
+            // The cases of a check stand beside it.
+            if !entry.file_name().as_encoded_bytes().ends_with(CASES.as_bytes()) {
+                files.push(entry.path());
+            }
         }
     }
     Ok(())

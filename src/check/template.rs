@@ -17,16 +17,40 @@ impl Values {
 
 /// Renders a template over the known values; a fact that is not known reads "unknown".
 pub fn render(source: &str, values: &Values) -> Result<String, String> {
-    let text = ENVIRONMENT.render_str(source, values.0.clone()).map_err(|error| format!("\"{source}\": {error:#}"))?;
+    let text = ENVIRONMENT.render_str(source, values.0.clone()).map_err(|error| fault_in(source, &error))?;
     Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// What is wrong with a template, in one line: what the crate shows below it is for its own developers.
+fn fault_in(source: &str, error: &Error) -> String {
+    let said = error.detail().map_or(error.kind().to_string(), str::to_owned);
+    format!("\"{}\": {}", source.trim(), said.lines().next().unwrap_or_default())
 }
 
 /// The paths that a template reads.
 pub fn paths(source: &str) -> Result<Vec<String>, String> {
-    let template = ENVIRONMENT.template_from_str(source).map_err(|error| format!("\"{source}\": {error:#}"))?;
+    let template = ENVIRONMENT.template_from_str(source).map_err(|error| fault_in(source, &error))?;
     let mut paths: Vec<String> = template.undeclared_variables(true).into_iter().collect();
     paths.sort_unstable();
     Ok(paths)
+}
+
+/// What is wrong with a text that is no template: at which characters, and what. `None` if it is one.
+///
+/// Filters and functions are looked up when they are met: those of a branch that no fact opens here are not found.
+pub fn fault(source: &str) -> Option<(std::ops::Range<usize>, String)> {
+    use minijinja::ErrorKind::{
+        SyntaxError, TemplateNotFound, UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest,
+    };
+    let known = [SyntaxError, TemplateNotFound, UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest];
+    let error = match ENVIRONMENT.template_from_str(source) {
+        Ok(template) => template.render(Value::UNDEFINED).err().filter(|error| known.contains(&error.kind()))?,
+        Err(error) => error,
+    };
+    let bytes = error.range().unwrap_or(0..0);
+    let characters = |end: usize| source.char_indices().take_while(|(at, _)| *at < end).count();
+    let said = error.detail().map_or(error.kind().to_string(), str::to_owned);
+    Some((characters(bytes.start)..characters(bytes.end), said))
 }
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -98,6 +122,21 @@ mod tests {
         ] {
             assert_eq!(render(source, &json!({"a": {"c": [1, 2], "n": 2.46, "t": "7"}})).unwrap(), told, "{source}");
         }
+    }
+
+    #[test]
+    fn what_is_no_template_says_where() {
+        assert_eq!(super::fault("ü {{ a.b | count(\"x\") }}"), None);
+        let (place, problem) = super::fault("ü {{ a.b }} {% if x %} {{ b | }}").unwrap();
+        assert!((24..32).contains(&place.start) && !problem.is_empty(), "{place:?} {problem}");
+        let (place, problem) = super::fault("{{ a.b | frobnicate }}").unwrap();
+        assert!((0..10).contains(&place.start) && problem.contains("frobnicate"), "{place:?} {problem}");
+    }
+
+    #[test]
+    fn a_fault_is_one_line() {
+        let fault = render("a {{ b | frobnicate }}", &json!({"b": 1})).unwrap_err();
+        assert_eq!(fault, "\"a {{ b | frobnicate }}\": filter frobnicate is unknown");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `balance`.
 
-use super::{Output, Selection, TargetOptions};
+use super::{Output, Selection, TargetOptions, WaitOptions};
 use clap::Args;
 
 /// Most connections that the server is to hold. Each is watched as it comes, which takes about a second.
@@ -44,6 +44,9 @@ pub struct Balance {
     /// What to examine.
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Whether to wait for the server.
+    #[command(flatten)]
+    pub wait: WaitOptions,
     /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,

@@ -1,6 +1,6 @@
 //! `bench`.
 
-use super::{Output, Selection, TargetOptions, duration};
+use super::{Output, Selection, TargetOptions, WaitReady, duration};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +36,9 @@ pub struct Bench {
     /// What to examine.
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Whether to wait for the server.
+    #[command(flatten)]
+    pub ready: WaitReady,
     /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,

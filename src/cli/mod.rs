@@ -2,15 +2,26 @@
 
 mod balance;
 mod bench;
+mod checks;
+mod diff;
+mod output;
+mod schema;
+mod setting_up;
 mod stress;
 mod values;
+mod wait;
 mod watch;
 
 pub use balance::{Balance, CONNECTIONS_MAX};
 pub use bench::{Bench, BenchOptions};
+pub use checks::{Checks, Explain, ExplainFormat, LintFormat};
+pub use diff::Diff;
+pub use output::{FailOn, Output, OutputFile, ReportFormat};
+pub use schema::{Schema, SchemaOf};
+pub use setting_up::{Completions, Init, Man};
 pub use stress::{LoadOptions, Stress, holds, rate, users};
 pub use values::{callable, duration, named_value, sample_rate, server_url, utc_offset, version};
-
+pub use wait::{WaitOptions, WaitReady};
 pub use watch::Watch;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -52,13 +63,24 @@ pub enum Command {
     Triage(Triage),
     /// Watch the GPUs and a server's own counters, a line a second, and say at the end what is wrong.
     Watch(Watch),
+    /// Compare two snapshots or reports, before and after a fix or of two machines: causes gone, new and still there, and
+    /// facts that changed and matter.
+    Diff(Diff),
     /// Start a built-in speech server with a typical fault on 127.0.0.1, then examine it for real.
     Demo(Demo),
-    /// List or verify the checks.
+    /// List the checks, or verify your own: `lint` and `test`.
     #[command(subcommand)]
     Checks(Checks),
-    /// Explain one check: what it means, how it is told, what to do.
+    /// Explain one check, or the checks of a stage: what it means, how it is told, what to do.
     Explain(Explain),
+    /// Print the JSON Schema of a report, a snapshot, a difference or the config file.
+    Schema(Schema),
+    /// Look at this machine and a server, and write a commented config file.
+    Init(Init),
+    /// Print the completions of a shell.
+    Completions(Completions),
+    /// Print the manual page, or write all of them into a folder.
+    Man(Man),
 }
 
 /// `run`.
@@ -67,6 +89,9 @@ pub struct Run {
     /// What to examine.
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Whether to wait for the server.
+    #[command(flatten)]
+    pub wait: WaitOptions,
     /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,
@@ -176,9 +201,16 @@ pub struct Collect {
     /// What to examine.
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Whether to wait for the server.
+    #[command(flatten)]
+    pub wait: WaitOptions,
     /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,
+    /// Keep host names, addresses, users' folders, serial numbers and UUIDs where they would be replaced by tokens. Secrets
+    /// are never kept.
+    #[arg(long, help_heading = "Output")]
+    pub include_identifiers: bool,
 }
 
 /// `diagnose`.
@@ -234,38 +266,6 @@ pub struct Demo {
     /// How to print.
     #[command(flatten)]
     pub output: Output,
-}
-
-/// `checks`.
-#[derive(Debug, Subcommand)]
-pub enum Checks {
-    /// List every check.
-    List {
-        /// How to print the list.
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-        /// Count the checks against the catalogue of known causes instead.
-        #[arg(long)]
-        coverage: bool,
-        /// Which checks to list.
-        #[command(flatten)]
-        selection: Selection,
-    },
-    /// Verify checks against the fact types: paths, templates, references.
-    Lint {
-        /// A folder of checks of your own; without it the built-in ones are verified.
-        dir: Option<PathBuf>,
-    },
-}
-
-/// `explain`.
-#[derive(Debug, Args)]
-pub struct Explain {
-    /// Id of a check, as `checks list` shows it.
-    pub id: String,
-    /// A folder with further checks.
-    #[arg(long, value_name = "DIR")]
-    pub checks: Option<PathBuf>,
 }
 
 /// What to examine. Flags win over the config file.
@@ -407,25 +407,7 @@ pub struct Selection {
     pub checks: Option<PathBuf>,
 }
 
-/// How to print, and what counts as failure.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Output")]
-pub struct Output {
-    /// How to print the report. JSON goes to standard output alone.
-    #[arg(long, value_enum)]
-    pub format: Option<Format>,
-    /// What makes the exit code 1: a failure, also a warning, also a fact that could not be known [default: fail].
-    #[arg(long, value_enum)]
-    pub fail_on: Option<FailOn>,
-    /// Also write the snapshot to this file, to be judged again with `gpu-doctor diagnose`.
-    #[arg(long, value_name = "FILE")]
-    pub save: Option<PathBuf>,
-    /// Show every check and every fact's obstacle, not only what matters.
-    #[arg(long, short)]
-    pub verbose: bool,
-}
-
-/// Forms of output.
+/// Forms of lists and tables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -433,17 +415,4 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
-}
-
-/// The least thing that makes the exit code 1.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FailOn {
-    /// A diagnosed failure.
-    #[default]
-    Fail,
-    /// Also a warning.
-    Warn,
-    /// Also an answer that could not be decided.
-    Unknown,
 }

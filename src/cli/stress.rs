@@ -1,6 +1,6 @@
 //! `stress`.
 
-use super::{Output, Selection, TargetOptions, duration};
+use super::{Output, Selection, TargetOptions, WaitOptions, duration};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +27,9 @@ pub struct Stress {
     /// What to examine.
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Whether to wait for the server.
+    #[command(flatten)]
+    pub wait: WaitOptions,
     /// Which checks to use.
     #[command(flatten)]
     pub selection: Selection,

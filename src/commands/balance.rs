@@ -1,8 +1,8 @@
 //! `balance`: open connections and hold them, judge where they came, tell.
 
-use super::{Failure, interrupt, output, progress, target};
+use super::{Failure, interrupt, output, progress, target, wait};
 use crate::cli::Balance;
-use crate::probe::{Ask, BalanceAsk, collect, files_for_connections};
+use crate::probe::{Ask, BalanceAsk, LoadPlan, collect, files_for_connections};
 use anyhow::anyhow;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,8 +11,6 @@ use std::time::Duration;
 const ROOMS: &[&str] = &["host", "process", "nvml", "connections"];
 /// For what is read beside the connections.
 const BESIDE: Duration = Duration::from_secs(60);
-/// Connections to a server on another machine, at most, without the word that it may be filled.
-const STRANGE_MAX: u32 = 100;
 /// What is opened besides: one more, ways that are tried first, a path that cannot exist, one after the release.
 const BESIDES: u32 = 9;
 
@@ -24,16 +22,18 @@ pub fn run(options: Balance) -> Result<u8, Failure> {
         over_http,
         i_own_this_server,
         target,
+        wait: waiting,
         mut selection,
         output: mut printing,
     } = options;
-    output::verify_save(&printing)?;
+    output::verify_files(&printing)?;
     let (timeout, has_config) = (target.timeout, target.config.is_some());
     let (mut ask, config) = target::resolve_with_config(target, &mut selection, Some(&mut printing))?;
     let Some(connections) = named.or(config.connections) else {
         return Err(Failure::Usage(anyhow!("say how many connections the server is to hold: --connections N")));
     };
     verify(&ask, connections, i_own_this_server)?;
+    wait::for_server(&mut ask, "--wait", waiting.wait)?;
     files_for_connections(u64::from(connections) + 1)
         .map_err(|unknown| Failure::Usage(anyhow!("--connections {connections}: {}", unknown.detail)))?;
     if let Some(name) = ask.command.first_mut() {
@@ -76,10 +76,14 @@ fn verify(ask: &Ask, connections: u32, owned: bool) -> Result<(), Failure> {
     if matches!(ask.server.as_ref().map(url::Url::scheme), Some("grpc" | "grpcs")) {
         return Err(Failure::Usage(anyhow!("--server {server}: connections are WebSockets or streams of HTTP")));
     }
-    if target.server_is_local != Some(true) && !owned && connections.saturating_add(BESIDES) > STRANGE_MAX {
+    if target.server_is_local != Some(true)
+        && !owned
+        && u64::from(connections.saturating_add(BESIDES)) > LoadPlan::STRANGE_REQUESTS_MAX
+    {
         return Err(Failure::Usage(anyhow!(
             "{server} is not this machine, and {connections} connections and one more take that many places from its \
-             users. If it is yours: --i-own-this-server; without it at most {STRANGE_MAX} are opened in all"
+             users. If it is yours: --i-own-this-server; without it at most {} are opened in all",
+            LoadPlan::STRANGE_REQUESTS_MAX
         )));
     }
     Ok(())

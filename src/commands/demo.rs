@@ -1,18 +1,19 @@
 //! `demo`: a server with a fault, then a real run against it.
 
-use super::{Failure, output, progress};
+use super::{Failure, output, progress, waivers};
 use crate::check::Checks;
-use crate::cli::{self, Demo, Format, Selection};
+use crate::cli::{self, Demo, ReportFormat, Selection};
 use crate::demo;
 use crate::probe::{Ask, collect};
 use std::io::IsTerminal;
 
 /// Starts the built-in server, examines it as `run` would and prints the report.
-pub fn run(options: Demo) -> Result<u8, Failure> {
-    output::verify_save(&options.output)?;
+pub fn run(mut options: Demo) -> Result<u8, Failure> {
+    output::verify_files(&options.output)?;
+    waivers::take(&mut options.output, Vec::new(), &Selection::default())?;
     let server = demo::start().map_err(Failure::Bug)?;
     let url = server.url();
-    let watched = options.output.format.unwrap_or(Format::Text) == Format::Text && std::io::stderr().is_terminal();
+    let watched = options.output.format.unwrap_or_default() == ReportFormat::Text && std::io::stderr().is_terminal();
     if watched {
         eprintln!("A speech server runs at {url}. Its client sends:");
         eprintln!("  {}", server.client_request());

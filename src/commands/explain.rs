@@ -1,26 +1,58 @@
-//! `explain`: one check in words.
+//! `explain`: one check in words, or a stage and its checks.
 
 use super::{Failure, output};
-use crate::check::Checks;
-use crate::cli::Explain;
-use crate::{exit, report};
+use crate::check::{Checks, is_known_cause};
+use crate::cli::{Explain, ExplainFormat};
+use crate::report::{Page, StagePage, did_you_mean, nearest_ids};
+use crate::snapshot::Stage;
+use crate::{exit, words};
 use anyhow::anyhow;
 
-/// Explains the check of that id.
+/// Explains the check or the stage of that name.
 pub fn run(options: Explain) -> Result<u8, Failure> {
     let checks = Checks::load(options.checks.as_deref()).map_err(|error| Failure::Usage(error.into()))?;
-    let Some(check) = checks.get(&options.id) else {
-        let near: Vec<&str> = checks
-            .iter()
-            .map(|check| check.spec.id.as_str())
-            .filter(|id| id.split('-').any(|word| word.len() > 2 && options.id.contains(word)))
-            .collect();
-        let hint = match near.as_slice() {
-            [] => "\"gpu-doctor checks list\" shows all".to_string(),
-            near => format!("did you mean {}?", near.join(" or ")),
-        };
-        return Err(Failure::Usage(anyhow!("no check has the id \"{}\"; {hint}", options.id)));
-    };
-    output::to_stdout(|out| report::explain(&check.spec, out))?;
-    Ok(exit::HEALTHY)
+    if let Some(check) = checks.get(&options.id) {
+        let page = Page::of(check, &checks);
+        output::to_stdout(|out| match options.format {
+            ExplainFormat::Text => page.text(out),
+            ExplainFormat::Markdown => page.markdown(out),
+            ExplainFormat::Json => {
+                serde_json::to_writer_pretty(&mut *out, &page)?;
+                writeln!(out)
+            }
+        })?;
+        return Ok(exit::HEALTHY);
+    }
+    if let Some(stage) = Stage::from_name(&options.id) {
+        let page = StagePage::of(stage, &checks);
+        output::to_stdout(|out| match options.format {
+            ExplainFormat::Text => page.text(out),
+            ExplainFormat::Markdown => page.markdown(out),
+            ExplainFormat::Json => {
+                serde_json::to_writer_pretty(&mut *out, &page)?;
+                writeln!(out)
+            }
+        })?;
+        return Ok(exit::HEALTHY);
+    }
+    Err(Failure::Usage(anyhow!("{}", unknown(&options.id, &checks))))
+}
+
+/// What is said of an id that no check has.
+fn unknown(id: &str, checks: &Checks) -> String {
+    let shown = words::plain(id);
+    if shown.trim().is_empty() {
+        return "the id of a check is empty; \"gpu-doctor checks list\" shows all ids".into();
+    }
+    if is_known_cause(id) {
+        return format!(
+            "{shown} is a known cause, but no check judges it yet; \"gpu-doctor checks list\" shows those that do"
+        );
+    }
+    let mut near: Vec<String> = nearest_ids(id, checks).into_iter().map(|near| near.id).collect();
+    let stages = Stage::ALL.iter().map(|stage| stage.name());
+    if let Some(stage) = words::nearest(id, stages, 0.9).filter(|_| !id.contains('-')) {
+        near = vec![stage.to_owned()];
+    }
+    format!("no check has the id \"{shown}\"; {}", did_you_mean(&near))
 }

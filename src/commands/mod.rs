@@ -4,19 +4,28 @@ mod balance;
 mod bench;
 mod checks;
 mod collect;
+mod completions;
 mod demo;
 mod diagnose;
+mod diff;
+mod document;
 mod explain;
 mod given;
+mod init;
 mod interrupt;
+mod man;
 mod model;
 mod output;
 mod progress;
 mod request;
 mod run;
+mod schema;
 mod stress;
 mod target;
+mod terminal;
 mod triage;
+mod wait;
+mod waivers;
 mod watch;
 
 use crate::cli::{Cli, Command};
@@ -44,11 +53,8 @@ impl Failure {
 
 /// Runs the command and returns the exit code.
 pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
-    // `colored` honours NO_COLOR and CLICOLOR, but not a terminal that says that it has no colours.
-    let asks_for_colour = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-    if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") && !asks_for_colour {
-        colored::control::set_override(false);
-    }
+    // `colored` would honour some of the variables, and in another order.
+    colored::control::set_override(terminal::has_colours());
     match cli.command {
         Command::Run(options) => run::run(options),
         Command::Stress(options) => stress::run(options),
@@ -60,8 +66,13 @@ pub fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Diagnose(options) => diagnose::run(options),
         Command::Triage(options) => triage::run(options),
         Command::Watch(options) => watch::run(options),
+        Command::Diff(options) => diff::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Checks(options) => checks::run(options),
         Command::Explain(options) => explain::run(options),
+        Command::Schema(options) => schema::run(options),
+        Command::Init(options) => init::run(options),
+        Command::Completions(options) => completions::run(&options),
+        Command::Man(options) => man::run(&options),
     }
 }

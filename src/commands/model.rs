@@ -1,9 +1,10 @@
 //! `model`: what is in a model's file, and where onnxruntime runs it.
 
-use super::{Failure, output, progress};
+use super::{Failure, output, progress, terminal};
 use crate::cli::Model;
 use crate::probe::{Ask, PlacementAsk};
-use crate::report::Audit;
+use crate::redact::{Identifiers, redacted};
+use crate::report::{Audit, Style};
 use crate::{exit, probe};
 use anyhow::anyhow;
 use std::collections::BTreeSet;
@@ -38,7 +39,9 @@ pub fn run(options: Model) -> Result<u8, Failure> {
     if let (Err(unreadable), false) = (model.parameters.read(), model.external_files.known().is_some()) {
         return Err(Failure::Usage(anyhow!("{}", unreadable.detail)));
     }
-    let audit = Audit::of(&snapshot);
-    output::to_stdout(|out| audit.write(options.format, options.verbose, out))?;
+    // A model and where it runs: what is asked about on this machine stays named, and secrets go.
+    let audit = Audit::of(&redacted(&snapshot, Identifiers::Kept));
+    let style = Style { verbose: options.verbose, ..terminal::style() };
+    output::to_stdout(|out| audit.write(options.format, &style, out))?;
     Ok(exit::HEALTHY)
 }

@@ -1,9 +1,10 @@
 //! A line per probe on standard error while a person watches; nothing in a pipe.
 
+use super::terminal;
 use crate::probe::{LoadPlan, Observer, Probe, Silent};
 use crate::report::Step;
 use crate::snapshot::{Outcome, ProbeRecord};
-use crate::words::{count, grouped};
+use crate::words::{clip, count, grouped, padded};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -12,8 +13,6 @@ use std::time::{Duration, Instant};
 
 /// Time between two looks at a load.
 const EVERY: Duration = Duration::from_millis(250);
-/// Columns of the line that is written over.
-const WIDTH: usize = 100;
 
 /// The observer that fits standard error.
 pub fn observer() -> Box<dyn Observer> {
@@ -109,7 +108,10 @@ impl Drop for Steps {
 
 /// Writes over the line that the cursor is in.
 fn over(text: &str, end: &str) {
-    let _ = write!(std::io::stderr(), "\r{text:<WIDTH$}{end}");
+    // One column less: a line that fills the last one cannot be written over.
+    let width = terminal::width(std::io::stderr()) - 1;
+    let text = if end.is_empty() { clip(text, width) } else { text.to_owned() };
+    let _ = write!(std::io::stderr(), "\r{}{end}", padded(&text, width));
 }
 
 fn step_line(step: &Step) -> String {

@@ -3,7 +3,7 @@
 mod csv;
 mod limits;
 
-use super::{Failure, given, interrupt, output, progress, target};
+use super::{Failure, given, interrupt, output, progress, target, wait};
 use crate::cli::{self, LoadOptions, Stress};
 use crate::config::LoadConfig;
 use crate::probe::{Ask, LoadPlan, StepTold, collect};
@@ -22,11 +22,12 @@ const DURATION: Duration = Duration::from_secs(10);
 
 /// Examines and loads the server and prints the report.
 pub fn run(mut options: Stress) -> Result<u8, Failure> {
-    output::verify_save(&options.output)?;
+    output::verify_files(&options.output)?;
     let csv = options.load.csv.as_deref().map(|file| Csv::open(file, &options.output)).transpose()?.map(Arc::new);
     let timeout_given = options.target.timeout.is_some();
     let (mut ask, config) =
         target::resolve_with_load(options.target, &mut options.selection, Some(&mut options.output))?;
+    wait::for_server(&mut ask, "--wait", options.wait.wait)?;
     ask.command = given::load("stress", std::mem::take(&mut ask.command), &options.load);
     let mut plan = plan(over(options.load, config), &ask).map_err(Failure::Usage)?;
     if !timeout_given {

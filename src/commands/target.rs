@@ -1,6 +1,7 @@
 //! Joins flags and config file into the question that the probes are asked.
 
-use super::{Failure, given};
+use super::{Failure, given, waivers};
+use crate::check::{Checks, LoadError};
 use crate::cli::{self, ConnectionOptions, Output, Selection, TargetOptions};
 use crate::config::{Auth, BalanceConfig, Config, ConfigError, ConnectionConfig, FieldValue, LoadConfig};
 use crate::probe::service::{client_request_url, given_file, verify_connection};
@@ -47,15 +48,19 @@ fn resolve_all(
         None => (Config::default(), Vec::new()),
         Some(path) => read_config(path).map_err(|error| Failure::Usage(error.into()))?,
     };
+    selection.checks = selection.checks.take().or(config.checks);
+    if let Some(path) = &target.config {
+        verify_selectors(path, &config.only, &config.skip, selection)?;
+    }
     if selection.only.is_empty() {
         selection.only = config.only;
     }
     if selection.skip.is_empty() {
         selection.skip = config.skip;
     }
-    selection.checks = selection.checks.take().or(config.checks);
     if let Some(output) = &mut output {
         output.fail_on = output.fail_on.or(config.fail_on);
+        waivers::take(output, config.waivers, selection)?;
     }
     let standard = Ask::default();
     let time = |text: Option<String>| text.as_deref().and_then(|text| cli::duration(text).ok());
@@ -78,12 +83,9 @@ fn resolve_all(
     if let (None, Some((origin, text))) = (&server, &client_request) {
         server = Some(server_of(origin, text, &fields).map_err(Failure::Usage)?);
     }
-    authorize(&mut headers, &target.connection, &config.auth).map_err(Failure::Usage)?;
+    authorize(&mut headers, &target.connection, &config.auth, target.config.as_deref()).map_err(Failure::Usage)?;
     let connection = connection(target.connection, config.connection).map_err(Failure::Usage)?;
     let sample_rate_hz = target.sample_rate.or(config.sample_rate).unwrap_or(standard.sample_rate_hz);
-    if !(1..=100).contains(&sample_rate_hz) {
-        return Err(Failure::Usage(anyhow!("sample_rate: {sample_rate_hz} is not in 1..=100 samples a second")));
-    }
     let ask = Ask {
         root: target.root.or(config.root).unwrap_or(standard.root),
         server,
@@ -116,6 +118,7 @@ fn resolve_all(
         balance: None,
         timeout: timeout.unwrap_or(usual_timeout),
         load: None,
+        waited: None,
         command,
     };
     if !ask.root.is_dir() {
@@ -128,6 +131,25 @@ fn resolve_all(
         return Err(Failure::Usage(anyhow!("--forward needs --loader, which gives it the model")));
     }
     Ok((ask, config.balance, config.load))
+}
+
+/// Refuses what is wrong with `only` and `skip` of the config file, where no flag stands for them: the flags' own are told
+/// as such.
+fn verify_selectors(path: &Path, only: &[String], skip: &[String], flags: &Selection) -> Result<(), Failure> {
+    let only = if flags.only.is_empty() { only } else { &[] };
+    let skip = if flags.skip.is_empty() { skip } else { &[] };
+    if only.is_empty() && skip.is_empty() {
+        return Ok(());
+    }
+    let checks = Checks::load(flags.checks.as_deref()).map_err(|error| Failure::Usage(error.into()))?;
+    match checks.select(only, skip) {
+        Err(error @ LoadError::Selector { .. }) => {
+            let said = error.to_string();
+            let said = said.trim_start_matches('-');
+            Err(Failure::Usage(anyhow!("config {}: {said}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Values of fields, the flags' over those of the config file; the files among them can be read.
@@ -165,12 +187,20 @@ fn connection(flags: ConnectionOptions, config: ConnectionConfig) -> anyhow::Res
 }
 
 /// Adds the header with the credentials that the flags name, else those of the config file.
-fn authorize(headers: &mut Vec<(String, String)>, flags: &ConnectionOptions, config: &Auth) -> anyhow::Result<()> {
+fn authorize(
+    headers: &mut Vec<(String, String)>,
+    flags: &ConnectionOptions,
+    config: &Auth,
+    file: Option<&Path>,
+) -> anyhow::Result<()> {
     let (bearer_env, bearer_file) = (flags.bearer_env.clone(), flags.bearer_file.clone());
     let by_flags = Auth { bearer_env, bearer_file, basic_env: flags.basic_env.clone() };
     let by_flags =
         by_flags.fetch().map_err(|problem| anyhow!("--bearer-env, --bearer-file, --basic-env: {problem}"))?;
-    let by_config = || config.fetch().map_err(|problem| anyhow!("config: auth: {problem}"));
+    let file = file.unwrap_or(Path::new("")).display();
+    // No colon behind `auth`: what follows would be taken for a secret, and masked.
+    let by_config =
+        || config.fetch().map_err(|problem| anyhow!("config {file}: what \"auth\" names cannot be had: {problem}"));
     let Some(value) = by_flags.map_or_else(by_config, |value| Ok(Some(value)))? else { return Ok(()) };
     headers.retain(|(name, _)| name != "authorization");
     headers.push(("authorization".into(), value));

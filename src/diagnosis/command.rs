@@ -6,8 +6,18 @@ use crate::snapshot::Target;
 pub const ADDRESS: &str = "http://HOST:PORT";
 
 /// Options without a value.
-const SWITCHES: &[&str] =
-    &["--smoke", "--contract", "--http2", "--verbose", "--i-own-this-server", "--tui", "--over-http"];
+const SWITCHES: &[&str] = &[
+    "--smoke",
+    "--contract",
+    "--http2",
+    "--verbose",
+    "--quiet",
+    "--ascii",
+    "--include-identifiers",
+    "--i-own-this-server",
+    "--tui",
+    "--over-http",
+];
 /// Commands that examine as `run` does and do more, each with the options that `run` does not take.
 const FURTHER: &[(&str, &[&str])] = &[
     (

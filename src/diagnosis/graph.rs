@@ -126,5 +126,6 @@ fn diagnosis(finding: &Finding, explains: Vec<String>) -> Diagnosis {
         fix: finding.fix.clone(),
         verify: finding.verify.clone(),
         ruled_out: Vec::new(),
+        waived: None,
     }
 }

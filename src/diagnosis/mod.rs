@@ -2,6 +2,7 @@
 
 mod chain;
 mod command;
+pub mod difference;
 mod graph;
 mod grounds;
 mod headline;
@@ -9,18 +10,23 @@ mod recorded;
 mod ruled_out;
 mod unasked;
 mod verify;
+mod waited;
+mod waived;
 mod ways;
 
 pub use chain::{Link, Standing};
 pub use headline::in_words;
 pub use verify::reachable;
+pub use waived::{Waived, WaiverStanding, WaiverTold, waive};
 
 use crate::check::{Checks, Confidence, Evidence, Finding, Reasons, Severity, Step, Verdict as Judged, View, judge};
 use crate::snapshot::{Outcome, Snapshot, Stage};
+use schemars::JsonSchema;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 /// What it comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Nothing failed, and what was asked about could be known.
@@ -52,10 +58,14 @@ pub struct Diagnosed {
     pub contradictions: Vec<String>,
     /// What each watched GPU did while requests ran, as it was derived (`derived.gpu_activity`).
     pub gpu_activity: Vec<serde_json::Value>,
+    /// What it would come to if no failure held: the verdict where every one is waived.
+    pub apart_from_failures: Verdict,
+    /// What became of the user's waivers; empty until [`waive`] has been asked.
+    pub waivers: Vec<WaiverTold>,
 }
 
 /// One cause, or a symptom that nothing explains.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
     /// The check's id.
     pub cause: String,
@@ -91,10 +101,13 @@ pub struct Diagnosis {
     /// Other causes that could show alike and are ruled out, the nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ruled_out: Vec<RuledOut>,
+    /// By whose word it is accepted for now: it is told, and does not count for the exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
 }
 
 /// A finding for which nothing asks beside a surer one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Possibility {
     /// The check's id.
     pub cause: String,
@@ -105,7 +118,7 @@ pub struct Possibility {
 }
 
 /// A cause that it is not.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RuledOut {
     /// The check's id.
     pub cause: String,
@@ -114,20 +127,31 @@ pub struct RuledOut {
 }
 
 /// What one check says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckVerdict {
     /// The check's id.
     pub check: String,
     /// Its stage.
     pub stage: Stage,
     /// `holds`, `clear`, `unknown` or `not_applicable`.
+    #[schemars(extend("enum" = VERDICTS))]
+    #[serde(deserialize_with = "verdict_word")]
     pub verdict: String,
     /// Why it is unknown or not applicable, or the proof if it holds; empty if it is clear.
     pub why: String,
 }
 
+/// What a check can say, as reports write it.
+const VERDICTS: [&str; 4] = ["holds", "clear", "unknown", "not_applicable"];
+
+/// Another word in a report would be taken for none of them by whoever asks for one.
+fn verdict_word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    if VERDICTS.contains(&word.as_str()) { Ok(word) } else { Err(D::Error::unknown_variant(&word, &VERDICTS)) }
+}
+
 /// A fact that could not be known and on which a check depends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Missing {
     /// The fact's path.
     pub path: String,
@@ -151,6 +175,7 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     let tells = snapshot.facts.recorded.requests.known().is_none();
     reason(&mut diagnoses, &findings, &view, tells);
     verify::complete(&mut diagnoses, snapshot);
+    waited::tell(&mut diagnoses, &snapshot.target);
     let worked = view.value("derived.gpu_seen_working").and_then(serde_json::Value::as_bool) == Some(true);
     let (mut unknown, decisive) = missing(&findings, snapshot, worked);
     for missing in &mut unknown {
@@ -158,8 +183,10 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
     }
     let symptoms: Vec<&str> = diagnoses.iter().filter(|one| one.symptom).map(|one| one.cause.as_str()).collect();
     unknown.extend(unasked::of(&symptoms, &findings, snapshot, &view));
-    let chain = chain::links(snapshot, &findings);
+    let mut chain = chain::links(snapshot, &findings);
+    chain::blame(&mut chain, &diagnoses);
     let missing = decisive > 0 || was_not_asked(snapshot, &chain);
+    let apart_from_failures = verdict(&findings, &[], missing, &chain, worked);
     let verdict = verdict(&findings, &diagnoses, missing, &chain, worked);
     // The GPUs of this machine say nothing about a server on another one.
     let budget = view.value("derived.device_budget").filter(|_| snapshot.target.server_is_local != Some(false));
@@ -173,6 +200,8 @@ pub fn diagnose(checks: &Checks, snapshot: &Snapshot) -> Result<Diagnosed, Strin
         unknown,
         contradictions: contradictions(&view),
         gpu_activity: view.value("derived.gpu_activity").and_then(|one| one.as_array()).cloned().unwrap_or_default(),
+        apart_from_failures,
+        waivers: Vec::new(),
     })
 }
 

@@ -1,11 +1,11 @@
 //! What the user asked about, after flags and config are joined.
 
-use crate::snapshot::{Expectations, Facts, LoadStep, Target, WantedUsers};
+use crate::snapshot::{Expectations, Facts, LoadStep, Target, Waited, WantedUsers};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use url::Url;
 
@@ -77,6 +77,8 @@ pub struct Ask {
     pub timeout: Duration,
     /// The load to make, if any.
     pub load: Option<LoadPlan>,
+    /// The wait for the server that was made before.
+    pub waited: Option<Waited>,
     /// The subcommand and its options, without secrets.
     pub command: Vec<String>,
 }
@@ -113,6 +115,8 @@ pub struct LoadPlan {
 /// How far a load is, for who looks on meanwhile.
 #[derive(Debug, Default)]
 pub struct LoadProgress {
+    /// The load has begun, warm-up and all: from then on it ends by itself when the user wants an end.
+    pub begun: AtomicBool,
     /// The step that runs, the first being 1; 0 before it.
     pub step: AtomicU64,
     /// Answers of the whole load, good and bad ones.
@@ -142,6 +146,11 @@ impl LoadPlan {
     const AROUND_A_STEP: Duration = Duration::from_secs(5);
     /// Longest time of as many requests before the steps as the user names.
     pub const WARM_UP_NAMED: Duration = Duration::from_secs(600);
+
+    /// Whether the user wanted an end before the load began.
+    pub fn was_given_up(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed) && !self.progress.begun.load(Ordering::Relaxed)
+    }
 
     /// How long it may take in all.
     pub fn longest(&self) -> Duration {
@@ -207,7 +216,7 @@ impl BalanceAsk {
 
 /// Names under which the document tells of the GPUs, when the user gave them; what is left out is looked for under the
 /// usual names.
-#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a mapping of names in the document that tells of the GPUs")]
 pub struct StatusFields {
     /// The list of GPUs; its members are told one from another by `index`.
@@ -275,6 +284,7 @@ impl Default for Ask {
             balance: None,
             timeout: Duration::from_secs(60),
             load: None,
+            waited: None,
             command: Vec::new(),
         }
     }
@@ -318,6 +328,7 @@ impl Ask {
             forward: self.forward.clone(),
             expect: self.expect.clone(),
             command: self.command.clone(),
+            waited: self.waited.clone(),
         }
     }
 }

@@ -11,7 +11,6 @@ mod jobs;
 mod json_record;
 mod python;
 mod runner;
-mod secret;
 mod tree;
 
 pub mod balance;
@@ -29,6 +28,7 @@ pub mod metrics;
 pub mod model;
 pub mod nvml;
 pub mod onnxruntime;
+pub mod open_files;
 pub mod packages;
 pub mod prediction;
 pub mod process;
@@ -40,6 +40,7 @@ pub mod source;
 pub mod triage;
 pub mod watch;
 
+pub use crate::secret::is_in_field as is_secret;
 pub use ask::{
     Ask, BalanceAsk, Connection, LoadPlan, LoadProgress, PlacementAsk, StatusFields, StepHeard, StepTold,
     without_credentials,
@@ -47,7 +48,6 @@ pub use ask::{
 pub use balance::files_for as files_for_connections;
 pub use jobs::run_child;
 pub use runner::{Observer, Silent, collect};
-pub use secret::is_in_field as is_secret;
 pub use sequential::{LoadRequest, RequestTold, Sequential, ServerTimeAt};
 
 use crate::snapshot::{Facts, Outcome, Stage, Unknown, Why};

@@ -1,10 +1,16 @@
 //! Runs the probes one after the other, each within its budget, and assembles the snapshot.
 
-use super::{Ask, Context, PROBES, Probe, Ran};
-use crate::snapshot::{Facts, Outcome, ProbeRecord, SCHEMA, Snapshot, Target, Unknown, Why};
+use super::{Ask, Context, LoadPlan, PROBES, Probe, Ran};
+use crate::snapshot::{Facts, Outcome, ProbeRecord, SCHEMA, SCHEMA_MINOR, Snapshot, Target, Unknown, Why};
 use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+/// Why what was left is not known, when the user wanted an end.
+const GIVEN_UP: &str = "the run was interrupted before this was known";
+/// Wait for the probe that runs then, and time between two looks at the user's wish.
+const PATIENCE_GIVEN_UP: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Hears of the probes as they start and end.
 pub trait Observer {
@@ -36,7 +42,7 @@ pub fn collect(ask: &Ask, wanted: &BTreeSet<&str>, observer: &mut dyn Observer) 
         observer.starts(probe);
         let started_at = now();
         let started = Instant::now();
-        let ran = match refusal(probe, &rooms, &target, end) {
+        let ran = match refusal(probe, &rooms, &target, end, given_up(ask)) {
             Some((unknown, ran)) => {
                 probe.rooms.iter().for_each(|room| facts.forget_room(room, &unknown));
                 ran
@@ -53,11 +59,25 @@ pub fn collect(ask: &Ask, wanted: &BTreeSet<&str>, observer: &mut dyn Observer) 
         observer.ended(probe, &record);
         probes.push(record);
     }
-    Snapshot { schema: SCHEMA.into(), tool: crate::TOOL.into(), taken_at, target, probes, facts }
+    Snapshot {
+        schema: SCHEMA.into(),
+        schema_minor: SCHEMA_MINOR,
+        tool: crate::TOOL.into(),
+        taken_at,
+        target,
+        probes,
+        facts,
+    }
 }
 
 /// Why a probe is not run at all, if so.
-fn refusal(probe: &Probe, rooms: &BTreeSet<&str>, target: &Target, end: Instant) -> Option<(Unknown, Ran)> {
+fn refusal(
+    probe: &Probe,
+    rooms: &BTreeSet<&str>,
+    target: &Target,
+    end: Instant,
+    given_up: bool,
+) -> Option<(Unknown, Ran)> {
     if !probe.rooms.iter().any(|room| rooms.contains(room)) {
         let detail = "no selected check needs it";
         return Some((Unknown::new(Why::NotAsked, detail), Ran::skipped(detail)));
@@ -65,6 +85,10 @@ fn refusal(probe: &Probe, rooms: &BTreeSet<&str>, target: &Target, end: Instant)
     if probe.this_machine && target.server_is_local == Some(false) {
         let detail = "the server is on another machine";
         return Some((Unknown::new(Why::NotAsked, detail), Ran::skipped(detail)));
+    }
+    if given_up {
+        let unknown = Unknown::new(Why::TimedOut, GIVEN_UP);
+        return Some((unknown, Ran { outcome: Outcome::TimedOut, detail: GIVEN_UP.into() }));
     }
     if Instant::now() >= end {
         let detail = "the run's time was used up before this probe could start (see --timeout)";
@@ -91,7 +115,12 @@ fn run_one(probe: &'static Probe, ask: &Ask, end: Instant, facts: &mut Facts) ->
     }
     // The probe watches its own deadline; the grace lets it bring home what it has.
     let grace = Duration::from_millis(1500);
-    match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()) + grace) {
+    match received(&receiver, deadline + grace, ask) {
+        Err(_) if given_up(ask) => {
+            let unknown = Unknown::new(Why::TimedOut, GIVEN_UP);
+            probe.rooms.iter().for_each(|room| facts.forget_room(room, &unknown));
+            Ran { outcome: Outcome::TimedOut, detail: GIVEN_UP.into() }
+        }
         Ok((taken, ran)) => {
             probe.rooms.iter().for_each(|room| facts.take_room(room, &taken));
             ran
@@ -107,6 +136,26 @@ fn run_one(probe: &'static Probe, ask: &Ask, end: Instant, facts: &mut Facts) ->
             let unknown = Unknown::new(Why::Crashed, detail.clone());
             probe.rooms.iter().for_each(|room| facts.forget_room(room, &unknown));
             Ran { outcome: Outcome::Crashed, detail }
+        }
+    }
+}
+
+/// Whether the user wanted an end before the load began, for which all this is done. The load itself ends in order.
+fn given_up(ask: &Ask) -> bool {
+    ask.load.as_ref().is_some_and(LoadPlan::was_given_up)
+}
+
+/// What the probe brings home by then; a run that is given up waits for it a little only.
+fn received<T>(receiver: &mpsc::Receiver<T>, end: Instant, ask: &Ask) -> Result<T, mpsc::RecvTimeoutError> {
+    let mut since = None;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(left.min(LOOK)) {
+            Err(mpsc::RecvTimeoutError::Timeout) if !left.is_zero() => {}
+            done => return done,
+        }
+        if given_up(ask) && since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE_GIVEN_UP {
+            return Err(mpsc::RecvTimeoutError::Timeout);
         }
     }
 }

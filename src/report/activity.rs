@@ -1,9 +1,9 @@
 //! What each GPU did before, while and after requests ran.
 
-use super::text::paragraph;
+use super::page::Page;
 use crate::snapshot::{Fact, GpuTimeline, GpuWindow, NvmlFacts, Phases, Series, Snapshot};
-use crate::words::plain;
 use colored::Colorize;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::{Result, Write};
@@ -12,11 +12,14 @@ use std::io::{Result, Write};
 pub const FACT: &str = "execution.gpus";
 /// Columns of a drawing.
 const COLUMNS: usize = 60;
+/// A step's utilization by eighths.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const ASCII_BARS: [char; 8] = ['_', '.', ',', '-', '=', '+', '*', '#'];
 /// GPUs that are told without `-v`.
 const GPUS_MAX: usize = 8;
 
 /// One GPU's activity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Activity {
     /// Index in NVML's order.
     pub index: u64,
@@ -46,7 +49,7 @@ pub struct Activity {
 }
 
 /// A counter's mean and highest reading by phase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Counter {
     /// Its name.
     pub name: String,
@@ -134,7 +137,8 @@ fn drawing(line: &GpuTimeline, window_ms: f64) -> Option<(Vec<u64>, (usize, usiz
 }
 
 /// Writes them, unless they are no proof of anything and there is nothing to tell that the line of the stage has not told.
-pub fn write(gpus: &[Activity], verbose: bool, proof: bool, out: &mut dyn Write) -> Result<()> {
+pub fn write(gpus: &[Activity], proof: bool, out: &mut Page) -> Result<()> {
+    let verbose = out.verbose();
     let plain_case = gpus.len() <= 1 && gpus.iter().all(|gpu| gpu.verdict == "active");
     if gpus.is_empty() || plain_case && !verbose && !proof {
         return Ok(());
@@ -148,7 +152,7 @@ pub fn write(gpus: &[Activity], verbose: bool, proof: bool, out: &mut dyn Write)
     }
 }
 
-fn block(gpu: &Activity, out: &mut dyn Write) -> Result<()> {
+fn block(gpu: &Activity, out: &mut Page) -> Result<()> {
     let name = gpu.name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
     let verdict = match gpu.verdict.as_str() {
         "active" => "it worked",
@@ -167,15 +171,16 @@ fn block(gpu: &Activity, out: &mut dyn Write) -> Result<()> {
         "" => String::new(),
         because => format!(" ({because})"),
     };
-    paragraph(out, "  ", &format!("GPU {}{name}: {verdict}; {server}{because}", gpu.index))?;
+    out.paragraph("  ", &format!("GPU {}{name}: {verdict}; {server}{because}", gpu.index))?;
     if !gpu.counters.is_empty() {
-        writeln!(out, "{:19}{:<19}{:<19}after", "", "before", "requests")?;
-    }
-    for counter in &gpu.counters {
-        let [before, during, after] =
-            [counter.before, counter.during, counter.after].map(|one| cell(one, &counter.unit));
-        let line = format!("    {:<15}{before:<19}{during:<19}{after}", plain(&counter.name));
-        writeln!(out, "{}", line.trim_end())?;
+        let head = ["", "before", "requests", "after"].map(str::to_owned);
+        let row = |counter: &Counter| {
+            let [before, during, after] =
+                [counter.before, counter.during, counter.after].map(|one| cell(one, &counter.unit));
+            [counter.name.clone(), before, during, after]
+        };
+        let rows: Vec<_> = std::iter::once(head).chain(gpu.counters.iter().map(row)).collect();
+        out.table(4, &rows)?;
     }
     // What an old snapshot or a file could not hold is no news of this GPU.
     let news = |counter: &&String| {
@@ -183,22 +188,39 @@ fn block(gpu: &Activity, out: &mut dyn Write) -> Result<()> {
     };
     let untold: Vec<String> =
         gpu.unsupported.iter().filter(news).map(|counter| counter.replacen(" is not known", "", 1)).collect();
-    if !untold.is_empty() {
-        paragraph(out, "    ", &format!("not told: {}", untold.join("; ")))?;
+    if out.verbose() && !untold.is_empty() {
+        out.paragraph("    ", &format!("not told: {}", untold.join("; ")))?;
     }
-    if gpu.drawn.is_empty() {
+    // The table says of a line without any rise as much.
+    if gpu.drawn.is_empty() || !out.verbose() && gpu.drawn.iter().all(|percent| *percent == 0) {
         return Ok(());
     }
-    let bar = |percent: &u64| ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'].get((percent * 8 / 101) as usize).copied();
-    let (from, to) = gpu.requests;
+    let name = format!("    {:<15}", "utilization");
+    let (drawn, (from, to)) = narrowed(&gpu.drawn, gpu.requests, out.width().saturating_sub(name.len() + 2));
+    let bars = if out.ascii() { ASCII_BARS } else { BARS };
     let mut line = String::new();
-    for (place, percent) in gpu.drawn.iter().enumerate() {
+    for (place, percent) in drawn.iter().enumerate() {
         if place == from || place == to {
             line.push('|');
         }
-        line.push(bar(percent).unwrap_or('█'));
+        line.push(bars[(percent * 8 / 101).min(7) as usize]);
     }
-    writeln!(out, "    {:<15}{line}", "utilization")
+    writeln!(out, "{name}{line}")
+}
+
+/// The drawing in at most so many columns: of those that become one the highest counts.
+fn narrowed(drawn: &[u64], (from, to): (usize, usize), width: usize) -> (Vec<u64>, (usize, usize)) {
+    if drawn.len() <= width || width == 0 {
+        return (drawn.to_vec(), (from, to));
+    }
+    let place = |column: usize| column * width / drawn.len();
+    let mut narrow = vec![0; width];
+    for (column, percent) in drawn.iter().enumerate() {
+        if let Some(highest) = narrow.get_mut(place(column)) {
+            *highest = (*percent).max(*highest);
+        }
+    }
+    (narrow, (place(from), place(to)))
 }
 
 fn cell(value: Option<(f64, f64)>, unit: &str) -> String {
@@ -233,6 +255,16 @@ mod tests {
         assert_eq!((drawn[0], drawn[from], drawn[to - 1], drawn[COLUMNS - 1]), (0, 0, 97, 3));
         assert_eq!((from, to), (20, 41));
         assert_eq!(drawing(&line("5", "5"), 1.0), None, "one moment is no line");
+    }
+
+    #[test]
+    fn a_drawing_is_narrowed_without_losing_its_peaks() {
+        let mut drawn = vec![0; 60];
+        drawn[37] = 97;
+        let (narrow, (from, to)) = narrowed(&drawn, (20, 40), 39);
+        assert_eq!((narrow.len(), narrow.iter().max(), from, to), (39, Some(&97), 13, 26));
+        assert!(narrow[from..to].contains(&97));
+        assert_eq!(narrowed(&drawn, (20, 40), 60).0, drawn);
     }
 
     #[test]

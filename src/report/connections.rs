@@ -1,13 +1,14 @@
 //! Which connection came to which GPU, at how many the server stopped, and what it gave back.
 
-use super::text::paragraph;
+use super::page::Page;
 use crate::check::{
     ChecklistLine, ChecklistOutcome, ConnectionFigures, connection_cache, connection_checklist, connection_figures,
     connection_numbers, connection_processes,
 };
 use crate::snapshot::{Attempt, ConnectionsFacts, Fact, Snapshot, SpreadReading};
-use crate::words::{bytes, count, plain};
+use crate::words::{bytes, columns, count, plain};
 use colored::Colorize;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::io::{Result, Write};
 
@@ -16,7 +17,7 @@ const FIRST: usize = 20;
 const LAST: usize = 4;
 
 /// What connections come to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionsJudged {
     /// The nine lines by which a server with several GPUs is checked off, each with its proof.
     pub checklist: Vec<ChecklistLine>,
@@ -46,12 +47,7 @@ impl ConnectionsJudged {
 }
 
 /// Writes the table, if connections were tried.
-pub fn write(
-    room: &ConnectionsFacts,
-    judged: Option<&ConnectionsJudged>,
-    verbose: bool,
-    out: &mut dyn Write,
-) -> Result<()> {
+pub fn write(room: &ConnectionsFacts, judged: Option<&ConnectionsJudged>, out: &mut Page) -> Result<()> {
     let Some(attempts) = room.attempts.known() else { return Ok(()) };
     let lost = attempts.iter().filter(|attempt| attempt.ended_while_held).count();
     let held = attempts.iter().filter(|attempt| attempt.accepted).count() + lost;
@@ -62,8 +58,7 @@ pub fn write(
     };
     let path = room.path.known().map_or(String::new(), |path| format!(" at {}", plain(path)));
     writeln!(out, "\n{}", "connections".bold())?;
-    paragraph(
-        out,
+    out.paragraph(
         "  ",
         &format!(
             "{}{path}{kind}: {held} held at once{}",
@@ -75,15 +70,15 @@ pub fn write(
         ),
     )?;
     if let Some(said) = room.said.known().filter(|said| !said.is_empty()) {
-        paragraph(out, "  ", &format!("on each {said} was said: without it no GPU took memory"))?;
+        out.paragraph("  ", &format!("on each {said} was said: without it no GPU took memory"))?;
     }
     if let Some(stopped) = room.stopped_by.known().filter(|stopped| !stopped.is_empty()) {
-        paragraph(out, "  ", &format!("no further ones: {stopped}"))?;
+        out.paragraph("  ", &format!("no further ones: {stopped}"))?;
     }
     if held > 0 {
         writeln!(out, "  {:>4}  {:<8} {:<8} {:<8} {:>10} {:>10}", "", "by NVML", "told", "log", "opened in", "memory")?;
     }
-    let left_out = if verbose { 0 } else { attempts.len().saturating_sub(FIRST + LAST) };
+    let left_out = if out.verbose() { 0 } else { attempts.len().saturating_sub(FIRST + LAST) };
     for (position, attempt) in attempts.iter().enumerate() {
         if left_out > 0 && position == FIRST {
             writeln!(out, "        ... {left_out} more (-v)")?;
@@ -98,14 +93,14 @@ pub fn write(
     gpus(room, out)?;
     for words in judged.into_iter().flat_map(|judged| [&judged.processes, &judged.numbers]) {
         if !words.is_empty() {
-            paragraph(out, "  ", words)?;
+            out.paragraph("  ", words)?;
         }
     }
     limits(room, out)?;
     release(room, out)?;
     if let Some(judged) = judged {
         if !judged.cache.is_empty() {
-            paragraph(out, "  ", &judged.cache)?;
+            out.paragraph("  ", &judged.cache)?;
         }
         checklist(&judged.checklist, out)?;
     }
@@ -113,7 +108,7 @@ pub fn write(
 }
 
 /// The lines that a user checks off.
-fn checklist(lines: &[ChecklistLine], out: &mut dyn Write) -> Result<()> {
+fn checklist(lines: &[ChecklistLine], out: &mut Page) -> Result<()> {
     writeln!(out, "\n{}", "checklist".bold())?;
     for line in lines {
         let outcome = match line.outcome {
@@ -121,29 +116,34 @@ fn checklist(lines: &[ChecklistLine], out: &mut dyn Write) -> Result<()> {
             ChecklistOutcome::Fail => "FAIL".red(),
             ChecklistOutcome::Unknown => "?".yellow(),
         };
-        let start = format!("  {}  {:<4}  ", line.number, outcome);
-        writeln!(out, "{start}{}", line.expects)?;
-        paragraph(out, "           ", &plain(&line.proof))?;
+        out.hanging(&format!("  {}  {:<4}  ", line.number, outcome), 11, &line.expects)?;
+        out.paragraph("           ", &plain(&line.proof))?;
     }
     Ok(())
 }
 
-fn row(attempt: &Attempt, out: &mut dyn Write) -> Result<()> {
+fn row(attempt: &Attempt, out: &mut Page) -> Result<()> {
     if !attempt.accepted && !attempt.ended_while_held {
-        return writeln!(out, "  {:>4}  {}", attempt.number, refusal(attempt));
+        return out.hanging(&format!("  {:>4}  ", attempt.number), 8, &refusal(attempt));
     }
     let gpu = |fact: &Fact<u64>| fact.known().map_or("-".to_owned(), |gpu| format!("GPU {gpu}"));
     let memory = attempt.added_bytes.known().map_or("-".to_owned(), |added| bytes(*added as f64));
-    let end = if attempt.ended_while_held { format!("  {}", refusal(attempt)) } else { String::new() };
-    writeln!(
-        out,
-        "  {:>4}  {:<8} {:<8} {:<8} {:>7.0} ms {memory:>10}{end}",
+    let line = format!(
+        "  {:>4}  {:<8} {:<8} {:<8} {:>7.0} ms {memory:>10}",
         attempt.number,
         gpu(&attempt.measured_gpu),
         gpu(&attempt.claimed_gpu),
         gpu(&attempt.logged_gpu),
         attempt.opening_ms
-    )
+    );
+    let end = if attempt.ended_while_held { refusal(attempt) } else { String::new() };
+    match line.len() + 2 + columns(&end) <= out.width() {
+        true => out.hanging(&format!("{line}  "), line.len() + 2, &end),
+        false => {
+            writeln!(out, "{line}")?;
+            out.paragraph("        ", &end)
+        }
+    }
 }
 
 /// How a connection was refused, in words.
@@ -165,7 +165,7 @@ pub(super) fn refusal(attempt: &Attempt) -> String {
 }
 
 /// What is on each GPU with the most connections open.
-fn gpus(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
+fn gpus(room: &ConnectionsFacts, out: &mut Page) -> Result<()> {
     let readings = room.readings.known().map(Vec::as_slice).unwrap_or_default();
     let Some(fullest) = readings.iter().rev().max_by_key(|reading| reading.open_connections) else { return Ok(()) };
     let told = |index: u64| told(fullest, index);
@@ -181,7 +181,8 @@ fn gpus(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
                     }
                     _ => "memory unknown".into(),
                 };
-                writeln!(out, "  GPU {}  {:<28} {memory}", gpu.index, told(gpu.index))?;
+                let head = format!("  GPU {}  {:<28} ", gpu.index, told(gpu.index));
+                out.hanging(&head, head.len(), &memory)?;
             }
             Ok(())
         }
@@ -198,11 +199,11 @@ fn told(reading: &SpreadReading, index: u64) -> String {
     counted.map_or_else(String::new, |told| format!("{} by its word", count(*told as usize, "connection")))
 }
 
-fn limits(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
+fn limits(room: &ConnectionsFacts, out: &mut Page) -> Result<()> {
     let place = room.status_url.known().map_or("the server", String::as_str);
     let limit = room.told_limit_per_gpu.known().map(|limit| format!("{limit} for each GPU by {place}"));
     let limit = limit.unwrap_or_else(|| "the server tells none".into());
-    paragraph(out, "  ", &format!("limit: {limit}"))?;
+    out.paragraph("  ", &format!("limit: {limit}"))?;
     if let Ok(figures) = connection_figures(room) {
         let first = match figures.first_bytes == figures.each_bytes {
             true => String::new(),
@@ -223,12 +224,12 @@ fn limits(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
             bytes(figures.total_bytes as f64),
             figures.safe_per_gpu
         );
-        paragraph(out, "  ", &words)?;
+        out.paragraph("  ", &words)?;
     }
     Ok(())
 }
 
-fn release(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
+fn release(room: &ConnectionsFacts, out: &mut Page) -> Result<()> {
     let (Some(after_ms), Some(readings)) = (room.released_after_ms.known(), room.readings.known()) else {
         return Ok(());
     };
@@ -257,6 +258,6 @@ fn release(room: &ConnectionsFacts, out: &mut dyn Write) -> Result<()> {
     }
     match parts.is_empty() {
         true => Ok(()),
-        false => paragraph(out, "  ", &format!("{:.1} s after the close: {}", after_ms / 1e3, parts.join(", "))),
+        false => out.paragraph("  ", &format!("{:.1} s after the close: {}", after_ms / 1e3, parts.join(", "))),
     }
 }

@@ -1,19 +1,19 @@
 //! The client's request beside the accepted one, and the contract, as tables.
 
+use super::page::Page;
 use crate::diagnosis::reachable;
 use crate::snapshot::{ClientReading, CodeChange, ContractCase, Difference, Fact, RequestFacts, Target};
-use crate::words::{count, plain, wrap};
+use crate::words::{clip, count, plain};
 use colored::Colorize;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
-/// Width of a note's lines, columns.
-const WIDTH: usize = 98;
 /// Widest column of a value, characters.
 const WIDEST: usize = 40;
 
 /// What is told of requests beside the causes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exchanges {
     /// How the client's own request was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,19 +50,19 @@ impl Exchanges {
     }
 
     /// Writes the tables. `told` are commands that the report has shown already.
-    pub fn write(&self, told: &[&str], out: &mut dyn Write) -> std::io::Result<()> {
+    pub fn write(&self, told: &[&str], out: &mut Page) -> std::io::Result<()> {
         self.client(told, out)?;
         self.contract(out)
     }
 
-    fn client(&self, told: &[&str], out: &mut dyn Write) -> std::io::Result<()> {
+    fn client(&self, told: &[&str], out: &mut Page) -> std::io::Result<()> {
         let reading = self.client_reading.as_ref();
         let notes = reading.map(|reading| reading.notes.as_slice()).unwrap_or_default();
         if notes.is_empty() && self.differences.is_empty() {
             return Ok(());
         }
         let place = reading.map(|reading| reading.place.as_str()).filter(|place| !place.is_empty());
-        let place = place.map(|place| format!(" ({})", plain(place))).unwrap_or_default();
+        let place = place.map(|place| format!(" ({})", out.safe(place))).unwrap_or_default();
         writeln!(out, "\n{}{place}", "the client's request".bold())?;
         if !self.differences.is_empty() {
             let head = ["", "client", "accepted", "decides"].map(str::to_owned);
@@ -78,35 +78,30 @@ impl Exchanges {
             table(std::iter::once(head).chain(rows).collect(), out)?;
         }
         for note in notes {
-            for line in wrap(&plain(&format!("note: {note}")), WIDTH) {
-                writeln!(out, "  {line}")?;
-            }
+            out.paragraph("  ", &format!("note: {note}"))?;
         }
         for change in &self.mended_code {
             let old = if change.old.is_empty() { "(no such argument)" } else { &change.old };
-            writeln!(out, "  {}: {}", plain(&change.at), plain(old))?;
-            writeln!(out, "  {:>width$}  {}", "->", plain(&change.new).cyan(), width = change.at.chars().count())?;
+            out.paragraph("  ", &format!("{}: instead of {old}", change.at))?;
+            out.command("    ", &change.new)?;
         }
         match &self.mended_curl {
             Some(curl) if !told.contains(&curl.as_str()) => {
                 writeln!(out, "  mended, and accepted by the server:")?;
-                writeln!(out, "    {}", plain(curl).cyan())
+                out.command("    ", curl)
             }
             _ => Ok(()),
         }
     }
 
-    fn contract(&self, out: &mut dyn Write) -> std::io::Result<()> {
+    fn contract(&self, out: &mut Page) -> std::io::Result<()> {
         if self.contract.is_empty() {
             return Ok(());
         }
         let sent = self.contract.iter().filter(|case| case.status.known().is_some()).count();
-        let title = "contract".bold();
-        writeln!(
-            out,
-            "\n{title} (the good request broken in one place at a time; {} answered)",
-            count(sent, "request")
-        )?;
+        writeln!(out, "\n{}", "contract".bold())?;
+        let sent = count(sent, "request");
+        out.paragraph("  ", &format!("the good request broken in one place at a time; {sent} answered"))?;
         let rows = self.contract.iter().map(|case| [case.field.clone(), broken(case), answered(case)]);
         table(rows.collect(), out)
     }
@@ -116,7 +111,7 @@ fn side(value: &str) -> String {
     if value.is_empty() { "-".into() } else { value.to_owned() }
 }
 
-fn decides(decides: &Fact<bool>) -> String {
+pub(super) fn decides(decides: &Fact<bool>) -> String {
     match decides {
         Fact::Known(true) => "yes".into(),
         Fact::Known(false) => "no".into(),
@@ -124,14 +119,14 @@ fn decides(decides: &Fact<bool>) -> String {
     }
 }
 
-fn broken(case: &ContractCase) -> String {
+pub(super) fn broken(case: &ContractCase) -> String {
     match case.kind.as_str() {
         "left_out" => "left out".into(),
         _ => format!("= {}", case.sent),
     }
 }
 
-fn answered(case: &ContractCase) -> String {
+pub(super) fn answered(case: &ContractCase) -> String {
     let status = match &case.status {
         Fact::Known(status) => status.to_string(),
         Fact::Unknown(unknown) if unknown.detail.starts_with("not sent") => return unknown.detail.clone(),
@@ -158,24 +153,14 @@ fn answered(case: &ContractCase) -> String {
     words.join(", ")
 }
 
-/// Columns side by side; the last one is as long as it is.
-fn table<const N: usize>(rows: Vec<[String; N]>, out: &mut dyn Write) -> std::io::Result<()> {
-    let cell = |(column, cell): (usize, String)| if column + 1 < N { clip(&plain(&cell)) } else { plain(&cell) };
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().enumerate().map(cell).collect()).collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    for row in &rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            line += &format!("  {cell:width$}", width = width(column).unwrap_or(0));
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
-
-fn clip(cell: &str) -> String {
-    match cell.char_indices().nth(WIDEST) {
-        Some((end, _)) => format!("{}...", cell.get(..end).unwrap_or_default()),
-        None => cell.to_owned(),
-    }
+/// Columns side by side, each value cut where it is very long; the last one is a sentence.
+fn table<const N: usize>(rows: Vec<[String; N]>, out: &mut Page) -> std::io::Result<()> {
+    let cut = |row: [String; N]| {
+        let mut column = 0;
+        row.map(|cell| {
+            column += 1;
+            if column < N { clip(&plain(&cell), WIDEST) } else { plain(&cell) }
+        })
+    };
+    out.table(2, &rows.into_iter().map(cut).collect::<Vec<_>>())
 }

@@ -1,6 +1,6 @@
 //! What each file given to `triage` is, what it shows and what it lacks.
 
-use super::text::paragraph;
+use super::page::Page;
 use crate::probe::triage::TAKE_SAMPLES;
 use crate::probe::watch::UNNAMED;
 use crate::snapshot::{RecordedFacts, RecordedFile, RecordedRequests, Why};
@@ -9,39 +9,39 @@ use colored::Colorize;
 use std::io::{Result, Write};
 
 /// Writes the files, and what they come to together.
-pub fn write(recorded: &RecordedFacts, out: &mut dyn Write) -> Result<()> {
+pub fn write(recorded: &RecordedFacts, out: &mut Page) -> Result<()> {
     let files = recorded.files.known().map(Vec::as_slice).unwrap_or_default();
     writeln!(out, "\n{}", "files".bold())?;
     files.iter().try_for_each(|file| one(file, out))?;
     if files.iter().any(|file| file.kind == "unrecognized") {
-        paragraph(out, "  ", "what can be read: gpu-doctor triage --help")?;
+        out.paragraph("  ", "what can be read: gpu-doctor triage --help")?;
     }
     if let Some(requests) = recorded.requests.known() {
         let together = together(requests);
         if !together.is_empty() {
-            paragraph(out, "  ", &format!("together: {together}"))?;
+            out.paragraph("  ", &format!("together: {together}"))?;
         }
     }
     for error in recorded.requests.known().iter().flat_map(|requests| &requests.errors) {
-        paragraph(out, "    ", &format!("{} failed: {}", grouped(error.count), error.text))?;
+        out.paragraph("    ", &format!("{} failed: {}", grouped(error.count), error.text))?;
     }
     if not_sampled(recorded) {
-        paragraph(out, "  ", "missing: GPU samples. Take them while the requests run, and give them as well")?;
-        writeln!(out, "       {}", TAKE_SAMPLES.cyan())?;
+        out.paragraph("  ", "missing: GPU samples. Take them while the requests run, and give them as well")?;
+        out.command("       ", TAKE_SAMPLES)?;
     }
     if let Some(percent) = recorded.sampled_percent.known() {
-        paragraph(out, "  ", &format!("GPU samples cover {percent:.0} % of the time in which requests ran"))?;
+        out.paragraph("  ", &format!("GPU samples cover {percent:.0} % of the time in which requests ran"))?;
     }
     for doubt in recorded.doubts.known().map(Vec::as_slice).unwrap_or_default() {
-        paragraph(out, "  ", &format!("doubt: {doubt}"))?;
+        out.paragraph("  ", &format!("doubt: {doubt}"))?;
     }
     Ok(())
 }
 
-fn one(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
+fn one(file: &RecordedFile, out: &mut Page) -> Result<()> {
     // No file was asked for.
     if file.kind == "watch" && file.name == UNNAMED {
-        paragraph(out, "  ", "what was watched (--csv FILE keeps it)")?;
+        out.paragraph("  ", "what was watched (--csv FILE keeps it)")?;
         return told(file, out);
     }
     let (kind, size) = (in_words(&file.kind), bytes(file.size_bytes as f64));
@@ -50,20 +50,20 @@ fn one(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
         "archive" => format!("{size}; told by {}", file.recognized_by),
         _ => format!("{size}, {}; told by {}", counted(file), file.recognized_by),
     };
-    paragraph(out, "  ", &format!("{} is {kind} ({by})", plain(&file.name)))?;
+    out.paragraph("  ", &format!("{} is {kind} ({by})", plain(&file.name)))?;
     told(file, out)
 }
 
 /// What it shows and lacks.
-fn told(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
+fn told(file: &RecordedFile, out: &mut Page) -> Result<()> {
     for shown in &file.shows {
-        paragraph(out, "    ", shown)?;
+        out.paragraph("    ", shown)?;
     }
     for lacking in &file.lacks {
-        paragraph(out, "    ", &format!("missing: {lacking}"))?;
+        out.paragraph("    ", &format!("missing: {lacking}"))?;
     }
     for fault in &file.faults {
-        paragraph(out, "    ", &format!("wrong: {fault}"))?;
+        out.paragraph("    ", &format!("wrong: {fault}"))?;
     }
     Ok(())
 }

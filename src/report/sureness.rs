@@ -1,47 +1,46 @@
 //! How sure a cause is: who bears witness, what else is possible, what was ruled out.
 
-use super::text::paragraph;
+use super::page::Page;
 use crate::diagnosis::{Diagnosis, RuledOut};
 use colored::Colorize;
 use std::io::Write;
 
-/// Reasons for which neighbours are ruled out that are shown without `-v`.
-const SHOWN: usize = 3;
-
-/// Neighbours that are named with one reason.
+/// Neighbours that are named without `-v`.
 const NAMED: usize = 3;
 
 /// What else may be behind what is seen.
-pub fn possibilities(diagnosis: &Diagnosis, out: &mut dyn Write) -> std::io::Result<()> {
+pub fn possibilities(diagnosis: &Diagnosis, out: &mut Page) -> std::io::Result<()> {
     let opening = if diagnosis.symptom { "It could come from" } else { "Less sure, and explained by the above:" };
     diagnosis.could_be.iter().try_for_each(|other| {
         let sure = other.confidence.name();
-        paragraph(out, "   ", &format!("{opening} {} ({sure}): {}", other.cause, other.brief))
+        out.paragraph("   ", &format!("{opening} {} ({sure}): {}", other.cause, other.brief))
     })
 }
 
 /// The head of the proof, with its witnesses.
-pub fn grounds(diagnosis: &Diagnosis, out: &mut dyn Write) -> std::io::Result<()> {
+pub fn grounds(diagnosis: &Diagnosis, out: &mut Page) -> std::io::Result<()> {
     match diagnosis.grounds.as_str() {
         "" => writeln!(out, "   {}", "proof".bold()),
-        grounds => writeln!(out, "   {}: {grounds}", "proof".bold()),
+        grounds => out.hanging(&format!("   {} ", "proof:".bold()), "   proof: ".len(), grounds),
     }
 }
 
-/// What it is not, and what says so.
-pub fn ruled_out(diagnosis: &Diagnosis, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
-    let lines = by_reason(&diagnosis.ruled_out, verbose);
-    if lines.is_empty() {
-        return Ok(());
+/// What it is not; with `-v` also what says so.
+pub fn ruled_out(diagnosis: &Diagnosis, out: &mut Page) -> std::io::Result<()> {
+    let Some((first, further)) = diagnosis.ruled_out.split_first() else { return Ok(()) };
+    if out.verbose() {
+        writeln!(out, "   {}", "ruled out".bold())?;
+        return by_reason(&diagnosis.ruled_out).iter().try_for_each(|line| out.paragraph("     ", line));
     }
-    let shown = if verbose { lines.len() } else { SHOWN };
-    let rest = if lines.len() > shown { " (-v shows more)" } else { "" };
-    writeln!(out, "   {}{rest}", "ruled out".bold())?;
-    lines.iter().take(shown).try_for_each(|line| paragraph(out, "     ", line))
+    let more = further.len().saturating_sub(NAMED - 1);
+    let named: Vec<&str> = std::iter::once(first).chain(further).take(NAMED).map(|one| one.cause.as_str()).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let text = format!("{}{more} (-v says why)", named.join(", "));
+    out.hanging(&format!("   {} ", "ruled out:".bold()), "   ruled out: ".len(), &text)
 }
 
 /// One line a reason, in the order of the nearest neighbour that it rules out.
-fn by_reason(ruled_out: &[RuledOut], verbose: bool) -> Vec<String> {
+fn by_reason(ruled_out: &[RuledOut]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for RuledOut { cause, by } in ruled_out {
         match reasons.iter_mut().find(|(reason, _)| reason == by) {
@@ -49,13 +48,7 @@ fn by_reason(ruled_out: &[RuledOut], verbose: bool) -> Vec<String> {
             None => reasons.push((by, vec![cause])),
         }
     }
-    let named = if verbose { usize::MAX } else { NAMED };
-    let line = |(reason, causes): &(&str, Vec<&str>)| {
-        let rest = causes.len().saturating_sub(named);
-        let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-        let causes: Vec<&str> = causes.iter().take(named).copied().collect();
-        format!("{}{rest}: {reason}", causes.join(", "))
-    };
+    let line = |(reason, causes): &(&str, Vec<&str>)| format!("{}: {reason}", causes.join(", "));
     reasons.iter().map(line).collect()
 }
 
@@ -67,7 +60,6 @@ mod tests {
     fn neighbours_that_one_fact_rules_out_stand_together() {
         let out = |cause: &str, by: &str| RuledOut { cause: cause.into(), by: by.into() };
         let all = [out("a", "x"), out("b", "y"), out("c", "x"), out("d", "x"), out("e", "x")];
-        assert_eq!(by_reason(&all, false), ["a, c, d and 1 more: x", "b: y"]);
-        assert_eq!(by_reason(&all, true), ["a, c, d, e: x", "b: y"]);
+        assert_eq!(by_reason(&all), ["a, c, d, e: x", "b: y"]);
     }
 }

@@ -68,6 +68,8 @@ use serde::{Deserialize, Serialize};
 
 /// Name and major version of the snapshot's format.
 pub const SCHEMA: &str = "gpu-doctor/snapshot/v1";
+/// Minor version of the snapshot's format: how often members or values were added to it since a release.
+pub const SCHEMA_MINOR: u32 = 0;
 
 /// Everything that was found out about one target, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +77,9 @@ pub const SCHEMA: &str = "gpu-doctor/snapshot/v1";
 pub struct Snapshot {
     /// Always [`SCHEMA`].
     pub schema: String,
+    /// Minor version of the schema, which adds members and values and changes none; 0 if it is left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub schema_minor: u32,
     /// Program and version that took the snapshot: `gpu-doctor 0.1.0`.
     pub tool: String,
     /// When the first probe started, RFC 3339.
@@ -85,6 +90,10 @@ pub struct Snapshot {
     pub probes: Vec<ProbeRecord>,
     /// The facts, by room.
     pub facts: Facts,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What the user asked about. Secrets (tokens, headers) are never part of it.
@@ -133,6 +142,21 @@ pub struct Target {
     /// The subcommand that was run and its options, without secrets: `run`, `--server`, ...; empty if it was not recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The wait for the server to become ready, before anything was examined; null if none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Waited>,
+}
+
+/// A wait for the server, before the run (`--wait`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Waited {
+    /// How long it was, milliseconds.
+    pub waited_ms: u64,
+    /// Whether the server became ready.
+    pub ready: bool,
+    /// What it said or did when last asked: `connection refused`, `GET /health answers 503`.
+    pub last: String,
 }
 
 /// How one probe went.

@@ -136,8 +136,8 @@ fn a_log_in_words_of_its_own_is_read_by_the_config() {
     assert_eq!(outcomes(&report)[7], "pass");
     assert_eq!(outcomes(&report)[0], "unknown", "nothing tells how many it detects");
     for (text, words) in [
-        ("balance: {limits: 4}", "unknown field `limits`"),
-        ("balance: {fields: {gpu: x}}", "unknown field `gpu`"),
+        ("balance: {limits: 4}", "unknown key `limits` in `balance`"),
+        ("balance: {fields: {gpu: x}}", "unknown key `gpu`"),
         ("balance: {log: 'card (\\d+)'}", "balance.log: it must hold a group (?P<gpu>"),
         ("balance: {log: 'card ('}", "balance.log: it is no pattern"),
         ("balance: {connections: 0}", "balance.connections: it must be between 1 and 10000"),

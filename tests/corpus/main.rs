@@ -15,9 +15,9 @@ mod score;
 
 use expect::{Kind, Said};
 use gpu_doctor::check::Checks;
-use gpu_doctor::cli::Format;
+use gpu_doctor::cli::ReportFormat;
 use gpu_doctor::diagnosis::diagnose;
-use gpu_doctor::report::Report;
+use gpu_doctor::report::{Report, Style};
 use gpu_doctor::snapshot::Snapshot;
 use score::Table;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,8 +35,8 @@ fn the_first_cause_is_right_and_no_healthy_one_is_accused() {
         let diagnosed = diagnose(&checks, &case.snapshot).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         table.add(&case, &Said::of(&diagnosed));
         if std::env::var("GPU_DOCTOR_CASE").is_ok_and(|name| name == case.name) {
-            let mut out = Vec::new();
-            Report::new(&case.snapshot, diagnosed).write(Format::Text, true, &mut out).unwrap();
+            let (mut out, style) = (Vec::new(), Style { verbose: true, ..Style::default() });
+            Report::new(&case.snapshot, diagnosed).write(&case.snapshot, ReportFormat::Text, &style, &mut out).unwrap();
             println!("{}", String::from_utf8_lossy(&out));
         }
     }
@@ -79,14 +79,14 @@ fn every_case_is_told() {
         let told = |snapshot: &Snapshot, format| {
             let mut out = Vec::new();
             let report = Report::new(snapshot, diagnose(&checks, snapshot).unwrap());
-            report.write(format, false, &mut out).unwrap();
+            report.write(snapshot, format, &Style::default(), &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
-        let text = told(&case.snapshot, Format::Text);
+        let text = told(&case.snapshot, ReportFormat::Text);
         assert!((100..60_000).contains(&text.len()), "{}: {} bytes", case.name, text.len());
         let again: Snapshot = serde_json::from_str(&serde_json::to_string(&case.snapshot).unwrap()).unwrap();
-        assert_eq!(told(&again, Format::Text), text, "{}", case.name);
-        assert_eq!(told(&again, Format::Json), told(&case.snapshot, Format::Json), "{}", case.name);
+        assert_eq!(told(&again, ReportFormat::Text), text, "{}", case.name);
+        assert_eq!(told(&again, ReportFormat::Json), told(&case.snapshot, ReportFormat::Json), "{}", case.name);
     }
 }
 

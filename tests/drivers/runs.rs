@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 fn collect(scenario: &Path) -> (Value, Duration) {
     let started = Instant::now();
     let output = Command::new(setup::GPU_DOCTOR)
-        .args(["collect", "--only", "driver,cuda"])
+        .args(["collect", "--include-identifiers", "--only", "driver,cuda"])
         .envs(setup::driver_variables(scenario))
         .env_remove("CUDA_VISIBLE_DEVICES")
         .output()
@@ -118,7 +118,7 @@ fn hidden_devices_are_told_from_missing_ones() {
         let without_faults: Vec<&str> = text.lines().filter(|line| !line.starts_with("  - {call")).collect();
         std::fs::write(&scenario, without_faults.join("\n").replace("faults:", "faults: []")).unwrap();
         let output = Command::new(setup::GPU_DOCTOR)
-            .args(["collect", "--only", "cuda"])
+            .args(["collect", "--include-identifiers", "--only", "cuda"])
             .envs(setup::driver_variables(&scenario))
             .env("CUDA_VISIBLE_DEVICES", value)
             .output()

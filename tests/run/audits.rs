@@ -279,7 +279,7 @@ fn a_cpu_build_is_timed_and_told_to_be_one() {
     let told = gpu_doctor(&arguments, &[]).out;
     for words in [
         "1.23.2, whole session",
-        "90 nodes              0 nodes",
+        "90 nodes             0 nodes",
         " ms on CPU\n",
         "\nCUDA does not register in this onnxruntime, so the real session is on the CPU whole.\n",
         "onnxruntime says: CUDA execution provider is not enabled in this build.\n",

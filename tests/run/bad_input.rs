@@ -82,19 +82,49 @@ fn a_config_with_an_unknown_key() {
     let (_folder, file) = write("gpu-doctor.yaml", b"server: http://127.0.0.1:1\nmodle: x.onnx\n");
     let said = run(&["--config", file.to_str().unwrap()]);
     assert_eq!(said.code, 64);
-    for word in ["gpu-doctor.yaml", "unknown field `modle`", "line 2", "`model`"] {
+    for word in ["gpu-doctor.yaml:2:1: ", "unknown key `modle`; did you mean `model`?"] {
         assert!(said.err.contains(word), "\"{word}\" is not in {}", said.err);
     }
     assert_eq!(said.out, "");
 }
 
+/// No secret is told, and no message is taken for one and masked.
 #[test]
-fn a_config_whose_secret_is_not_set() {
-    let text = b"server: http://127.0.0.1:1\nheaders: {authorization: {env: NO_SUCH_TOKEN, prefix: 'Bearer '}}\n";
-    let (_folder, file) = write("gpu-doctor.yaml", text);
-    let said = run(&["--config", file.to_str().unwrap()]);
+fn a_config_whose_secret_cannot_be_had() {
+    let (folder, gone) = write("empty", b"");
+    let gone = format!("{}/authorization", gone.parent().unwrap().display());
+    let unset = "the environment variable NO_SUCH_TOKEN is not set";
+    for (text, told) in [
+        ("headers: {authorization: {env: NO_SUCH_TOKEN, prefix: 'Bearer '}}", format!("headers: the value of \"authorization\" cannot be had: {unset}")),
+        ("headers: {Cookie: {env: NO_SUCH_TOKEN}}", format!("headers: the value of \"Cookie\" cannot be had: {unset}")),
+        ("headers: {cookie: {file: authorization}}", format!("headers: the value of \"cookie\" cannot be had: the file {gone} cannot be read: No such file")),
+        ("headers: {authorization: {file: a, env: NO_SUCH_TOKEN}}", "headers: the value of \"authorization\" cannot be had: give either \"env\" (a variable's name) or \"file\" (a path)".into()),
+        ("headers: {authorization: Bearer S3CRET}", "headers: for \"authorization\" expected a mapping with env: VARIABLE or file: PATH, found a text".into()),
+        ("headers: {authorization: {env: A}, authorization: {env: B}}", "the key `authorization` stands twice in `headers`; the first is in line 2".into()),
+        ("auth: {bearer_env: NO_SUCH_TOKEN}", format!("gpu-doctor.yaml: what \"auth\" names cannot be had: {unset}")),
+        ("auth: {bearer_file: authorization}", format!("what \"auth\" names cannot be had: the file {gone} cannot be read: No such file")),
+        ("auth: {bearer_file: empty}", "what \"auth\" names cannot be had: it is empty".into()),
+        ("auth: {bearer_env: A, basic_env: B}", "what \"auth\" names cannot be had: give one of bearer_env, bearer_file and basic_env".into()),
+    ] {
+        let file = folder.path().join("gpu-doctor.yaml");
+        std::fs::write(&file, format!("server: http://127.0.0.1:1\n{text}\n")).unwrap();
+        let said = run(&["--config", file.to_str().unwrap()]);
+        assert_eq!(said.code, 64, "{text}");
+        assert!(said.err.contains(&told) && said.err.contains("gpu-doctor.yaml"), "{text}\n{told}\n{}", said.err);
+        assert!(!said.err.contains("S3CRET") && !said.err.contains("***"), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_config_whose_selectors_fit_nothing_is_named() {
+    let (_folder, file) = write("gpu-doctor.yaml", b"only: [hardwre]\n");
+    let file = file.to_str().unwrap();
+    let said = run(&["--config", file]);
     assert_eq!(said.code, 64);
-    assert!(said.err.contains("headers.authorization") && said.err.contains("NO_SUCH_TOKEN"), "{}", said.err);
+    assert!(said.err.contains(&format!("config {file}: only hardwre: this is neither a stage")), "{}", said.err);
+    // The flag's own are told as the flag's.
+    let said = run(&["--config", file, "--only", "hardwer"]);
+    assert!(said.code == 64 && said.err.contains(" --only hardwer: this is neither"), "{}", said.err);
 }
 
 #[test]

@@ -40,7 +40,8 @@ fn write(root: &Path, path: &str, text: &str) {
 fn run(root: &Path, option: &str, fixture: &str) -> Said {
     let file = format!("{}/fixtures/{fixture}.json", env!("CARGO_MANIFEST_DIR"));
     let root = root.display().to_string();
-    gpu_doctor(&["run", "--root", &root, option, &file, "--only", "container", "--format", "json"], &[])
+    let how = ["--only", "container", "--format", "json", "--include-identifiers"];
+    gpu_doctor(&[&["run", "--root", &root, option, &file], &how[..]].concat(), &[])
 }
 
 fn because<'a>(report: &'a Value, cause: &str) -> &'a str {

@@ -116,7 +116,8 @@ fn a_proxy_of_the_environment_and_another_host_of_the_client_are_said() {
     std::fs::write(&request, "curl https://asr.example/p -d text=hi\n").unwrap();
     let variables =
         [("HTTP_PROXY", PathBuf::from("http://bob:S3CRET@proxy.invalid:3128")), ("NO_PROXY", PathBuf::new())];
-    let said = run(folder.path(), &server, &["--client-request", request.to_str().unwrap()], &variables);
+    let options = ["--client-request", request.to_str().unwrap(), "--include-identifiers"];
+    let said = run(folder.path(), &server, &options, &variables);
     let report = said.report();
     let words = seen(&report, "request");
     assert!(words.contains("not through HTTP_PROXY=http://proxy.invalid:3128 (--proxy env)"), "{words}");

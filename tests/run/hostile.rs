@@ -75,7 +75,7 @@ fn a_snapshot_with_numbers_beyond_all_measure_is_judged() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "snapshot.json", &snapshot.to_string());
-    let said = gpu_doctor(&["diagnose", &file], &[]);
+    let said = gpu_doctor(&["diagnose", "-v", &file], &[]);
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.contains("18446744073709551615 nodes"), "{}", said.out);
 }

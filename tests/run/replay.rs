@@ -16,7 +16,9 @@ fn replays(arguments: &[&str], variables: &[(&str, PathBuf)]) {
         let live: Said = gpu_doctor(&live, variables);
         let replay = gpu_doctor(&["diagnose", saved.to_str().unwrap(), "--format", format], &[]);
         assert!(!live.out.is_empty(), "{}", live.err);
-        assert_eq!(live.out, replay.out);
+        // Where tokens are put in place of names, that is said; a replay finds them there already.
+        let (live_out, _) = live.out.split_once("\nTokens such as host-").unwrap_or((&live.out, ""));
+        assert_eq!(live_out, replay.out);
         assert_eq!(live.code, replay.code);
     }
 }

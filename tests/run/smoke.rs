@@ -89,7 +89,7 @@ fn controlled(base: &str, change: impl Fn(&str) -> String) -> (Value, Duration, 
     let mut variables = driver_variables(&path).to_vec();
     variables.push(("GPU_DOCTOR_FAKE_ACTIVITY", folder.path().join("activity")));
     variables.push(("GPU_DOCTOR_FAKE_SERVER_PID", folder.path().join("pid")));
-    let said = gpu_doctor(&["collect", "--smoke", "--only", "cuda"], &variables);
+    let said = gpu_doctor(&["collect", "--smoke", "--only", "cuda", "--include-identifiers"], &variables);
     let runs = said.report()["facts"]["smoke"]["runs"]["known"].clone();
     assert_eq!(runs[0]["verified"]["known"], true, "{runs}");
     assert!(!folder.path().join("activity").exists(), "the context was given back");

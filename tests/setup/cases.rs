@@ -1,15 +1,13 @@
 //! Cases: a recorded snapshot with some facts set.
 
+pub use gpu_doctor::check::Case;
+use gpu_doctor::check::{Bases, parsed_yaml};
 use gpu_doctor::snapshot::Snapshot;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The cases of one check.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The cases of one check, of which none is missing.
 pub struct Cases {
     /// It is so.
     pub holds: Case,
@@ -17,27 +15,18 @@ pub struct Cases {
     pub clear: Case,
     /// It cannot be known.
     pub unknown: Case,
-    /// Further cases by name, each with its verdict: traps, near misses, twins.
-    #[serde(default)]
+    /// Further cases by name.
     pub more: BTreeMap<String, Case>,
 }
 
-/// One case.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Case {
-    /// The recorded snapshot that it starts from.
-    pub base: String,
-    /// Facts that are set, by path.
-    #[serde(default)]
-    pub facts: BTreeMap<String, Value>,
-    /// Settings of the target that are set, by name.
-    #[serde(default)]
-    pub target: BTreeMap<String, Value>,
-    /// What the check must say, in a further case.
-    pub verdict: Option<String>,
-    /// How bad it must be where it holds, if it is not as bad as the check says.
-    pub severity: Option<String>,
+/// The cases in `fixtures/checks/<id>.yaml`.
+pub fn cases(file: &Path) -> Cases {
+    let wrong = |problem: String| -> ! { panic!("{}: {problem}", file.display()) };
+    let cases = gpu_doctor::check::Cases::read(file).unwrap_or_else(|problem| wrong(problem));
+    match (cases.holds, cases.clear, cases.unknown) {
+        (Some(holds), Some(clear), Some(unknown)) => Cases { holds, clear, unknown, more: cases.more },
+        _ => wrong("one of holds, clear and unknown is missing".into()),
+    }
 }
 
 /// The folder of fixtures.
@@ -45,9 +34,10 @@ pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-/// The cases in `fixtures/checks/<id>.yaml`.
-pub fn cases(file: &Path) -> Cases {
-    yaml(file)
+/// The recorded snapshots, by name.
+pub fn bases() -> Bases {
+    let snapshots = fixtures().join("snapshots");
+    Bases::beside(&snapshots).named_in(&snapshots)
 }
 
 /// A YAML file of fixtures, with `<<` joined in.
@@ -58,40 +48,13 @@ pub fn yaml<T: DeserializeOwned>(file: &Path) -> T {
 
 /// A YAML text, which is that of a file or ends in it.
 pub fn parsed<T: DeserializeOwned>(text: &str, file: &Path) -> T {
-    let parsed = serde_yaml::from_str::<serde_yaml::Value>(text).and_then(|mut value| {
-        // YAML's `<<`, for cases that differ in one counter; one that merges a merged one takes a turn more.
-        for _ in 0..4 {
-            value.apply_merge()?;
-        }
-        serde_yaml::from_value(value)
-    });
-    parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    parsed_yaml(text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// The recorded snapshot with the case's facts set.
 pub fn snapshot(case: &Case) -> Snapshot {
-    let file = fixtures().join("snapshots").join(format!("{}.json", case.base));
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    // Read and written anew, so that facts younger than the recording have their place.
-    let recorded: Snapshot = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let mut value = serde_json::to_value(recorded).unwrap();
-    for (path, fact) in &case.facts {
-        let (room, name) = path.split_once('.').expect("a path is room.fact");
-        let place = value["facts"][room].get_mut(name).unwrap_or_else(|| panic!("no fact is called {path}"));
-        let unknown = fact.as_object().is_some_and(|object| object.len() == 1 && object.contains_key("unknown"));
-        *place = if unknown { fact.clone() } else { json!({"known": fact}) };
-    }
-    // What a case maps or opens before the window stays so after it, unless it says otherwise.
-    for (before, after) in
-        [("process.gpu_libraries", "gpu_libraries_after"), ("process.device_nodes_open", "device_nodes_open_after")]
-    {
-        if case.facts.contains_key(before) && !case.facts.contains_key(&format!("execution.{after}")) {
-            let (room, name) = before.split_once('.').expect("a path is room.fact");
-            value["facts"]["execution"][after] = value["facts"][room][name].clone();
-        }
-    }
-    for (name, setting) in &case.target {
-        value["target"][name] = setting.clone();
-    }
-    serde_json::from_value(value).unwrap_or_else(|error| panic!("case on {}: {error}", case.base))
+    // A recording of the corpus is named by its path, without its ending.
+    let base = if case.base.contains('/') { format!("{}.json", case.base) } else { case.base.clone() };
+    let set = bases().get(&base).and_then(|base| case.set_in(base));
+    set.unwrap_or_else(|error| panic!("case on {}: {error}", case.base))
 }

@@ -166,7 +166,7 @@ fn the_load_of_the_config_file_is_made_and_options_win() {
         said.err
     };
     let misspelt = refused("load: {user: [1]}\n");
-    assert!(misspelt.contains("unknown field `user`") && misspelt.contains("`users`"), "{misspelt}");
+    assert!(misspelt.contains("unknown key `user`") && misspelt.contains("`users`"), "{misspelt}");
     assert!(refused("load: {users: [0]}\n").contains("load.users: a load needs at least one user"));
     assert!(refused("load: {duration: soon}\n").contains("load.duration: write it as 500ms, 60s or 2m"));
     assert!(refused("load: {rate: 5, think_time: 1s}\n").contains("rate or think_time"));

@@ -1,6 +1,6 @@
 //! The files of a benchmark: a row for each request, written as it goes, and the table with the benchmark's own row.
 
-use crate::cli::BenchOptions;
+use crate::cli::{BenchOptions, Output};
 use crate::commands::output;
 use crate::probe::{LoadRequest, RequestTold};
 use crate::report::Bench;
@@ -32,14 +32,12 @@ pub struct Files {
 
 impl Files {
     /// Makes them with their headers, so that what cannot be written is known before anything is sent.
-    pub fn open(options: &BenchOptions, save: Option<&Path>) -> anyhow::Result<Self> {
-        let named =
-            [("--csv", options.csv.as_deref()), ("--requests-csv", options.requests_csv.as_deref()), ("--save", save)];
+    pub fn open(options: &BenchOptions, output: &Output) -> anyhow::Result<Self> {
+        let own = [("--csv", &options.csv), ("--requests-csv", &options.requests_csv)];
+        let own = own.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?)));
+        let named: Vec<(&str, &Path)> = own.chain(output.paths()).collect();
         for (at, (flag, path)) in named.iter().enumerate() {
-            let is_same =
-                |other: &Option<&Path>| path.zip(*other).is_some_and(|(one, other)| output::is_same(one, other));
-            let twin = named.iter().skip(at + 1).find(|(_, other)| is_same(other));
-            if let Some((other, _)) = twin {
+            if let Some((other, _)) = named.iter().skip(at + 1).find(|(_, other)| output::is_same(path, other)) {
                 bail!("{flag} and {other} name the same file");
             }
         }

@@ -3,7 +3,7 @@
 use crate::check::against;
 use crate::check::baseline::{self, Row};
 use crate::cli::BenchOptions;
-use crate::commands::diagnose;
+use crate::commands::document;
 use crate::regular_file;
 use crate::report::{Against, Baseline, Bench};
 use crate::snapshot::Snapshot;
@@ -63,7 +63,7 @@ fn rows(path: &Path) -> anyhow::Result<Vec<Row>> {
 /// An earlier run of one user.
 fn earlier(path: &Path) -> anyhow::Result<(String, Snapshot)> {
     let name = path.display().to_string();
-    let snapshot = diagnose::read(path).with_context(|| format!("--against {name}"))?;
+    let snapshot = document::snapshot(path).with_context(|| format!("--against {name}"))?;
     match snapshot.facts.load.steps.read() {
         Err(why) => bail!("--against {name}: it holds no benchmark: {}", why.detail),
         Ok(steps) if !steps.iter().any(against::is_of_one_user) => {

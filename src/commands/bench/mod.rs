@@ -4,7 +4,7 @@ mod files;
 mod given;
 mod held_against;
 
-use super::{Failure, interrupt, output, progress, target};
+use super::{Failure, interrupt, output, progress, target, wait};
 use crate::cli::{Bench, BenchOptions};
 use crate::config::Config;
 use crate::probe::service::{named_field, named_header};
@@ -25,7 +25,7 @@ const WARM_UP_MOST: u64 = LoadPlan::STRANGE_REQUESTS_MAX / 4 + 1;
 
 /// Examines and measures the server and prints the report.
 pub fn run(mut options: Bench) -> Result<u8, Failure> {
-    output::verify_save(&options.output)?;
+    output::verify_files(&options.output)?;
     let bench = options.bench;
     let server_time = server_time(&bench).map_err(Failure::Usage)?;
     let by_config = match &options.target.config {
@@ -35,10 +35,11 @@ pub fn run(mut options: Bench) -> Result<u8, Failure> {
     let against = HeldAgainst::read(&bench, by_config).map_err(Failure::Usage)?;
     let timeout_given = options.target.timeout.is_some();
     let mut ask = target::resolve(options.target, &mut options.selection, Some(&mut options.output))?;
+    wait::for_server(&mut ask, "--wait-ready", options.ready.wait_ready)?;
     let mut plan = plan(&bench, &ask, server_time).map_err(Failure::Usage)?;
     let checks = output::checks(&options.selection)?;
     // Last, so that a command which cannot run leaves no file behind.
-    let files = Files::open(&bench, options.output.save.as_deref()).map_err(Failure::Usage)?;
+    let files = Files::open(&bench, &options.output).map_err(Failure::Usage)?;
     if let Some(sequential) = &mut plan.sequential {
         sequential.told = files.listener();
     }

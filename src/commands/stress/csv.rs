@@ -26,9 +26,7 @@ impl Csv {
     pub fn open(file: &Path, output: &Output) -> Result<Self, Failure> {
         let refuse = |problem: String| Failure::Usage(anyhow!("--csv {}: {problem}", file.display()));
         output::verify_file("--csv", file)?;
-        if output.save.as_deref().is_some_and(|save| output::is_same(save, file)) {
-            return Err(refuse("--save names the same file".into()));
-        }
+        output::verify_other("--csv", file, output)?;
         output::can_be_written(file).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { file: file.to_owned(), said: Mutex::default() })
     }

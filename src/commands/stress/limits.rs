@@ -1,6 +1,6 @@
 //! How many users this process can be.
 
-use crate::probe::Ask;
+use crate::probe::{Ask, open_files};
 use anyhow::bail;
 
 /// Descriptors that are kept for everything but users.
@@ -24,20 +24,8 @@ pub fn verify(users: u32, ask: &Ask) -> anyhow::Result<()> {
 
 /// How many users the limit of open files allows, after it was raised for these as far as may be.
 fn descriptors(users: u64) -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes to a live structure.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
-        return None;
-    }
-    let wanted = users.saturating_add(OWN_DESCRIPTORS);
-    if wanted > limit.rlim_cur && limit.rlim_cur < limit.rlim_max {
-        let raised = libc::rlimit { rlim_cur: wanted.min(limit.rlim_max), ..limit };
-        // SAFETY: reads a live structure.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } == 0 {
-            limit = raised;
-        }
-    }
-    Some(limit.rlim_cur.saturating_sub(OWN_DESCRIPTORS))
+    let limit = open_files::raised_to(users.saturating_add(OWN_DESCRIPTORS))?;
+    Some(limit.saturating_sub(OWN_DESCRIPTORS))
 }
 
 /// Connections that this machine can have to one address: each has a local port of its own (ip-sysctl).

@@ -5,7 +5,7 @@ mod screen;
 mod terminal;
 
 use super::{Failure, given, interrupt, output, progress, target};
-use crate::cli::{Format, Watch, server_url};
+use crate::cli::{ReportFormat, Watch, server_url};
 use crate::probe::watch::{self, Plan, Session, Summary, UNNAMED};
 use crate::probe::{self, Ask};
 use crate::report::{WatchLines, WatchView};
@@ -22,7 +22,7 @@ const NOT_WATCHED: [&str; 8] =
     ["request", "execution", "counters", "engine", "load", "connections", "loaded", "recorded"];
 /// Watches, and tells what it came to.
 pub fn run(mut options: Watch) -> Result<u8, Failure> {
-    output::verify_save(&options.output)?;
+    output::verify_files(&options.output)?;
     let pages = options.metrics.iter().map(|text| page(text)).collect::<Result<Vec<Url>, Failure>>()?;
     let command = given::watch(&options, &pages);
     let mut ask = target::resolve(options.target, &mut options.selection, Some(&mut options.output))?;
@@ -33,9 +33,7 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
     let checks = output::checks(&options.selection)?;
     let tables = [("--csv", options.csv.as_deref()), ("--jsonl", options.jsonl.as_deref())];
     for (flag, table) in tables {
-        if options.output.save.as_deref().zip(table).is_some_and(|(save, table)| output::is_same(save, table)) {
-            return Err(Failure::Usage(anyhow!("--save and {flag} name the same file")));
-        }
+        table.map_or(Ok(()), |table| output::verify_other(flag, table, &options.output))?;
     }
     let mut files = Files::open(options.csv.as_deref(), options.jsonl.as_deref())?;
     let interrupted = interrupt::listen();
@@ -45,8 +43,8 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
     let plan = Plan { interval: options.interval, pages, name };
     let (mut session, notes) =
         watch::begin(&ask, &before.facts, &plan).map_err(|problem| Failure::Bug(anyhow!(problem)))?;
-    // JSON goes to standard output alone.
-    let aside = options.output.format == Some(Format::Json);
+    // The forms for programs go to standard output alone.
+    let aside = options.output.format.unwrap_or_default() != ReportFormat::Text;
     let lines = WatchLines::new(ask.server.is_some(), options.output.verbose);
     let mut screen = Screen::new(lines, aside, interrupted);
     screen.begin(&notes);
@@ -61,7 +59,7 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
     }
     // Before the machine is examined, which takes seconds.
     let written = files.end();
-    screen.end(session.summary(), &written);
+    screen.end(session.summary(), &written, &output::style(&options.output));
     let watched = record(begun, session.summary());
     let mut snapshot = collect_machine(&ask, &output::rooms(&options.selection, &checks), &before.facts);
     session.end(&mut snapshot.facts);

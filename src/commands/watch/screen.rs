@@ -2,7 +2,7 @@
 
 use super::terminal::{Key, Terminal};
 use crate::probe::watch::{Summary, Turn};
-use crate::report::{WatchLines, WatchView};
+use crate::report::{Style, WatchLines, WatchView};
 use crate::words::plain;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -103,9 +103,9 @@ impl Screen {
     }
 
     /// What it came to, on the screen that stays.
-    pub fn end(&mut self, summary: &Summary, written: &[String]) {
+    pub fn end(&mut self, summary: &Summary, written: &[String], style: &Style) {
         self.full = None;
-        self.write(|lines, out| lines.end(summary, written, out));
+        self.write(|lines, out| lines.end(summary, written, style, out));
     }
 
     fn draw(&mut self) {

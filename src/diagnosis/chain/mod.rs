@@ -1,7 +1,9 @@
 //! The stages of a request's life, each with its standing and what was seen there.
 
+use super::Diagnosis;
 use crate::check::{Finding, Severity, Verdict};
 use crate::snapshot::{Outcome, Snapshot, Stage, Unknown, Why};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod connections;
@@ -12,7 +14,7 @@ mod seen;
 use seen::Sight;
 
 /// One stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// The stage.
     pub stage: Stage,
@@ -20,10 +22,13 @@ pub struct Link {
     pub standing: Standing,
     /// What was seen there, in a few words.
     pub seen: String,
+    /// The earlier stage that is reason enough for it not to work; of a blocked stage only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<Stage>,
 }
 
 /// How a stage stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Its checks are clear.
@@ -64,9 +69,25 @@ pub fn links(snapshot: &Snapshot, findings: &[Finding]) -> Vec<Link> {
             Some(Err(unknown)) => unknown.to_string(),
             None => held(&of_stage),
         };
-        links.push(Link { stage: *stage, standing, seen });
+        links.push(Link { stage: *stage, standing, seen, blocked_by: None });
     }
     links
+}
+
+/// Names of each blocked stage the one that blocks it: that of the first cause that lies before it, else the first one
+/// before it that failed, else the first of which a warning holds.
+pub fn blame(links: &mut [Link], causes: &[Diagnosis]) {
+    for place in 0..links.len() {
+        let (before, [link, ..]) = links.split_at_mut(place) else { break };
+        if link.standing != Standing::Blocked {
+            continue;
+        }
+        let stands = |standing: Standing| before.iter().find(|one| one.standing == standing).map(|one| one.stage);
+        let failed =
+            |cause: &&Diagnosis| before.iter().any(|one| one.stage == cause.stage && one.standing == Standing::Fail);
+        let cause = causes.iter().find(failed).map(|cause| cause.stage);
+        link.blocked_by = cause.or_else(|| stands(Standing::Fail)).or_else(|| stands(Standing::Warn));
+    }
 }
 
 /// What holds at a stage, in the words of its checks.

@@ -56,9 +56,9 @@ impl Gpus {
     }
 
     /// Memory in use on each GPU as it was read last, bytes, where it was.
-    pub fn memory(&self) -> Vec<u64> {
+    pub fn memory(&self) -> Vec<Option<u64>> {
         self.take();
-        self.last.borrow().gpus.values().map(|word| word.used_bytes.known().copied().unwrap_or(0)).collect()
+        self.last.borrow().gpus.values().map(|word| word.used_bytes.known().copied()).collect()
     }
 
     /// Everything as it was read last.

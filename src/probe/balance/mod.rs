@@ -11,7 +11,7 @@ mod visit;
 mod way;
 
 use super::service::held::Holder;
-use super::{Context, LoadPlan, Probe, Ran};
+use super::{Context, LoadPlan, Probe, Ran, open_files};
 use crate::snapshot::{ConnectionsFacts, Fact, Facts, Room, Stage, Unknown, Why};
 use futures_util::future::{Either, select};
 use std::pin::pin;
@@ -87,24 +87,13 @@ fn found(context: &Context, tries: u64, facts: &Facts) -> Result<ConnectionsFact
 /// How many files they need, and how many may be opened.
 pub fn files_for(connections: u64) -> Result<(), Unknown> {
     let wanted = connections.saturating_add(FILES_BESIDE);
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes to a live structure.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 || limit.rlim_cur >= wanted {
-        return Ok(());
-    }
-    let raised = libc::rlimit { rlim_cur: wanted.min(limit.rlim_max), ..limit };
-    // SAFETY: reads a live structure.
-    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } == 0 {
-        limit = raised;
-    }
-    match limit.rlim_cur >= wanted {
-        true => Ok(()),
-        false => {
+    match open_files::raised_to(wanted) {
+        Some(limit) if limit < wanted => {
             let detail = format!(
-                "{connections} connections need {wanted} open files, and this shell allows {} (ulimit -n)",
-                limit.rlim_cur
+                "{connections} connections need {wanted} open files, and this shell allows {limit} (ulimit -n)"
             );
             Err(Unknown::new(Why::Denied, detail))
         }
+        _ => Ok(()),
     }
 }

@@ -88,7 +88,7 @@ impl<'a> Sources<'a> {
         self.gpus.is_ok()
     }
 
-    fn memory(&self) -> Vec<u64> {
+    fn memory(&self) -> Vec<Option<u64>> {
         self.gpus.as_ref().map(Gpus::memory).unwrap_or_default()
     }
 
@@ -102,8 +102,12 @@ fn shown(path: &str) -> &str {
     path.split('?').next().unwrap_or_default()
 }
 
-fn has_moved(before: &[u64], now: &[u64]) -> bool {
-    now.len() != before.len() || now.iter().zip(before).any(|(a, b)| a.abs_diff(*b) > STEADY_BYTES)
+/// What was not read, then or now, is no movement.
+fn has_moved(before: &[Option<u64>], now: &[Option<u64>]) -> bool {
+    let moved = |(now, before): (&Option<u64>, &Option<u64>)| {
+        now.zip(*before).is_some_and(|(now, before)| now.abs_diff(before) > STEADY_BYTES)
+    };
+    now.len() != before.len() || now.iter().zip(before).any(moved)
 }
 
 /// The path at which the server tells of its GPUs.

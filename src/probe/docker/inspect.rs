@@ -2,7 +2,7 @@
 
 use super::super::process::command::masked;
 use crate::probe::json_record::Record;
-use crate::probe::secret::{MASK, is_in_flag};
+use crate::secret::{MASK, is_in_flag};
 use crate::snapshot::{DockerFacts, DockerGpuRequest, DockerMount, Fact, Room, Unknown, Why};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! One pod (Kubernetes API, core/v1 Pod).
 
 use crate::probe::json_record::Record;
-use crate::probe::secret::{MASK, is_in_flag};
+use crate::secret::{MASK, is_in_flag};
 use crate::snapshot::{Fact, KubernetesContainer, KubernetesPod, Unknown, Why};
 use std::collections::BTreeMap;
 

@@ -1,15 +1,9 @@
 //! A command line without its secrets.
 
-use crate::probe::secret::{MASK, is_in_flag};
-use regex::Regex;
-use std::sync::LazyLock;
+use crate::secret::{MASK, is_in_flag, masked as masked_text};
 
 /// Longest command line kept, characters.
 const LENGTH_MAX: usize = 4096;
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a valid pattern")
-}
 
 /// The arguments as one shell line, with values that look like secrets replaced by `***`.
 pub fn masked(arguments: &[String]) -> String {
@@ -47,35 +41,7 @@ fn mask_word(word: &str) -> String {
     {
         return format!("{name}={MASK}");
     }
-    if word.contains(char::is_whitespace) {
-        return mask_text(word);
-    }
-    mask_patterns(word)
-}
-
-/// A text of several words, such as the argument of `sh -c` or of `curl -H`.
-fn mask_text(text: &str) -> String {
-    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r#"(?i)([\w.-]*(?:key|token|secret|password|passwd|passphrase|credentials?)["']?(?:\s*[=:]\s*|\s+))("[^"]*"|'[^']*'|[^\s"',;)]+)"#,
-        )
-    });
-    mask_patterns(&NAMED.replace_all(text, format!("${{1}}{MASK}")))
-}
-
-/// Secrets that their form gives away, whatever stands around them.
-fn mask_patterns(text: &str) -> String {
-    static USER: LazyLock<Regex> = LazyLock::new(|| pattern(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@"));
-    static QUERY: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"(?i)([?&;][\w.-]*(?:key|token|secret|password|sig|signature)=)[^&\s#]*"));
-    static SCHEME: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(bearer|basic)\s+[^\s'\x22]+"));
-    static FORM: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"\b(hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abps]-|AKIA|nvapi-|eyJ)[A-Za-z0-9_.-]{10,}")
-    });
-    let text = USER.replace_all(text, format!("${{1}}{MASK}@"));
-    let text = QUERY.replace_all(&text, format!("${{1}}{MASK}"));
-    let text = SCHEME.replace_all(&text, format!("${{1}} {MASK}"));
-    FORM.replace_all(&text, MASK).into_owned()
+    masked_text(word).into_owned()
 }
 
 #[cfg(test)]

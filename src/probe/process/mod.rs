@@ -21,6 +21,7 @@ mod weights;
 use super::{Context, Probe, Ran};
 use crate::snapshot::{Fact, Facts, ProcessFacts, Room, Stage, Unknown, Why};
 use family::Family;
+pub use port::all_listening;
 use procfs::ProcError;
 use std::time::Duration;
 

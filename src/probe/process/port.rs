@@ -2,7 +2,7 @@
 
 use crate::snapshot::{Listener, Unknown, Why};
 use procfs::net::{TcpNetEntry, TcpState, UnixState};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use url::Url;
@@ -43,6 +43,32 @@ pub fn listening(port: u16, wanted: &[IpAddr]) -> Result<Vec<Socket>, Unknown> {
     }
     let entries = four.unwrap_or_default().into_iter().chain(six.unwrap_or_default());
     Ok(choose_listening(entries, port, wanted))
+}
+
+/// Every address on which something listens in the doctor's network namespace, by port, each port once; the address that
+/// reaches it from here.
+pub fn all_listening() -> Result<Vec<SocketAddr>, Unknown> {
+    let (four, six) = (procfs::net::tcp(), procfs::net::tcp6());
+    if let (Err(error), Err(_)) = (&four, &six) {
+        return Err(Unknown::new(Why::Denied, format!("/proc/net/tcp: {error}")));
+    }
+    let entries = four.unwrap_or_default().into_iter().chain(six.unwrap_or_default());
+    let listening = entries.filter(|entry| entry.state == TcpState::Listen).map(|entry| entry.local_address);
+    Ok(reached(listening))
+}
+
+/// Of listening addresses one a port: loopback before others, and in the place of "any" the loopback of its family.
+fn reached(listening: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let from_here = |address: SocketAddr| match address.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        // `[::]` takes IPv4 connections too, unless it was told not to.
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        ip => SocketAddr::from((ip, address.port())),
+    };
+    let mut all: Vec<SocketAddr> = listening.map(from_here).collect();
+    all.sort_by_key(|address| (address.port(), !address.ip().is_loopback(), address.is_ipv6()));
+    all.dedup_by_key(|address| address.port());
+    all
 }
 
 /// The sockets that are bound to a Unix socket's path in the doctor's network namespace.
@@ -112,6 +138,14 @@ mod tests {
 
     fn entry(local: &str, inode: u64) -> (SocketAddr, u32, u64) {
         (local.parse().unwrap(), 1000, inode)
+    }
+
+    #[test]
+    fn a_port_is_told_once_by_the_address_that_reaches_it() {
+        let listening = ["0.0.0.0:80", "[::]:80", "10.0.0.5:81", "127.0.0.1:81", "[::1]:82", "[::ffff:10.0.0.6]:83"];
+        let told = reached(listening.iter().map(|address| address.parse().unwrap()));
+        let told: Vec<String> = told.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(told, ["127.0.0.1:80", "127.0.0.1:81", "[::1]:82", "10.0.0.6:83"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A log's lines: without colour codes, within limits, with secrets masked.
 
-use crate::probe::secret;
+use crate::secret;
 use crate::words::unprintable;
 use regex::Regex;
 use std::borrow::Cow;
@@ -64,41 +64,7 @@ pub fn told(line: &str, at: usize) -> String {
 /// The text with the values of names that stand for secrets, bearer tokens, tokens of known make and passwords in URLs
 /// masked.
 pub fn masked(text: &str) -> String {
-    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
-            r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{4,}|\b(?:hf_|sk-|ghp_|gho_|glpat-|nvapi-|xox[bp]-)[\w-]{8,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
-        )
-    });
-    static URL: LazyLock<Regex> = LazyLock::new(|| regex(r"(\w://)[^/\s@]{1,200}@"));
-    let text = URL.replace_all(text, format!("${{1}}{}@", secret::MASK));
-    let text = TOKEN.replace_all(&text, secret::MASK);
-    without_values_of_secrets(&text)
-}
-
-/// The text without the values behind names of secrets: `name=value`, `name: value`, `--name value`. What stands behind
-/// any other name is looked into as well, such as the query of a URL behind `https:`.
-fn without_values_of_secrets(text: &str) -> String {
-    static NAME: LazyLock<Regex> =
-        LazyLock::new(|| regex(r#"--([A-Za-z][\w-]{1,60})\s{1,2}|([A-Za-z][\w-]{1,60})["']?\s{0,2}[:=]\s{0,2}"#));
-    static VALUE: LazyLock<Regex> = LazyLock::new(|| regex(r#"^(?:"[^"]*"|'[^']*'|[^\s"',;&)}\]]+)"#));
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(found) = NAME.captures(rest) {
-        let end = found.get(0).map_or(rest.len(), |whole| whole.end());
-        let flag = found.get(1);
-        let name = flag.or(found.get(2)).map_or("", |name| name.as_str());
-        masked.push_str(&rest[..end]);
-        rest = &rest[end..];
-        // A flag may stand without a value.
-        let told = flag.is_some() && rest.starts_with('-');
-        if let (false, true, Some(value)) =
-            (told, secret::is_in_field(name) || secret::is_in_flag(name), VALUE.find(rest))
-        {
-            masked.push_str(secret::MASK);
-            rest = &rest[value.end()..];
-        }
-    }
-    masked + rest
+    secret::masked(text).into_owned()
 }
 
 fn regex(pattern: &str) -> Regex {

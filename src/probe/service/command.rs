@@ -1,8 +1,7 @@
 //! Requests that curl does not speak, as command lines of tools that do. The messages come with their secrets masked.
 
 use super::message::{Field, Message, Place};
-use super::secrets::PLAIN_HEADERS;
-use crate::probe::secret::MASK;
+use crate::secret::{MASK, PLAIN_HEADERS};
 use url::Url;
 
 /// A word as a shell takes it.

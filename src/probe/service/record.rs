@@ -2,11 +2,11 @@
 
 use super::conversation::complaint::{Complaint, markup};
 use super::message::{Content, Encoding, Field, Message, Place};
-use super::secrets::{PLAIN_HEADERS, Secrets};
+use super::secrets::Secrets;
 use super::synthesis::samples::BUILTIN;
 use super::transport::{Failure, Reply};
 use super::{command, grpc, websocket};
-use crate::probe::secret::{MASK, is_in_field};
+use crate::secret::{MASK, PLAIN_HEADERS, TELLING_HEADERS, is_in_field};
 use crate::snapshot::{Exchange, Fact, SentField, WebSocketClose, Why};
 use crate::words::unprintable;
 use serde_json::{Map, Value};
@@ -17,24 +17,6 @@ use url::Url;
 /// Characters kept of an answer, and of one sent value.
 const ANSWER_CAP: usize = 600;
 const VALUE_CAP: usize = 120;
-
-/// Headers of an answer that tell something of the server.
-const TELLING_HEADERS: &[&str] = &[
-    "server",
-    "allow",
-    "www-authenticate",
-    "retry-after",
-    "location",
-    "content-type",
-    "via",
-    "x-cache",
-    "x-compute-type",
-    "cf-cache-status",
-    "x-device",
-    "x-compute-device",
-    "x-inference-device",
-    "x-model-device",
-];
 
 fn known<T>(value: Option<T>, lack: &str) -> Fact<T> {
     value.map_or_else(|| Fact::unknown(Why::NotAsked, lack), Fact::Known)

@@ -11,7 +11,7 @@ use super::synthesis::{Source, Synthesis};
 use super::transport::{Http, Route, Trust};
 use super::{everywhere, without_credentials};
 use crate::probe::Ask;
-use crate::probe::secret::{MASK, is_in_field};
+use crate::secret::{MASK, is_in_field};
 use crate::snapshot::{Facts, Unknown, Why};
 use serde::Serialize;
 use serde_json::Value;
@@ -169,7 +169,7 @@ fn json(value: serde_yaml::Value) -> Value {
     }
 }
 
-fn requests(
+pub(super) fn requests(
     origin: &str,
     server: &Url,
     ask: &Ask,

@@ -1,12 +1,10 @@
 //! The secrets of a conversation: what they are, and texts without them.
 
 use super::message::{Content, Message, Place};
-use crate::probe::secret::{MASK, is_in_field};
+use crate::secret::{MASK, PLAIN_HEADERS, is_in_field, writings};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-/// Headers whose values are no secrets.
-pub const PLAIN_HEADERS: &[&str] = &["accept", "accept-language", "content-type", "user-agent", "origin", "host"];
 /// Nesting to which a body is searched.
 const DEPTH: usize = 32;
 
@@ -89,10 +87,7 @@ impl Secrets {
 
     /// Adds a value, also as a form and as JSON would write it.
     fn add(&mut self, value: &str) {
-        let form: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let json = Value::from(value).to_string();
-        let json = json.trim_matches('"').to_owned();
-        for text in [value.to_owned(), form.replace('+', "%20"), form, json] {
+        for text in writings(value) {
             // Shorter ones would tear unrelated text apart.
             if text.len() >= 6 && !self.known.contains(&text) {
                 self.known.push(text);

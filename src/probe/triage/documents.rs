@@ -3,8 +3,9 @@
 use super::evidence::Evidence;
 use super::form::{Head, Recognized};
 use super::reader::Whole;
+use crate::document;
 use crate::probe::{docker, kubernetes};
-use crate::snapshot::{Facts, Outcome, RecordedFile, SCHEMA, Snapshot, Unknown, Why};
+use crate::snapshot::{Facts, Outcome, RecordedFile, Snapshot, Unknown, Why, json_schema};
 use crate::words::plain;
 use serde_json::Value;
 
@@ -77,22 +78,13 @@ fn nothing() -> Box<Facts> {
 }
 
 fn of_snapshot(bytes: &[u8], name: &str, file: &mut RecordedFile) -> Vec<Evidence> {
-    let value: Value = match serde_json::from_slice(bytes) {
-        Ok(value) => value,
-        Err(error) => {
-            file.faults.push(format!("it is not JSON: {error}"));
-            return Vec::new();
+    let snapshot = match document::read::<Snapshot>(bytes, &document::SNAPSHOT, json_schema) {
+        Ok(read) => {
+            left_aside(read.aside, file);
+            read.content
         }
-    };
-    let schema = value.get("schema").and_then(Value::as_str).unwrap_or_default();
-    if schema != SCHEMA {
-        file.faults.push(format!("its schema is {}; this version reads {SCHEMA}", plain(schema)));
-        return Vec::new();
-    }
-    let snapshot: Snapshot = match serde_json::from_value(value) {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            file.faults.push(format!("it is no snapshot that this version reads: {error}"));
+        Err(fault) => {
+            file.faults.push(plain(&fault.to_string()));
             return Vec::new();
         }
     };
@@ -123,6 +115,14 @@ fn of_snapshot(bytes: &[u8], name: &str, file: &mut RecordedFile) -> Vec<Evidenc
     vec![Evidence::Rooms { rooms, facts: Box::new(snapshot.facts) }, target]
 }
 
+/// Says what a newer version wrote and this one does not know.
+fn left_aside(aside: Vec<String>, file: &mut RecordedFile) {
+    if !aside.is_empty() {
+        let aside = plain(&aside.join("; "));
+        file.lacks.push(format!("what a newer version wrote and this one does not know was left aside: {aside}"));
+    }
+}
+
 /// Whether anything of a room is known.
 fn told(facts: &Value, room: &str) -> bool {
     let facts = facts.get(room).and_then(Value::as_object);
@@ -130,6 +130,11 @@ fn told(facts: &Value, room: &str) -> bool {
 }
 
 fn of_report(bytes: &[u8], file: &mut RecordedFile) {
+    // What it concluded is quoted, whatever else is in it: only its version must be one that is read.
+    let accepted = document::header(bytes).and_then(|header| document::REPORT.accepts(&header));
+    if let Err(fault) = accepted {
+        return file.faults.push(plain(&fault.to_string()));
+    }
     let report: Value = match serde_json::from_slice(bytes) {
         Ok(report) => report,
         Err(error) => return file.faults.push(format!("it is not JSON: {error}")),

@@ -24,7 +24,7 @@ mod summaries;
 mod table;
 mod timeline;
 
-use crate::snapshot::{Facts, Outcome, ProbeRecord, RecordedFile, SCHEMA, Snapshot, Unknown, Why};
+use crate::snapshot::{Facts, Outcome, ProbeRecord, RecordedFile, SCHEMA, SCHEMA_MINOR, Snapshot, Unknown, Why};
 use archive::Given;
 use evidence::Found;
 use form::{FORMS, Head};
@@ -74,7 +74,15 @@ fn together(found: Vec<Found>, utc_offset_minutes: Option<i32>, started: (String
     let duration_ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     let record =
         ProbeRecord { id: "triage".into(), outcome: Outcome::Ok, detail: String::new(), started_at, duration_ms };
-    Snapshot { schema: SCHEMA.into(), tool: crate::TOOL.into(), taken_at, target, probes: vec![record], facts }
+    Snapshot {
+        schema: SCHEMA.into(),
+        schema_minor: SCHEMA_MINOR,
+        tool: crate::TOOL.into(),
+        taken_at,
+        target,
+        probes: vec![record],
+        facts,
+    }
 }
 
 /// Recognizes one stream and reads it to its end.

@@ -3,8 +3,9 @@
 use super::Audit;
 use super::table::has_gpu;
 use super::text::{OPERATORS_MAX, listed, paragraph, tally, things};
+use crate::report::page::Page;
 use crate::snapshot::{CpuIsland, DeviceCopy, PlacedNode};
-use crate::words::{grouped, plain};
+use crate::words::grouped;
 use colored::Colorize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
@@ -15,7 +16,8 @@ const REASONS_MAX: usize = 8;
 const COPIES_MAX: usize = 5;
 
 /// Writes it: by the real placement where there is one with a GPU, else by the predicted one.
-pub fn write(audit: &Audit, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+pub fn write(audit: &Audit, out: &mut Page) -> std::io::Result<()> {
+    let verbose = out.verbose();
     let (predicted, real) = (&audit.facts.prediction, &audit.facts.placement);
     let with_gpu = has_gpu(real) && real.cpu_islands.known().is_some();
     let (islands, nodes) = match with_gpu {
@@ -63,7 +65,7 @@ impl<'a> Whys<'a> {
     }
 }
 
-fn headline(islands: &[CpuIsland], whys: &Whys, with_gpu: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn headline(islands: &[CpuIsland], whys: &Whys, with_gpu: bool, out: &mut Page) -> std::io::Result<()> {
     let cutting: Vec<&CpuIsland> = islands.iter().filter(|island| island.cuts()).collect();
     let predicted = if with_gpu { "" } else { "By the prediction, " };
     let words = if !cutting.is_empty() {
@@ -76,7 +78,7 @@ fn headline(islands: &[CpuIsland], whys: &Whys, with_gpu: bool, out: &mut dyn Wr
             cutting.len() + 1,
             listed(&first, ISLANDS_MAX, |name| name.to_string())
         );
-        return writeln!(out, "{}", plain(&words).bold());
+        return out.wrapped(0, &words).iter().try_for_each(|line| writeln!(out, "{}", line.bold()));
     } else if whys.on_cpu.is_empty() {
         format!("{predicted}every node is on the GPU.")
     } else {
@@ -84,7 +86,7 @@ fn headline(islands: &[CpuIsland], whys: &Whys, with_gpu: bool, out: &mut dyn Wr
     };
     let mut letters = words.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    writeln!(out, "{first}{}", letters.as_str())
+    paragraph(out, 0, &format!("{first}{}", letters.as_str()))
 }
 
 /// Returns the reasons that were told.
@@ -92,7 +94,7 @@ fn islands<'a>(
     islands: &[CpuIsland],
     whys: &Whys<'a>,
     verbose: bool,
-    out: &mut dyn Write,
+    out: &mut Page,
 ) -> std::io::Result<BTreeSet<&'a str>> {
     let mut told = BTreeSet::new();
     let shown = if verbose { usize::MAX } else { ISLANDS_MAX };
@@ -121,7 +123,7 @@ fn islands<'a>(
     Ok(told)
 }
 
-fn copies(copies: &[DeviceCopy], verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn copies(copies: &[DeviceCopy], verbose: bool, out: &mut Page) -> std::io::Result<()> {
     if copies.is_empty() {
         return Ok(());
     }
@@ -142,7 +144,7 @@ fn copies(copies: &[DeviceCopy], verbose: bool, out: &mut dyn Write) -> std::io:
 }
 
 /// The reasons that no island told yet, those of most nodes first; or all of them, each with its nodes.
-fn reasons(whys: &Whys, told: &BTreeSet<&str>, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn reasons(whys: &Whys, told: &BTreeSet<&str>, verbose: bool, out: &mut Page) -> std::io::Result<()> {
     let mut by_reason: BTreeMap<&str, Vec<&PlacedNode>> = BTreeMap::new();
     for node in &whys.on_cpu {
         let why = whys.of_node(node);
@@ -164,7 +166,7 @@ fn reasons(whys: &Whys, told: &BTreeSet<&str>, verbose: bool, out: &mut dyn Writ
         let of = tally(&operators, OPERATORS_MAX);
         paragraph(out, 2, &format!("{} ({of}): {why}", things(nodes.len() as u64, "node")))?;
         for node in nodes.iter().filter(|_| verbose) {
-            writeln!(out, "    {} ({})", plain(&node.name), plain(&node.op))?;
+            paragraph(out, 4, &format!("{} ({})", node.name, node.op))?;
         }
     }
     if reasons.len() > shown {

@@ -7,6 +7,8 @@ mod text;
 
 pub use agreement::Agreement;
 
+use super::Style;
+use super::page::Page;
 use crate::cli::Format;
 use crate::snapshot::{Facts, Snapshot};
 use serde::Serialize;
@@ -42,10 +44,10 @@ impl Audit {
         Audit { facts, agreement }
     }
 
-    /// Writes the audit in the form asked for; `verbose` lists every node on the CPU.
-    pub fn write(&self, format: Format, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+    /// Writes the audit in the form asked for; a verbose one lists every node on the CPU.
+    pub fn write(&self, format: Format, style: &Style, out: &mut dyn Write) -> std::io::Result<()> {
         match format {
-            Format::Text => text::write(self, verbose, out),
+            Format::Text => text::write(self, &mut Page::new(style, out)),
             Format::Json => {
                 serde_json::to_writer_pretty(&mut *out, &self.document()?)?;
                 out.write_all(b"\n")
@@ -183,6 +185,7 @@ mod tests {
         facts.prediction.gpu_parameter_bytes = Fact::Known(28);
         Snapshot {
             schema: SNAPSHOT.into(),
+            schema_minor: 0,
             tool: crate::TOOL.into(),
             taken_at: String::new(),
             target: Target::default(),

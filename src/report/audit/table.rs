@@ -3,20 +3,22 @@
 use super::Audit;
 use super::text::{HEAD, line, paragraph, said, short, sized, things};
 use crate::check::{CONTEXT_BYTES, mebibytes};
+use crate::report::page::Page;
 use crate::snapshot::{Fact, Facts, PlacementFacts, PredictionFacts, Unknown, Why};
-use crate::words::{bytes, plain};
+use crate::words::{bytes, padded};
 use std::collections::BTreeMap;
 use std::io::Write;
 
-/// Spaces between columns.
-const GAP: usize = 3;
+/// Spaces between columns of a table.
+const GAP: usize = 2;
 /// Most characters of onnxruntime's own words on why CUDA did not register.
 const ERROR_MAX: usize = 400;
 /// By how much the parameters of the execution graph exceed those of the file before that is explained.
 const MORE_THAN_THE_FILE: f64 = 1.02;
 
 /// Writes them.
-pub fn write(audit: &Audit, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+pub fn write(audit: &Audit, out: &mut Page) -> std::io::Result<()> {
+    let verbose = out.verbose();
     let facts = &audit.facts;
     let has = [facts.prediction.nodes_by_provider.known(), facts.placement.nodes_by_provider.known()];
     let shown = has.map(|nodes| nodes.is_some());
@@ -24,19 +26,24 @@ pub fn write(audit: &Audit, verbose: bool, out: &mut dyn Write) -> std::io::Resu
     if shown.contains(&true) {
         let mut rows = vec![("placement".to_string(), ["predicted".to_string(), "real".to_string()])];
         rows.extend(self::rows(&facts.prediction, &facts.placement, verbose));
-        let width = rows.iter().map(|(_, [predicted, _])| plain(predicted).chars().count()).max().unwrap_or(0) + GAP;
-        for (head, cells) in &rows {
-            let cells = cells.iter().zip(shown).filter(|(_, shown)| *shown).map(|(cell, _)| plain(cell));
-            let cells: String = cells.map(|cell| format!("{cell:<width$}")).collect();
-            writeln!(out, "  {}", format!("{:<HEAD$}{cells}", plain(head)).trim_end())?;
-        }
+        let cells = |(head, cells): (String, [String; 2])| {
+            // The heads of all lines are of one width.
+            let head = padded(&head, HEAD - GAP);
+            let [predicted, real] = cells;
+            match shown {
+                [true, true] => [head, predicted, real],
+                [true, false] => [head, predicted, String::new()],
+                _ => [head, real, String::new()],
+            }
+        };
+        out.table(2, &rows.into_iter().map(cells).collect::<Vec<_>>())?;
     }
     missing(facts, shown, out)?;
     notes(facts, out)
 }
 
 /// Why there is no placement to tell.
-fn missing(facts: &Facts, shown: [bool; 2], out: &mut dyn Write) -> std::io::Result<()> {
+fn missing(facts: &Facts, shown: [bool; 2], out: &mut Page) -> std::io::Result<()> {
     let format = facts.model.format.known().map(String::as_str);
     if let (Some(format @ ("safetensors" | "gguf")), [false, false]) = (format, shown) {
         let format = if format == "gguf" { "GGUF" } else { format };
@@ -137,7 +144,7 @@ pub fn has_gpu(real: &PlacementFacts) -> bool {
     real.session_providers.known().is_some_and(|providers| providers.iter().any(|name| !name.starts_with("CPU")))
 }
 
-fn notes(facts: &Facts, out: &mut dyn Write) -> std::io::Result<()> {
+fn notes(facts: &Facts, out: &mut Page) -> std::io::Result<()> {
     let (predicted, real) = (&facts.prediction, &facts.placement);
     // The bytes of the session with a GPU, else those of the prediction; of a format without nodes all of them.
     let placed = match has_gpu(real) {
@@ -171,7 +178,7 @@ fn notes(facts: &Facts, out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 /// That the real session had no CUDA, why, and what to do.
-fn without_cuda(facts: &Facts, out: &mut dyn Write) -> std::io::Result<()> {
+fn without_cuda(facts: &Facts, out: &mut Page) -> std::io::Result<()> {
     writeln!(out)?;
     paragraph(out, 0, "CUDA does not register in this onnxruntime, so the real session is on the CPU whole.")?;
     if let Some(error) = facts.ort.cuda_error.known().filter(|error| !error.is_empty()) {

@@ -1,8 +1,9 @@
 //! The audit for people.
 
 use super::{Audit, cost, table};
+use crate::report::page::Page;
 use crate::snapshot::{Fact, ModelFacts, ModelPort, Unknown, Why};
-use crate::words::{bytes, grouped, plain, wrap};
+use crate::words::{bytes, grouped};
 use colored::Colorize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,21 +13,23 @@ pub const OPERATORS_MAX: usize = 8;
 const PORTS_MAX: usize = 6;
 /// Nodes of each kind on which the placements differ, that are told.
 const NODES_MAX: usize = 10;
-/// Columns of a line's head, and of a line.
+/// Columns of a line's head.
 pub const HEAD: usize = 20;
-const WIDTH: usize = 110;
 
 /// Writes the audit as text.
-pub fn write(audit: &Audit, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+pub fn write(audit: &Audit, out: &mut Page) -> std::io::Result<()> {
     let model = &audit.facts.model;
+    let verbose = out.verbose();
     let format = match said(&model.format).as_str() {
         short @ ("onnx" | "gguf") => short.to_uppercase(),
         format => format.to_string(),
     };
-    writeln!(out, "{}", plain(&format!("{}: {format}", said(&model.path))).bold())?;
+    for line in out.wrapped(0, &format!("{}: {format}", said(&model.path))) {
+        writeln!(out, "{}", line.bold())?;
+    }
     contents(model, verbose, out)?;
-    table::write(audit, verbose, out)?;
-    cost::write(audit, verbose, out)?;
+    table::write(audit, out)?;
+    cost::write(audit, out)?;
     agreement(audit, out)
 }
 
@@ -47,13 +50,12 @@ fn unknown_words(unknown: &Unknown) -> String {
 }
 
 /// A line with its head, broken where it is too long.
-pub fn line(out: &mut dyn Write, head: &str, words: &str) -> std::io::Result<()> {
-    let lines = wrap(&plain(words), WIDTH - HEAD);
-    writeln!(out, "  {head:<HEAD$}{}", lines.first().map_or("", String::as_str))?;
-    lines.iter().skip(1).try_for_each(|line| writeln!(out, "  {:HEAD$}{line}", ""))
+pub fn line(out: &mut Page, head: &str, words: &str) -> std::io::Result<()> {
+    // A margin of two.
+    out.hanging(&format!("  {head:<HEAD$}"), HEAD + 2, words)
 }
 
-fn contents(model: &ModelFacts, verbose: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn contents(model: &ModelFacts, verbose: bool, out: &mut Page) -> std::io::Result<()> {
     let mut written = Vec::new();
     if let Some(opsets) = model.opsets.known() {
         let sets = opsets.iter().map(|(domain, version)| format!("{domain} {version}"));
@@ -115,12 +117,12 @@ pub fn things(number: u64, thing: &str) -> String {
 }
 
 /// Text that may be long, broken into lines.
-pub fn paragraph(out: &mut dyn Write, indent: usize, words: &str) -> std::io::Result<()> {
-    let lines = wrap(&plain(words), WIDTH - indent);
+pub fn paragraph(out: &mut Page, indent: usize, words: &str) -> std::io::Result<()> {
+    // What goes on from the line above stands further in.
+    let further = if indent > 0 { 4 } else { 0 };
+    let lines = out.wrapped(indent + further, words);
     lines.iter().enumerate().try_for_each(|(at, line)| {
-        // What goes on from the line above stands further in.
-        let further = if at > 0 && indent > 0 { 4 } else { 0 };
-        writeln!(out, "{:indent$}{line}", "", indent = indent + further)
+        writeln!(out, "{:indent$}{line}", "", indent = if at > 0 { indent + further } else { indent })
     })
 }
 
@@ -157,10 +159,11 @@ pub fn short(provider: &str) -> &str {
     provider.trim_end_matches("ExecutionProvider")
 }
 
-fn agreement(audit: &Audit, out: &mut dyn Write) -> std::io::Result<()> {
+fn agreement(audit: &Audit, out: &mut Page) -> std::io::Result<()> {
     let Some(agreement) = &audit.agreement else { return Ok(()) };
     let (same, compared) = (grouped(agreement.same), grouped(agreement.compared));
-    writeln!(out, "\nPrediction and real placement agree on {same} of {compared} nodes.")?;
+    writeln!(out)?;
+    paragraph(out, 0, &format!("Prediction and real placement agree on {same} of {compared} nodes."))?;
     if agreement.not_predicted > 0 {
         let words = format!(
             "{} that onnxruntime fused or renamed after the placement are not compared: {}.",
@@ -170,8 +173,9 @@ fn agreement(audit: &Audit, out: &mut dyn Write) -> std::io::Result<()> {
         paragraph(out, 0, &words)?;
     }
     for node in agreement.different.iter().take(NODES_MAX) {
-        let (predicted, real) = (plain(short(&node.predicted)), plain(short(&node.real)));
-        writeln!(out, "  {} ({}): predicted on {predicted}, is on {real}", plain(&node.name), plain(&node.op))?;
+        let (predicted, real) = (short(&node.predicted), short(&node.real));
+        let words = format!("{} ({}): predicted on {predicted}, is on {real}", node.name, node.op);
+        paragraph(out, 2, &words)?;
     }
     if agreement.different.len() > NODES_MAX {
         writeln!(out, "  and {} more (--format json)", agreement.different.len() - NODES_MAX)?;

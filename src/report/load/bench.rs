@@ -4,10 +4,11 @@ use crate::check::against::{self, Comparison};
 use crate::check::baseline::{self, Compared, Row};
 use crate::check::judge_steps;
 use crate::snapshot::{Fact, Snapshot, Spread, Unknown};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A benchmark beside the step that it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Bench {
     /// What was sent: `POST /asr`.
     pub request: Option<String>,
@@ -43,7 +44,7 @@ pub struct Bench {
 }
 
 /// A distribution with what is certain of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measure {
     /// Values.
     pub count: u64,
@@ -62,7 +63,7 @@ pub struct Measure {
 }
 
 /// A percentile.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentile {
     /// So many percent of the values are not above it.
     pub percent: f64,
@@ -73,7 +74,7 @@ pub struct Percentile {
 }
 
 /// How a run compares with what is usual.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Baseline {
     /// The whole in words, or why there is nothing to compare with.
     pub because: String,
@@ -93,7 +94,7 @@ pub struct Baseline {
 }
 
 /// How a run compares with an earlier one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Against {
     /// The file of the earlier one.
     pub file: String,
@@ -110,7 +111,7 @@ pub struct Against {
 }
 
 /// One figure of both runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figure {
     /// Its name with its unit.
     pub figure: String,

@@ -3,36 +3,36 @@
 use super::bench::{Against, Bench, Measure};
 use super::table::failures;
 use super::{Load, Step};
-use crate::report::text::paragraph;
-use crate::words::{bytes, count, grouped, plain, wrap};
+use crate::report::page::Page;
+use crate::words::{bytes, count, grouped};
 use colored::Colorize;
 use std::io::{Result, Write};
 
-/// Width of the text, and of the table's first column.
-const WIDTH: usize = 100;
+/// Columns of the table's names, and of the page from which on it has room for two measures side by side.
 const NAME: usize = 14;
+const SIDE_BY_SIDE: usize = 80;
 
 /// A figure and the range in which it lies.
 type Told = (Option<f64>, Option<(f64, f64)>);
 
 /// Writes what was sent, the times, and what they are held against.
-pub fn write(load: &Load, bench: &Bench, out: &mut dyn Write) -> Result<()> {
+pub fn write(load: &Load, bench: &Bench, out: &mut Page) -> Result<()> {
     let Some(step) = load.steps.first() else { return Ok(()) };
-    paragraph(out, "  ", &sent(load, bench, step))?;
-    paragraph(out, "  ", &left_out(load))?;
+    out.paragraph("  ", &sent(load, bench, step))?;
+    out.paragraph("  ", &left_out(load))?;
     if step.failed + step.unfinished > 0 {
-        paragraph(out, "  ", &format!("Not accepted: {}.", failures(step)))?;
+        out.paragraph("  ", &format!("Not accepted: {}.", failures(step)))?;
     }
     if !load.stopped_because.is_empty() {
-        paragraph(out, "  ", &format!("It ended before its plan did: {}.", load.stopped_because))?;
+        out.paragraph("  ", &format!("It ended before its plan did: {}.", load.stopped_because))?;
     }
     times(bench, out)?;
-    paragraph(out, "  ", &rates(load, bench, step))?;
+    out.paragraph("  ", &rates(load, bench, step))?;
     own_time(bench, out)?;
     gpus(bench, step, out)?;
     if let Some(baseline) = &bench.baseline {
         writeln!(out, "\n{}", "against what is usual".bold())?;
-        paragraph(out, "  ", &baseline.because)?;
+        out.paragraph("  ", &baseline.because)?;
     }
     if let Some(against) = &bench.against {
         compared(against, out)?;
@@ -41,7 +41,7 @@ pub fn write(load: &Load, bench: &Bench, out: &mut dyn Write) -> Result<()> {
         true => Ok(()),
         false => {
             writeln!(out, "\n{}", "written".bold())?;
-            bench.files.iter().try_for_each(|file| paragraph(out, "  ", file))
+            bench.files.iter().try_for_each(|file| out.paragraph("  ", file))
         }
     }
 }
@@ -76,43 +76,24 @@ fn left_out(load: &Load) -> String {
     format!("Left out: {warm_up}, and before it the requests of the examination{first}.")
 }
 
-fn times(bench: &Bench, out: &mut dyn Write) -> Result<()> {
+fn times(bench: &Bench, out: &mut Page) -> Result<()> {
     let Some(whole) = &bench.latency_ms else {
-        return paragraph(out, "  ", "No request was accepted, so there are no times.");
+        return out.paragraph("  ", "No request was accepted, so there are no times.");
     };
     let own = bench.server_ms.as_ref();
     let title = match bench.server_time_of.as_deref() {
         Some("request") => "server's own time of the request",
         _ => "server's own time",
     };
-    let columns = |whole: &str, own: &str| format!("  {:NAME$}{whole:>24}  {own:>32}", "").trim_end().to_owned();
-    writeln!(out)?;
-    writeln!(out, "{}", columns("whole request", if own.is_some() { title } else { "" }))?;
-    writeln!(out, "{}", columns("ms   95 % between", if own.is_some() { "ms   95 % between" } else { "" }))?;
-    let line = |name: &str, of: &dyn Fn(&Measure) -> Told| {
-        let cell = |measure: &Measure| {
-            let (value, between) = of(measure);
-            let value = value.map_or("-".to_owned(), ms);
-            let between = between.map_or(String::new(), |(low, high)| format!("{} .. {}", ms(low), ms(high)));
-            format!("{value:>9}  {between:<19}")
-        };
-        let own = own.map(cell).unwrap_or_default();
-        format!("  {name:<NAME$}{}    {own}", cell(whole)).trim_end().to_owned()
-    };
-    writeln!(out, "{}", line("mean", &|one| (Some(one.mean), one.mean_95_percent)))?;
-    for place in 0..whole.percentiles.len() {
-        let percent = whole.percentiles.get(place).map_or(0.0, |one| one.percent);
-        let name = if percent == 50.0 { "p50, median".to_owned() } else { format!("p{percent}") };
-        let of = |one: &Measure| {
-            one.percentiles
-                .get(place)
-                .map_or((None, None), |one| (one.value, one.between_95_percent.filter(|_| one.value.is_some())))
-        };
-        writeln!(out, "{}", line(&name, &of))?;
+    let whole = ("whole request", whole);
+    let both: Vec<_> = std::iter::once(whole).chain(own.map(|own| (title, own))).collect();
+    // Side by side where there is room, else one below the other.
+    let each = if out.width() < SIDE_BY_SIDE { 1 } else { 2 };
+    for measures in both.chunks(each) {
+        writeln!(out)?;
+        table(measures, out)?;
     }
-    writeln!(out, "{}", line("std dev", &|one| (one.std_dev, None)))?;
-    writeln!(out, "{}", line("min", &|one| (Some(one.min), None)))?;
-    writeln!(out, "{}", line("max", &|one| (Some(one.max), None)))?;
+    let whole = whole.1;
     let open: Vec<String> = { whole.percentiles.iter() }
         .filter(|one| one.value.is_none())
         .map(|one| format!("p{} {}", one.percent, grouped((100.0 / (100.0 - one.percent)).round() as u64)))
@@ -120,8 +101,41 @@ fn times(bench: &Bench, out: &mut dyn Write) -> Result<()> {
     writeln!(out)?;
     match open.is_empty() {
         true => Ok(()),
-        false => paragraph(out, "  ", &format!("Open for want of requests; at least needed: {}.", open.join(", "))),
+        false => out.paragraph("  ", &format!("Open for want of requests; at least needed: {}.", open.join(", "))),
     }
+}
+
+/// Measures side by side.
+fn table(measures: &[(&str, &Measure)], out: &mut Page) -> Result<()> {
+    let titles: String = measures.iter().map(|(title, _)| format!("{title:>24}{:10}", "")).collect();
+    let units: String = measures.iter().map(|_| format!("{:>24}{:10}", "ms   95 % between", "")).collect();
+    for head in [titles, units] {
+        writeln!(out, "{}", format!("  {:NAME$}{head}", "").trim_end())?;
+    }
+    let mut line = |name: &str, of: &dyn Fn(&Measure) -> Told| {
+        let cell = |(_, measure): &(&str, &Measure)| {
+            let (value, between) = of(measure);
+            let value = value.map_or("-".to_owned(), ms);
+            let between = between.map_or(String::new(), |(low, high)| format!("{} .. {}", ms(low), ms(high)));
+            format!("{value:>9}  {between:<19}    ")
+        };
+        let cells: String = measures.iter().map(cell).collect();
+        writeln!(out, "{}", format!("  {name:<NAME$}{cells}").trim_end())
+    };
+    line("mean", &|one| (Some(one.mean), one.mean_95_percent))?;
+    let percents = measures.first().map(|(_, first)| first.percentiles.as_slice()).unwrap_or_default();
+    for (place, percent) in percents.iter().map(|one| one.percent).enumerate() {
+        let name = if percent == 50.0 { "p50, median".to_owned() } else { format!("p{percent}") };
+        let of = |one: &Measure| {
+            one.percentiles
+                .get(place)
+                .map_or((None, None), |one| (one.value, one.between_95_percent.filter(|_| one.value.is_some())))
+        };
+        line(&name, &of)?;
+    }
+    line("std dev", &|one| (one.std_dev, None))?;
+    line("min", &|one| (Some(one.min), None))?;
+    line("max", &|one| (Some(one.max), None))
 }
 
 fn ms(value: f64) -> String {
@@ -146,13 +160,13 @@ fn rate(rps: f64) -> String {
 }
 
 /// How much of the request is the server's own.
-fn own_time(bench: &Bench, out: &mut dyn Write) -> Result<()> {
+fn own_time(bench: &Bench, out: &mut Page) -> Result<()> {
     let (Some(own), Some(whole), Some(place)) = (&bench.server_ms, &bench.latency_ms, &bench.server_time_in) else {
         let why = bench.server_time_lacks.as_deref().unwrap_or("no answer tells it");
         let by_counters = bench.inference_ms.map(|ms| format!("; by its counters the model takes {ms:.1} ms"));
         let told =
             by_counters.unwrap_or_else(|| "; --server-time or --server-time-header names where it stands".into());
-        return paragraph(out, "  ", &format!("The server's own time is not known: {why}{told}."));
+        return out.paragraph("  ", &format!("The server's own time is not known: {why}{told}."));
     };
     let rest = whole.mean - own.mean;
     let told = match own.count == whole.count {
@@ -160,8 +174,7 @@ fn own_time(bench: &Bench, out: &mut dyn Write) -> Result<()> {
         false => format!(", in {} of {} answers", grouped(own.count), grouped(whole.count)),
     };
     let share = 100.0 * (rest / whole.mean).max(0.0);
-    paragraph(
-        out,
+    out.paragraph(
         "  ",
         &format!(
             "The server's own time is {place}{told}; {} ms of a request ({share:.0} %) pass outside of it.",
@@ -170,9 +183,9 @@ fn own_time(bench: &Bench, out: &mut dyn Write) -> Result<()> {
     )
 }
 
-fn gpus(bench: &Bench, step: &Step, out: &mut dyn Write) -> Result<()> {
+fn gpus(bench: &Bench, step: &Step, out: &mut Page) -> Result<()> {
     if let Some(why) = &bench.gpus_lack {
-        return paragraph(out, "  ", &format!("The GPUs were not watched: {why}."));
+        return out.paragraph("  ", &format!("The GPUs were not watched: {why}."));
     }
     let name = match bench.gpus.as_slice() {
         [one] => format!(" ({one})"),
@@ -185,16 +198,16 @@ fn gpus(bench: &Bench, step: &Step, out: &mut dyn Write) -> Result<()> {
         told.extend(gpu.power_watts.map(|watts| format!("{watts:.0} W")));
         told.extend(gpu.temperature_celsius.map(|celsius| format!("{celsius:.0} °C")));
         let told = if told.is_empty() { "it tells nothing of itself".to_owned() } else { told.join(", ") };
-        paragraph(out, "  ", &format!("GPU {}{name}: {told}.", gpu.index))?;
+        out.paragraph("  ", &format!("GPU {}{name}: {told}.", gpu.index))?;
     }
     Ok(())
 }
 
-fn compared(against: &Against, out: &mut dyn Write) -> Result<()> {
+fn compared(against: &Against, out: &mut Page) -> Result<()> {
     writeln!(out, "\n{}", format!("against {}", against.file).bold())?;
-    paragraph(out, "  ", &format!("{} (the earlier run: {}).", against.headline, against.taken_at))?;
+    out.paragraph("  ", &format!("{} (the earlier run: {}).", against.headline, against.taken_at))?;
     if !against.circumstances.is_empty() {
-        paragraph(out, "  ", &format!("Not the same in both runs: {}.", against.circumstances.join("; ")))?;
+        out.paragraph("  ", &format!("Not the same in both runs: {}.", against.circumstances.join("; ")))?;
     }
     for row in &against.differences {
         let figure = match row.figure.as_str() {
@@ -206,10 +219,12 @@ fn compared(against: &Against, out: &mut dyn Write) -> Result<()> {
             other => other,
         };
         let head = format!("  {figure:<26}{:>8} -> {:<9}{:<10}", ms(row.before), ms(row.after), row.verdict);
-        let why = wrap(&plain(&row.because), WIDTH - head.len());
-        writeln!(out, "{head}{}", why.first().map_or("", String::as_str))?;
-        for line in why.iter().skip(1) {
-            writeln!(out, "{:width$}{line}", "", width = head.len())?;
+        match out.width() < SIDE_BY_SIDE {
+            true => {
+                writeln!(out, "{}", head.trim_end())?;
+                out.paragraph("      ", &row.because)?;
+            }
+            false => out.hanging(&head, head.len(), &row.because)?,
         }
     }
     Ok(())
@@ -220,6 +235,7 @@ mod tests {
     use super::super::bench::{Baseline, Figure, Percentile};
     use super::super::{StepGpu, Times};
     use super::*;
+    use crate::report::Style;
 
     fn measure(mean: f64) -> Measure {
         let percentile = |percent, value, between_95_percent| Percentile { percent, value, between_95_percent };
@@ -308,11 +324,17 @@ mod tests {
             bench: None,
         };
         change(&mut load);
-        let mut out = Vec::new();
-        write(&load, &bench, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        text
+        let at = |width: usize| {
+            let (mut out, style) = (Vec::new(), Style { width, ..Style::default() });
+            write(&load, &bench, &mut Page::new(&style, &mut out)).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+            text
+        };
+        for width in [60, 80, 120] {
+            at(width);
+        }
+        at(100)
     }
 
     /// One line, as it is read aloud.

@@ -1,14 +1,15 @@
 //! The table of steps as columns: those that nothing tells are left out, and where the line would be too long those that
-//! matter least.
+//! matter least; what matters goes on in a second table then.
 
 use super::Step;
 use crate::words::grouped;
 
-/// Width of a line, columns.
-const WIDTH: usize = 100;
 /// Left of the first column, and between two.
 const MARGIN: usize = 2;
 const GAP: usize = 2;
+
+/// Columns by which a step is known.
+const LOAD: [&str; 2] = ["users", "rate"];
 
 /// A column: its name, its unit, and what stands in it.
 struct Column {
@@ -71,9 +72,12 @@ fn ms(value: Option<f64>) -> String {
     }
 }
 
-/// The lines of the table: names, units, then a line for each step.
-pub fn lines(steps: &[Step]) -> Vec<String> {
-    let mut shown: Vec<(u8, Vec<String>)> = Vec::new();
+/// A column with its cells: how soon it is left out, and its name, its unit and a cell for each step.
+type Filled = (u8, Vec<String>);
+
+/// The lines of the table: names, units, then a line for each step. No line is wider than the page.
+pub fn lines(steps: &[Step], page: usize) -> Vec<String> {
+    let mut shown: Vec<Filled> = Vec::new();
     for column in COLUMNS {
         let cells: Vec<Option<String>> = steps.iter().map(column.cell).collect();
         if cells.iter().any(Option::is_some) {
@@ -82,22 +86,48 @@ pub fn lines(steps: &[Step]) -> Vec<String> {
             shown.push((column.spare, head.chain(cells).collect()));
         }
     }
-    let width = |column: &[String]| column.iter().map(|cell| cell.chars().count()).max().unwrap_or(0) + GAP;
-    let all = |shown: &[(u8, Vec<String>)]| MARGIN + shown.iter().map(|(_, column)| width(column)).sum::<usize>() - GAP;
-    while all(&shown) > WIDTH {
+    while all(&shown) > page {
         let most = shown.iter().map(|(spare, _)| *spare).max().unwrap_or(0);
         if most == 0 {
             break;
         }
         shown.retain(|(spare, _)| *spare != most);
     }
-    let line = |row: usize| {
-        let cells = shown.iter().enumerate().map(|(place, (_, column))| {
-            let cell = column.get(row).map(String::as_str).unwrap_or_default();
-            let width = width(column) - if place == 0 { GAP } else { 0 };
-            format!("{cell:>width$}")
-        });
-        format!("{:MARGIN$}{}", "", cells.collect::<String>()).trim_end().to_owned()
-    };
-    (0..steps.len() + 2).map(line).collect()
+    // The load itself stands in front of every table.
+    let load = shown.iter().filter(|(_, column)| column.first().is_some_and(|name| LOAD.contains(&name.as_str())));
+    let load: Vec<Filled> = load.cloned().collect();
+    let mut tables: Vec<Vec<Filled>> = vec![Vec::new()];
+    for column in shown {
+        let Some(table) = tables.last_mut() else { break };
+        table.push(column);
+        if all(table) > page && table.len() > load.len() + 1 {
+            let further = load.iter().cloned().chain(table.pop()).collect();
+            tables.push(further);
+        }
+    }
+    let mut lines = Vec::new();
+    for table in &tables {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.extend((0..steps.len() + 2).map(|row| line(table, row)));
+    }
+    lines
+}
+
+fn width(column: &[String]) -> usize {
+    column.iter().map(|cell| cell.chars().count()).max().unwrap_or(0) + GAP
+}
+
+fn all(shown: &[Filled]) -> usize {
+    (MARGIN + shown.iter().map(|(_, column)| width(column)).sum::<usize>()).saturating_sub(GAP)
+}
+
+fn line(table: &[Filled], row: usize) -> String {
+    let cells = table.iter().enumerate().map(|(place, (_, column))| {
+        let cell = column.get(row).map(String::as_str).unwrap_or_default();
+        let width = width(column) - if place == 0 { GAP } else { 0 };
+        format!("{cell:>width$}")
+    });
+    format!("{:MARGIN$}{}", "", cells.collect::<String>()).trim_end().to_owned()
 }

@@ -1,10 +1,11 @@
 //! What the steps of a load come to.
 
 use crate::check::{ConfigChange, JudgedMemory, LoadJudgement, TimeSplit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the steps come to. What is not known is null, and why is said in words.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
     /// Users from which on more of them only wait.
     #[serde(default)]
@@ -42,7 +43,7 @@ pub struct Judged {
 }
 
 /// Users that are held.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Users {
     /// Time from one request of a user to its next, seconds.
     pub interval_s: f64,
@@ -51,7 +52,7 @@ pub struct Users {
 }
 
 /// Whether a wanted load is held.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Holds {
     /// Users.
     pub users: u64,
@@ -66,7 +67,7 @@ pub struct Holds {
 }
 
 /// How one series of memory went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Memory {
     /// `gpu` for a GPU as a whole, `gpu_process` for a process of the server on it, `resident` for one beside it.
     pub of: String,

@@ -14,11 +14,12 @@ pub use table::{failures, write};
 
 use crate::check::{JudgedStep, LoadJudgement, judged_steps};
 use crate::snapshot::{Fact, Facts, GpuWindow, LoadFacts, LoadStep, ModelCounters, Phases, Snapshot, Spread};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Load that the doctor made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     /// `stress` or `bench`.
     pub command: String,
@@ -55,7 +56,7 @@ pub struct Load {
 }
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// Users at once; with a rate, connections.
     pub users: u64,
@@ -118,7 +119,7 @@ pub struct Step {
 }
 
 /// A distribution of times, milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
     /// The smallest.
     pub min: f64,
@@ -145,7 +146,7 @@ pub struct Times {
 }
 
 /// A GPU in a step. What it does not tell is null, never 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepGpu {
     /// Index in NVML's order.
     pub index: u64,

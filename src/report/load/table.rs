@@ -2,53 +2,53 @@
 
 use super::columns::{lines, verdict};
 use super::{Load, Memory, Step, bench_text};
-use crate::report::text::paragraph;
+use crate::report::page::Page;
 use crate::words::{bytes, grouped};
 use colored::Colorize;
 use std::io::{Result, Write};
 
 /// Writes a line for each step, what they come to, what failed, and why the load ended.
-pub fn write(load: &Load, out: &mut dyn Write) -> Result<()> {
+pub fn write(load: &Load, out: &mut Page) -> Result<()> {
     writeln!(out, "\n{}", if load.command == "bench" { "benchmark" } else { "load" }.bold())?;
     if let Some(unmade) = &load.unmade {
-        return paragraph(out, "  ", &format!("No load was made: {unmade}."));
+        return out.paragraph("  ", &format!("No load was made: {unmade}."));
     }
     if let Some(bench) = &load.bench {
         return bench_text::write(load, bench, out);
     }
-    paragraph(out, "  ", &sent(load))?;
+    out.paragraph("  ", &sent(load))?;
     if let Some(requests) = load.warm_up_requests {
-        paragraph(out, "  ", &warm_up(requests, &load.warm_up_medians_ms))?;
+        out.paragraph("  ", &warm_up(requests, &load.warm_up_medians_ms))?;
     }
-    for line in lines(&load.steps).iter().filter(|_| !load.steps.is_empty()) {
+    for line in lines(&load.steps, out.width()).iter().filter(|_| !load.steps.is_empty()) {
         writeln!(out, "{}", line)?;
     }
     for step in load.steps.iter().filter(|step| !step.because.is_empty()) {
-        paragraph(out, "  ", &format!("{}, {}: {}.", step.load(), verdict(step), step.because.join("; ")))?;
+        out.paragraph("  ", &format!("{}, {}: {}.", step.load(), verdict(step), step.because.join("; ")))?;
     }
     for step in load.steps.iter().filter(|step| step.failed + step.dropped + step.unfinished > 0) {
-        paragraph(out, "  ", &format!("{}, what failed: {}.", step.load(), failures(step)))?;
+        out.paragraph("  ", &format!("{}, what failed: {}.", step.load(), failures(step)))?;
     }
     judged(load, out)?;
     match load.stopped_because.as_str() {
         "" => Ok(()),
-        because => paragraph(out, "  ", &format!("The load ended before its plan did: {because}.")),
+        because => out.paragraph("  ", &format!("The load ended before its plan did: {because}.")),
     }
 }
 
 /// Knee, breaking point, capacity and memory.
-fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
+fn judged(load: &Load, out: &mut Page) -> Result<()> {
     let judged = &load.judged;
     if !load.steps.is_empty() {
         let known = if judged.knee_users.is_some() { "Knee" } else { "No knee was seen" };
-        paragraph(out, "  ", &format!("{known}: {}.", judged.knee_because))?;
+        out.paragraph("  ", &format!("{known}: {}.", judged.knee_because))?;
         let breaking = match judged.breaking_point.as_str() {
             "" if load.steps.iter().all(|step| verdict(step) == "unknown") => "not known, for no step could be judged",
             "" => "none of these steps was overloaded",
             words => words,
         };
-        paragraph(out, "  ", &format!("Breaking point: {breaking}."))?;
-        paragraph(out, "  ", &capacity(load))?;
+        out.paragraph("  ", &format!("Breaking point: {breaking}."))?;
+        out.paragraph("  ", &capacity(load))?;
     }
     for holds in &judged.holds {
         let answer = match holds.verdict.as_str() {
@@ -59,7 +59,7 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
         };
         let (users, interval) = (grouped(holds.users), holds.interval_s);
         let asked = format!("Does it hold {users} users at one request per {interval} s? {answer}");
-        paragraph(out, "  ", &format!("{asked}: {}.", holds.because))?;
+        out.paragraph("  ", &format!("{asked}: {}.", holds.because))?;
     }
     time(load, out)?;
     for memory in judged.memory.iter().filter(|one| is_told(one)) {
@@ -68,16 +68,16 @@ fn judged(load: &Load, out: &mut dyn Write) -> Result<()> {
             "plateau" => "came to rest",
             _ => "cannot be judged yet",
         };
-        paragraph(out, "  ", &format!("Memory of {} {verdict}: {}.", memory.whose(), memory.because))?;
+        out.paragraph("  ", &format!("Memory of {} {verdict}: {}.", memory.whose(), memory.because))?;
     }
     Ok(())
 }
 
 /// Where the time of a request goes, what dominates, and what a change would pay.
-fn time(load: &Load, out: &mut dyn Write) -> Result<()> {
+fn time(load: &Load, out: &mut Page) -> Result<()> {
     let judged = &load.judged;
     if !judged.time_unknown.is_empty() && !load.steps.is_empty() {
-        return paragraph(out, "  ", &format!("Where the time goes is not known: {}.", judged.time_unknown));
+        return out.paragraph("  ", &format!("Where the time goes is not known: {}.", judged.time_unknown));
     }
     for split in &judged.time {
         let parts = split
@@ -85,15 +85,15 @@ fn time(load: &Load, out: &mut dyn Write) -> Result<()> {
             .iter()
             .map(|part| format!("{} {:.1} ms ({:.0} %)", part.part.replace('_', " "), part.ms, part.percent));
         let parts = parts.collect::<Vec<_>>().join(", ");
-        paragraph(out, "  ", &format!("Where {:.1} ms go with {}: {parts}.", split.request_ms, split.load))?;
+        out.paragraph("  ", &format!("Where {:.1} ms go with {}: {parts}.", split.request_ms, split.load))?;
         for pays in &split.pays {
-            paragraph(out, "    ", &format!("What would pay: {pays}."))?;
+            out.paragraph("    ", &format!("What would pay: {pays}."))?;
         }
     }
     for change in &judged.config_changes {
-        paragraph(out, "  ", &format!("In {}, {}:", change.file, change.pays))?;
+        out.paragraph("  ", &format!("In {}, {}:", change.file, change.pays))?;
         for line in &change.lines {
-            writeln!(out, "    {line}")?;
+            out.command("    ", line)?;
         }
     }
     Ok(())
@@ -166,6 +166,7 @@ pub fn failures(step: &Step) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::check::{ConfigChange, TimePart, TimeSplit};
+    use crate::report::Style;
     use crate::report::load::{Judged, StepGpu, Times};
 
     pub fn step() -> Step {
@@ -220,7 +221,7 @@ pub(super) mod tests {
 
     fn written(load: &Load) -> String {
         let mut out = Vec::new();
-        write(load, &mut out).unwrap();
+        write(load, &mut Page::new(&Style::default(), &mut out)).unwrap();
         // Lines that belong together as one.
         String::from_utf8(out).unwrap().replace("\n  ", " ")
     }
@@ -228,7 +229,7 @@ pub(super) mod tests {
     #[test]
     fn what_is_not_known_is_a_dash_and_failures_are_told_by_kind() {
         let text = written(&load(vec![step()], None));
-        let row = lines(&[step()]).pop().unwrap();
+        let row = lines(&[step()], 100).pop().unwrap();
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!(cells, ["50", "overloaded", "1,200", "12", "119.0", "-", "-", "-", "-", "1.0"]);
         assert!(!text.contains("mem") && !text.contains("queue"), "what nothing tells has no column: {text}");
@@ -310,8 +311,16 @@ pub(super) mod tests {
             gpus: vec![gpu],
             ..step()
         };
-        let lines = lines(&[step(), full]);
-        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:#?}");
+        let steps = [step(), full];
+        for width in [60, 80, 100, 120] {
+            let lines = lines(&steps, width);
+            assert!(lines.iter().all(|line| line.chars().count() <= width), "{lines:#?}");
+            let all = lines.join(" ");
+            for name in ["verdict", "p99", "queue", "batch", "mem"] {
+                assert!(all.contains(name), "{width}: {name}: {lines:#?}");
+            }
+        }
+        let lines = lines(&steps, 100);
         for name in ["verdict", "p99", "queue", "batch", "mem"] {
             assert!(lines[0].contains(name), "{name}: {lines:#?}");
         }

@@ -8,6 +8,8 @@ mod view;
 
 pub use view::WatchView;
 
+use super::Style;
+use super::page::Page;
 use crate::probe::watch::{Figure, Summary, Turn};
 use crate::snapshot::Why;
 use crate::words::plain;
@@ -97,8 +99,8 @@ impl WatchLines {
     }
 
     /// What it came to. `files` says what was written where.
-    pub fn end(&self, summary: &Summary, files: &[String], out: &mut dyn Write) -> Result<()> {
-        summary::write(summary, files, out)
+    pub fn end(&self, summary: &Summary, files: &[String], style: &Style, out: &mut dyn Write) -> Result<()> {
+        summary::write(summary, files, &mut Page::new(style, out))
     }
 
     fn several(&self) -> bool {

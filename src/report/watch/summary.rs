@@ -1,13 +1,13 @@
 //! What a watch comes to, in words.
 
 use crate::probe::watch::{GpuSummary, Range, ServerSummary, Summary};
-use crate::report::text::paragraph;
+use crate::report::page::Page;
 use crate::words::{grouped, plain};
 use colored::Colorize;
 use std::io::{Result, Write};
 
 /// Writes it; nothing where no interval was full. `files` says what was written where.
-pub fn write(summary: &Summary, files: &[String], out: &mut dyn Write) -> Result<()> {
+pub fn write(summary: &Summary, files: &[String], out: &mut Page) -> Result<()> {
     let Some((first, last)) = summary.span_ms else { return Ok(()) };
     let seconds = (last - first) / 1e3;
     let intervals = crate::words::count(summary.turns as usize, "interval");
@@ -15,18 +15,18 @@ pub fn write(summary: &Summary, files: &[String], out: &mut dyn Write) -> Result
     // An interval's own length: a turn that was late made one longer.
     let each_s = seconds / summary.turns.max(1) as f64;
     for (index, gpu) in &summary.gpus {
-        paragraph(out, "  ", &of_gpu(*index, gpu, summary.turns, each_s))?;
+        out.paragraph("  ", &of_gpu(*index, gpu, summary.turns, each_s))?;
     }
     if let Some(server) = &summary.server {
-        paragraph(out, "  ", &of_server(server, summary.turns))?;
+        out.paragraph("  ", &of_server(server, summary.turns))?;
     }
     for event in &summary.events {
-        paragraph(out, "  ", &format!("{} {}", event.time, event.said))?;
+        out.paragraph("  ", &format!("{} {}", event.time, event.said))?;
     }
     if summary.events_left_out > 0 {
-        paragraph(out, "  ", &format!("and {} more such events", grouped(summary.events_left_out)))?;
+        out.paragraph("  ", &format!("and {} more such events", grouped(summary.events_left_out)))?;
     }
-    files.iter().try_for_each(|file| paragraph(out, "  ", &format!("written to {}", plain(file))))?;
+    files.iter().try_for_each(|file| out.paragraph("  ", &format!("written to {}", plain(file))))?;
     writeln!(out)
 }
 

@@ -3,11 +3,12 @@
 use super::{accepted, end, entry, fullest, memory, once_held, optional, order, places, refused, start, total};
 use crate::snapshot::{Attempt, ConnectionsFacts, Fact, Facts, SpreadReading, Unknown, Why};
 use crate::words::{bytes, count};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How a line came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It is so, and was seen.
@@ -19,7 +20,7 @@ pub enum Outcome {
 }
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChecklistLine {
     /// Its number, from 1.
     pub number: u64,
@@ -187,10 +188,14 @@ fn gives_back(room: &ConnectionsFacts) -> Seen {
             still => format!("{} of memory are still in use", bytes(still as f64)),
         }),
     };
-    let seen: Vec<String> = [places, memory].into_iter().flatten().collect();
-    match seen.is_empty() {
-        true => Err(Unknown::new(Why::Absent, "neither the server nor NVML tells")),
-        false => Ok(Ok(format!("{after:.1} s after the close {}", seen.join(", ")))),
+    let told = |seen: &[String]| format!("{after:.1} s after the close {}", seen.join(", "));
+    match (places, memory) {
+        // That the places are free says nothing of the memory.
+        (Ok(places), Err(unknown)) => {
+            Err(Unknown::new(unknown.why, format!("{}; the memory is not known: {}", told(&[places]), unknown.detail)))
+        }
+        (Err(_), Err(_)) => Err(Unknown::new(Why::Absent, "neither the server nor NVML tells")),
+        (places, Ok(memory)) => Ok(Ok(told(&places.into_iter().chain([memory]).collect::<Vec<String>>()))),
     }
 }
 

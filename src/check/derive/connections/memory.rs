@@ -17,7 +17,7 @@ const GROWS_SHARE: f64 = 0.05;
 const GROWS_BYTES: u64 = 64 << 20;
 
 /// What memory says of connections.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Figures {
     /// Memory that the first connection on a GPU added, bytes: what all share may be in it.
     pub first_bytes: u64,

@@ -172,6 +172,12 @@ fn the_checklist_tells_pass_fail_and_what_is_not_known() {
     assert!(good[6].1.contains("none of 2 connections was refused; it tells a limit of 1"), "{}", good[6].1);
     let kept = outcomes(closed(&[4, 4]));
     assert_eq!(kept[5].0, Fail);
+    let mut untold = room();
+    if let Fact::Known(readings) = &mut untold.readings {
+        readings.last_mut().unwrap().measured = none();
+    }
+    let (outcome, proof) = outcomes(untold).swap_remove(5);
+    assert_eq!(outcome, Open, "that places are free says nothing of the memory: {proof}");
     let mut blind = room();
     blind.readings = Fact::Known(vec![SpreadReading { measured: none(), ..reading(0, &[0, 0], &[]) }]);
     assert_eq!(outcomes(blind)[4], (Open, "not part of this test".into()));

@@ -115,21 +115,24 @@ fn broken(judged: &[JudgedStep]) -> Result<(String, bool), Unknown> {
     Ok((knee::breaking_in_words(judged), at_once))
 }
 
-type Counted<'a> = Vec<(&'a LoadStep, &'a JudgedStep)>;
+type Counted<'f, 'j> = Vec<(&'f LoadStep, &'j JudgedStep)>;
 
 fn none_counts() -> Unknown {
     Unknown::new(Why::NotAsked, "no step is to be reckoned with")
 }
 
 /// Steps whose figures count, with their verdicts.
-fn counted_steps<'a>(facts: &'a Facts, judged: &'a Result<Vec<JudgedStep>, Unknown>) -> Result<Counted<'a>, Unknown> {
+fn counted_steps<'f, 'j>(
+    facts: &'f Facts,
+    judged: &'j Result<Vec<JudgedStep>, Unknown>,
+) -> Result<Counted<'f, 'j>, Unknown> {
     let judged = judged.as_ref().map_err(Unknown::clone)?;
     Ok(facts.load.steps.read()?.iter().zip(judged).filter(|(_, judged)| judged.counts()).collect())
 }
 
 /// The step in which the server had most to do and still did it: the most users of those that come near the highest
 /// throughput. With more of them it may fail for another reason.
-fn fullest<'a>(counted: &Counted<'a>) -> Option<(&'a LoadStep, &'a JudgedStep)> {
+fn fullest<'f, 'j>(counted: &Counted<'f, 'j>) -> Option<(&'f LoadStep, &'j JudgedStep)> {
     const NEAR: f64 = 0.9;
     let best = counted.iter().map(|(step, _)| step.throughput_rps).fold(0.0, f64::max);
     counted.iter().filter(|(step, _)| step.throughput_rps >= NEAR * best).max_by_key(|(step, _)| step.users).copied()
@@ -137,13 +140,10 @@ fn fullest<'a>(counted: &Counted<'a>) -> Option<(&'a LoadStep, &'a JudgedStep)> 
 
 /// What the server's counters told of the fullest step, for those who judge traffic: the step, and its load in words.
 pub fn told(facts: &Facts) -> Option<(&LoadStep, String)> {
-    let judged = step::judge(facts).ok()?;
-    let steps = facts.load.steps.known()?;
-    let counted: Counted = steps.iter().zip(&judged).filter(|(_, judged)| judged.counts()).collect();
-    let (users, load) = fullest(&counted).map(|(step, judged)| (step.users, judged.load()))?;
-    let step = steps.iter().zip(&judged).find(|(step, judged)| step.users == users && judged.load() == load)?.0;
+    let judged = step::judge(facts);
+    let (step, judged) = fullest(&counted_steps(facts, &judged).ok()?)?;
     step.models.known()?;
-    Some((step, load))
+    Some((step, judged.load()))
 }
 
 /// Lines of Triton's configuration that would pay where the server had most to do.

@@ -134,16 +134,22 @@ fn handled_ms(facts: &Facts, step: &LoadStep) -> Option<f64> {
 }
 
 /// What queue, inference and processor time leave of a request at the lightest load, milliseconds; `None` for that load
-/// itself.
+/// itself, and where one of the two loads tells a part that the other does not: their rests are not of the same things.
 fn unloaded_rest_ms(facts: &Facts, step: &LoadStep) -> Option<f64> {
     let steps = facts.load.steps.known()?.iter().filter(|one| one.ok > 0);
     let lightest = steps.min_by(|a, b| a.in_flight_mean.total_cmp(&b.in_flight_mean))?;
     if lightest.in_flight_mean >= step.in_flight_mean {
         return None;
     }
+    let both = |then: Option<f64>, now: Option<f64>| match (then, now) {
+        (Some(ms), Some(_)) => Some(ms),
+        (None, None) => Some(0.0),
+        _ => None,
+    };
+    let queue = |step| counted::queue_ms(facts, step).ok();
     let told = counted::inference_ms(facts, lightest).ok()?
-        + counted::queue_ms(facts, lightest).unwrap_or(0.0)
-        + cpu_ms(lightest).unwrap_or(0.0);
+        + both(queue(lightest), queue(step))?
+        + both(cpu_ms(lightest), cpu_ms(step))?;
     Some((mean_ms(lightest).ok()? - told).max(0.0))
 }
 
@@ -279,6 +285,13 @@ mod tests {
             (Some(1160), Some(3), Some(25))
         );
         let split = of(&facts, &alone, "1 user".into()).unwrap();
+        assert!(split.parts.iter().all(|part| part.part != "waiting"), "{split:?}");
+        // A queue that is told under load only cannot be taken off the light one.
+        let mut silent = alone.models.known().cloned().unwrap();
+        silent[0].queue_ms = Fact::default();
+        alone.models = Fact::Known(silent);
+        let facts = self::facts(vec![alone, many.clone()]);
+        let split = of(&facts, &many, "60 users".into()).unwrap();
         assert!(split.parts.iter().all(|part| part.part != "waiting"), "{split:?}");
     }
 

@@ -1,11 +1,11 @@
 //! Where the client's request differs from the good one.
 
 use super::body::{essence, json_fields};
-use crate::probe::secret::MASK;
 use crate::probe::service::message::{Content, Encoding, Field, Message, Place};
 use crate::probe::service::record::Recorder;
 use crate::probe::service::schema::same_path;
-use crate::probe::service::secrets::PLAIN_HEADERS;
+use crate::secret::MASK;
+use crate::secret::PLAIN_HEADERS;
 use crate::snapshot::{Difference, Fact, Why};
 
 /// What differs.

@@ -3,8 +3,8 @@
 use super::body::{self, Body};
 use super::files::Files;
 use super::request::{ClientRequest, Draft, Setting};
-use crate::probe::secret::is_in_field;
 use crate::probe::service::message::{Content, Field, Place};
+use crate::secret::is_in_field;
 use serde_json::Value;
 
 /// The section, if a JSON document is one.

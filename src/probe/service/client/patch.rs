@@ -1,9 +1,9 @@
 //! The mending in the client's own language: which line of its Python, and how it reads then.
 
 use super::python::Library;
-use crate::probe::secret::{MASK, is_in_field};
 use crate::probe::service::message::{Content, Field, Place};
 use crate::probe::source::syntax::{Call, Source, WRITTEN_MAX};
+use crate::secret::{MASK, is_in_field};
 use crate::snapshot::CodeChange;
 use std::ops::Range;
 

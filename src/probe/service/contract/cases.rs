@@ -1,8 +1,8 @@
 //! The places in which a good request can be broken, one at a time.
 
-use crate::probe::secret::{MASK, is_in_field};
 use crate::probe::service::message::{Content, Encoding, Field, File, Message, Place};
 use crate::probe::service::schema::Described;
+use crate::secret::{MASK, is_in_field};
 use serde_json::{Value, json};
 
 /// One broken request.

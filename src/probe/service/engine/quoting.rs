@@ -1,7 +1,7 @@
 //! Answers as they may be quoted: configurations of serving software hold keys, and variables of its processes.
 
-use crate::probe::secret::{MASK, is_in_field};
 use crate::probe::server_log::text::masked;
+use crate::secret::{MASK, is_in_field};
 use serde_json::Value;
 
 /// What holds variables with any name, such as Ray's `runtime_env`.

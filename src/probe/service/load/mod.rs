@@ -70,6 +70,7 @@ fn unmade(plan: &LoadPlan, unknown: &Unknown) -> LoadFacts {
 /// Makes the load that was asked for. `facts` hold what the window found.
 pub fn measure(of: &Found, context: &Context, facts: &Facts) -> LoadFacts {
     let Some(plan) = &context.ask.load else { return none(context) };
+    plan.progress.begun.store(true, Ordering::Relaxed);
     let made = unsuited(of, context).map_or(Ok(()), Err).and_then(|()| carry(of, plan, context, facts));
     made.unwrap_or_else(|unknown| unmade(plan, &unknown))
 }

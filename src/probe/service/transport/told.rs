@@ -2,8 +2,8 @@
 
 use super::tls::Tls;
 use super::{Connection, Http, Trust, proxy};
-use crate::probe::secret::is_in_field;
-use crate::probe::service::secrets::PLAIN_HEADERS;
+use crate::secret::PLAIN_HEADERS;
+use crate::secret::is_in_field;
 use crate::snapshot::{Fact, Transport};
 use url::Url;
 

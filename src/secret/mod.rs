@@ -1,0 +1,20 @@
+//! Floor 0: what a secret looks like, and texts without one. Probes leave out what they need not keep; `redact` goes over
+//! everything once more.
+
+mod forms;
+mod known;
+mod names;
+mod pem;
+#[cfg(test)]
+mod tests;
+mod text;
+mod variables;
+
+pub use known::{Known, writings};
+pub use names::{is_in_field, is_in_flag};
+pub use pem::Pem;
+pub use text::{masked, masked_learning};
+pub use variables::{PLAIN_HEADERS, TELLING_HEADERS, header_is_plain, variable_is_plain};
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";

@@ -1,0 +1,107 @@
+//! On a real pseudo-terminal and in a real pipe: colours, and the terminal's width.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use unicode_width::UnicodeWidthStr;
+
+fn doctor(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-doctor"));
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+        command.env_remove(name);
+    }
+    command.env("TERM", "xterm-256color").envs(variables.iter().copied());
+    command.arg("diagnose").arg(snapshot("a1")).args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn snapshot(name: &str) -> PathBuf {
+    crate::cases::fixtures().join("snapshots").join(format!("{name}.json"))
+}
+
+/// What is written on a terminal of so many columns.
+fn on_terminal(columns: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let (mut other, mut own) = (-1, -1);
+    // SAFETY: two live places for descriptors and a size; no name and no settings are asked for.
+    let opened = unsafe { libc::openpty(&mut other, &mut own, std::ptr::null_mut(), std::ptr::null_mut(), &size) };
+    assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: descriptors that were opened just now, and belong to nobody else.
+    let (other, own) = unsafe { (OwnedFd::from_raw_fd(other), OwnedFd::from_raw_fd(own)) };
+    let mut command = doctor(arguments, variables);
+    let mut child = command.stdout(own.try_clone().unwrap()).stderr(own).spawn().unwrap();
+    // The command holds the program's end of the terminal as well.
+    drop(command);
+    let (mut shown, mut terminal, mut buffer) = (Vec::new(), File::from(other), [0; 4096]);
+    // A terminal that nobody holds any more answers with an error.
+    while let Ok(length @ 1..) = terminal.read(&mut buffer) {
+        shown.extend_from_slice(&buffer[..length]);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    String::from_utf8(shown).unwrap().replace("\r\n", "\n")
+}
+
+fn in_pipe(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    String::from_utf8(doctor(arguments, variables).output().unwrap().stdout).unwrap()
+}
+
+fn uncoloured(text: &str) -> String {
+    let parts = text.split("\u{1b}[").enumerate();
+    parts.map(|(place, part)| if place == 0 { part } else { part.split_once('m').unwrap().1 }).collect()
+}
+
+/// The longest line that words fill.
+fn widest(text: &str) -> usize {
+    let prose = |line: &&str| !line.contains("gpu-doctor run") && !line.contains("curl ");
+    text.lines().filter(prose).map(UnicodeWidthStr::width).max().unwrap()
+}
+
+#[test]
+fn a_terminal_gets_its_width_and_colours_and_a_pipe_neither() {
+    let piped = in_pipe(&[], &[]);
+    assert!(!piped.contains('\u{1b}'), "{piped}");
+    assert!((90..=100).contains(&widest(&piped)), "{}", widest(&piped));
+    for (columns, most) in [(72, 72), (90, 90), (40, 60), (200, 120)] {
+        let shown = on_terminal(columns, &[], &[]);
+        assert!(shown.contains("\u{1b}[1;31m"), "the headline of a failure is red: {shown}");
+        let width = widest(&uncoloured(&shown));
+        assert!(width <= most && width > most - 12, "{columns} columns: {width}\n{shown}");
+    }
+    // A terminal that was never told its size.
+    assert!((90..=100).contains(&widest(&uncoloured(&on_terminal(0, &[], &[])))));
+    assert_eq!(uncoloured(&on_terminal(100, &[], &[])), piped, "but for the colours they are one");
+}
+
+#[test]
+fn columns_are_the_users_word() {
+    assert!(widest(&in_pipe(&[], &[("COLUMNS", "64")])) <= 64);
+    assert!(widest(&uncoloured(&on_terminal(110, &[], &[("COLUMNS", "70")]))) <= 70);
+}
+
+#[test]
+fn variables_turn_colours_on_and_off() {
+    let has = |text: &str| text.contains('\u{1b}');
+    for off in [("NO_COLOR", "1"), ("CLICOLOR", "0"), ("TERM", "dumb")] {
+        let shown = on_terminal(80, &[], &[off]);
+        assert!(!has(&shown) && shown.contains("FIRST BREAK"), "{off:?}: {shown}");
+    }
+    assert!(has(&on_terminal(80, &[], &[("NO_COLOR", "")])), "an empty one says nothing");
+    assert!(has(&in_pipe(&[], &[("CLICOLOR_FORCE", "1")])));
+    assert!(has(&in_pipe(&["--format", "short"], &[("CLICOLOR_FORCE", "1"), ("TERM", "dumb")])));
+    assert!(!has(&in_pipe(&[], &[("CLICOLOR_FORCE", "0")])) && !has(&in_pipe(&[], &[("CLICOLOR", "1")])));
+    assert!(!has(&in_pipe(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")])));
+    // Forms for programs have none, whatever is said.
+    assert!(!has(&in_pipe(&["--format", "json"], &[("CLICOLOR_FORCE", "1")])));
+}
+
+#[test]
+fn a_file_has_no_colours_also_where_the_terminal_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.txt");
+    let shown = on_terminal(64, &["--output", &format!("text={}", file.display())], &[]);
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(shown.contains('\u{1b}') && !kept.contains('\u{1b}'));
+    assert_eq!(kept, in_pipe(&[], &[]), "as wide as in a pipe");
+}
