@@ -6,7 +6,7 @@ use crate::secret::{header_is_plain, is_in_field, is_in_flag, variable_is_plain}
 /// Members of the snapshot's own whose names sound like secrets and are none: a key of a Compose file, names of headers.
 const OWN_MEMBERS: &[&str] = &["key", "credentials"];
 /// Members that hold what is sent or answered for the field that stands beside them under `name` or `field`.
-pub const OF_NAMED: &[&str] = &["value", "sent", "accepted", "client", "good"];
+pub const OF_NAMED: &[&str] = &["value", "Value", "sent", "accepted", "client", "good"];
 
 /// The way to a text: names of members, without list indexes and `known`.
 pub type Way<'a> = Vec<&'a str>;

@@ -7,7 +7,7 @@ use super::known::{Known, token};
 use super::places::{self, Way};
 use super::token::{Kind, Salt, is_token};
 use super::{Identifiers, Own, addresses, patterns};
-use crate::secret::{self, MASK, Pem, header_is_plain, is_in_flag};
+use crate::secret::{self, MASK, Pem, header_is_plain, is_in_field, is_in_flag};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -69,54 +69,74 @@ impl Walk {
     }
 
     fn shown_list(&mut self, items: &mut [Value], way: &mut Way<'_>, pem: &mut Pem) {
-        // A command line: `--api-key`, and its value as the next word. The key of a log ends with the log.
-        let mut flag = String::new();
+        // A command line: `--api-key`, and its values as the next words. The key of a log ends with the log.
+        let (mut flag, mut values) = (String::new(), 0_usize);
         let mut own = Pem::default();
         let pem = if pem.is_open() { pem } else { &mut own };
+        if let [Value::String(name), value @ Value::String(_)] = items
+            && places::is_secret_field(name)
+            && value.as_str().is_some_and(|value| secret::is_made(value, 8))
+        {
+            let name = name.clone();
+            self.mask(value, &name);
+        }
         for item in items {
             if let Value::String(text) = item {
-                let before = std::mem::replace(&mut flag, text.clone());
-                if before.starts_with('-')
-                    && !before.contains(['=', ' '])
-                    && is_in_flag(&before)
-                    && !text.starts_with("--")
-                {
-                    self.mask(item);
+                let of_flag = flag.starts_with('-') && !flag.contains(['=', ' ']) && is_in_flag(&flag);
+                if of_flag && (values == 0 && !text.starts_with("--") || values > 0 && secret::another(text)) {
+                    values += 1;
+                    self.mask(item, &flag.clone());
                     continue;
                 }
-                if matches!(before.as_str(), "-H" | "--header") {
-                    self.header(text);
+                if matches!(flag.as_str(), "-H" | "--header") {
+                    self.header(text, 0);
+                } else if text.starts_with("--header=") {
+                    self.header(text, "--header=".len());
+                } else if let Some((name, value)) = text.split_once('=')
+                    && is_variable_name(name)
+                    && is_in_flag(name)
+                    && !(value.is_empty() || secret::is_variable(value))
+                {
+                    *text = format!("{name}={}", self.without(name, value));
+                    continue;
                 }
+                (flag, values) = (text.clone(), 0);
             }
             self.shown(item, way, pem);
         }
     }
 
+    /// What stands for a secret value: it is learnt where its name, or it itself, says that it is one.
+    fn without(&mut self, name: &str, value: &str) -> &'static str {
+        let telling = (is_in_flag(name) || is_in_field(name)) && secret::is_learnt(name, value);
+        if telling || secret::is_random(value) {
+            self.secrets.learn(value);
+        }
+        MASK
+    }
+
     /// `Name: value`: the value goes, unless the name is on the list.
-    fn header(&mut self, text: &mut String) {
-        if let Some((name, value)) = text.split_once(':')
+    fn header(&mut self, text: &mut String, from: usize) {
+        if let Some((name, value)) = text[from..].split_once(':')
             && !header_is_plain(name.trim())
             && !value.contains(MASK)
         {
-            self.secrets.learn(value.trim());
-            *text = format!("{name}: {MASK}");
+            *text = format!("{}{name}: {}", &text[..from], self.without(name, value.trim()));
         }
     }
 
     fn shown_members(&mut self, members: &mut Map<String, Value>, way: &mut Way<'_>, pem: &mut Pem) {
-        let named = |members: &Map<String, Value>| {
-            ["name", "field"].iter().filter_map(|name| members.get(*name)?.as_str()).any(places::is_secret_field)
-        };
-        let of_secret = named(members);
+        let named = ["name", "field", "key", "Key"].iter().filter_map(|name| members.get(*name)?.as_str());
+        let of_secret = named.filter(|name| places::is_secret_field(name)).map(str::to_owned).next();
         for (name, value) in members.iter_mut() {
             if places::is_own(way, name) {
                 continue;
             }
             let transparent = matches!(name.as_str(), "known" | "unknown");
-            let secret = !transparent && places::is_secret(way, name)
-                || of_secret && (places::OF_NAMED.contains(&name.as_str()) || name == "known");
-            if secret {
-                self.mask(value);
+            let beside = places::OF_NAMED.contains(&name.as_str()) || name == "known";
+            let told = of_secret.as_deref().filter(|_| beside);
+            if !transparent && places::is_secret(way, name) || told.is_some() {
+                self.mask(value, told.unwrap_or(name));
                 continue;
             }
             let mut inner: Way<'_> = way.clone();
@@ -133,16 +153,13 @@ impl Walk {
     }
 
     /// Masks every text in a value that stands under a secret's name. Facts keep their shape, numbers and switches stay.
-    fn mask(&mut self, value: &mut Value) {
+    fn mask(&mut self, value: &mut Value, name: &str) {
         match value {
-            Value::String(text) if !text.is_empty() => {
-                self.secrets.learn(text);
-                *text = MASK.into();
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
+            Value::String(text) if !text.is_empty() => *text = self.without(name, text).into(),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item, name)),
             // Why it is not known is told.
             Value::Object(members) => {
-                members.iter_mut().filter(|(name, _)| *name != "unknown").for_each(|(_, item)| self.mask(item));
+                members.iter_mut().filter(|(inner, _)| *inner != "unknown").for_each(|(_, item)| self.mask(item, name));
             }
             _ => {}
         }
@@ -337,4 +354,10 @@ impl Walk {
         }
         *members = renamed;
     }
+}
+
+/// Whether variables are called like that.
+fn is_variable_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }

@@ -1,6 +1,6 @@
 //! Secrets that their form gives away, whatever stands around them.
 
-use super::MASK;
+use super::{MASK, header_is_plain};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -41,6 +41,7 @@ pub const TRIGGERS: &[&str] = &[
     "hvs.",
     "gocspx-",
     "tskey-",
+    "age-secret",
     "hooks.slack",
     "discord",
     "webhook.office",
@@ -56,6 +57,7 @@ static FORM: LazyLock<Regex> = LazyLock::new(|| {
         r"|(?:AKIA|ASIA)[A-Z0-9]{10,}|eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){1,4}\.?|ya29\.[A-Za-z0-9_-]{16,}",
         r"|gsk_[A-Za-z0-9]{16,}|r8_[A-Za-z0-9]{20,}|dckr_pat_[A-Za-z0-9_-]{10,}|dop_v1_[a-f0-9]{16,}",
         r"|SG\.[A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]{12,}|hvs\.[A-Za-z0-9_-]{16,}|GOCSPX-[A-Za-z0-9_-]{16,}|tskey-[A-Za-z0-9-]{12,}",
+        r"|AGE-SECRET-KEY-1[A-Za-z0-9]{20,}",
         r"|[0-9]{8,10}:AA[A-Za-z0-9_-]{30,})",
     ))
 });
@@ -71,11 +73,25 @@ static SCHEME: LazyLock<Regex> =
 /// A ticket of Kerberos or NTLM is longer than any word, characters.
 const TICKET_MIN: usize = 40;
 static USER: LazyLock<Regex> = LazyLock::new(|| regex(r#"([A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#"'<>]+)@"#));
+/// A user and a password that holds what ends a URL's other parts, where nothing is escaped.
+static ODD_USER: LazyLock<Regex> =
+    LazyLock::new(|| regex(r#"(([A-Za-z][A-Za-z0-9+.-]*)://)([^\s/?#:@"'<>]*:([^\s"'<>@]*[/?#][^\s"'<>@]*))@"#));
+/// What is written where a URL may have its port.
+static PORT: LazyLock<Regex> = LazyLock::new(|| regex(r"^[0-9]{0,5}[/?#]"));
+/// Headers and cookies on a command line, in quotes or as a word.
+static HEADER: LazyLock<Regex> = LazyLock::new(|| {
+    regex(concat!(
+        r#"((?:^|\s)(?:-H|--header)[ =]?)(?:('|")([A-Za-z0-9_-]{1,64})(:\s*)([^'"\n\\]+)|([A-Za-z0-9_-]{1,64})(:)([^\s'"]+))"#,
+        r#"|((?:^|\s)(?:-b|--cookie)[ =]?['"]?)([^\s'"=]+=[^'"\n]+['"]|[^\s'"=]+=\S+)"#,
+    ))
+});
 /// The user and password that curl is given, and the password of sshpass and of a netrc line.
 static GIVEN: LazyLock<Regex> = LazyLock::new(|| {
     regex(concat!(
         r#"(curl\b[^\n]*?\s(?:-u|--user|-U|--proxy-user)[ =]?['"]?)([A-Za-z0-9_.@-]{1,64}:[^\s'"]{1,200})"#,
         r"|(\bsshpass\s+-p\s*)(\S+)|(\blogin\s+\S{1,80}\s+password\s+)(\S+)",
+        r"|((?:mysql|mariadb)\w*\b[^\n]*?\s-p)(\S+)|(\b(?:redis-cli|docker login)\b[^\n]*?\s-[ap]\s*)(\S+)",
+        r"|(--from-literal[ =]['\x22]?[\w.-]{1,64}=)([^\s'\x22]+)|(\bwandb login\s+(?:--\S+\s+)*)([A-Za-z0-9]{20,})",
     ))
 });
 
@@ -137,6 +153,17 @@ fn is_user_and_password(value: &str) -> bool {
 
 /// Masks users and passwords in URLs.
 pub fn users<'a>(text: Cow<'a, str>, learn: &mut dyn FnMut(&str)) -> Cow<'a, str> {
+    let text = replaced(text, &ODD_USER, |found: &Captures, out: &mut String| {
+        let web = ["http", "https", "ws", "wss"].iter().any(|scheme| found[2].eq_ignore_ascii_case(scheme));
+        out.push_str(&found[1]);
+        if web && PORT.is_match(&found[4]) {
+            out.push_str(&found[3]);
+        } else {
+            learn(&found[4]);
+            out.push_str(MASK);
+        }
+        out.push('@');
+    });
     replaced(text, &USER, |found: &Captures, out: &mut String| {
         if let Some((_, password)) = found[2].split_once(':') {
             learn(password);
@@ -149,8 +176,20 @@ pub fn users<'a>(text: Cow<'a, str>, learn: &mut dyn FnMut(&str)) -> Cow<'a, str
 
 /// Masks what programs are given as user and password.
 pub fn given<'a>(text: Cow<'a, str>, learn: &mut dyn FnMut(&str)) -> Cow<'a, str> {
+    let text = replaced(text, &HEADER, |found: &Captures, out: &mut String| {
+        let part = |number: usize| found.get(number).map_or("", |part| part.as_str());
+        let (name, value) = (format!("{}{}", part(3), part(6)), [part(5), part(8), part(10)].concat());
+        let closing = &value[value.trim_end_matches(['"', '\'']).len()..];
+        out.extend([part(1), part(2), part(3), part(4), part(6), part(7), part(9)]);
+        if header_is_plain(&name) {
+            out.push_str(&value);
+        } else {
+            learn(value.split_once('=').map_or(value.as_str(), |(_, value)| value));
+            out.extend([MASK, closing]);
+        }
+    });
     replaced(text, &GIVEN, |found: &Captures, out: &mut String| {
-        for (before, value) in [(1, 2), (3, 4), (5, 6)] {
+        for (before, value) in [(1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14)] {
             if let (Some(before), Some(value)) = (found.get(before), found.get(value)) {
                 learn(value.as_str().split_once(':').map_or(value.as_str(), |(_, password)| password));
                 out.push_str(before.as_str());

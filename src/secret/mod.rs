@@ -8,13 +8,18 @@ mod pem;
 #[cfg(test)]
 mod tests;
 mod text;
+mod value;
 mod variables;
+mod words;
 
 pub use known::{Known, writings};
 pub use names::{is_in_field, is_in_flag};
 pub use pem::Pem;
-pub use text::{masked, masked_learning};
+pub use text::{is_learnt, masked, masked_learning};
+pub use value::another;
 pub use variables::{PLAIN_HEADERS, TELLING_HEADERS, header_is_plain, variable_is_plain};
+
+pub use words::{is_made, is_random, is_variable};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";

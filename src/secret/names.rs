@@ -1,5 +1,7 @@
 //! Which names stand for secrets.
 
+use std::borrow::Cow;
+
 /// Last words of the names of secrets.
 const WORDS: &[&str] = &[
     "key",
@@ -11,6 +13,7 @@ const WORDS: &[&str] = &[
     "passphrase",
     "passcode",
     "pwd",
+    "pass",
     "auth",
     "authorization",
     "credential",
@@ -20,6 +23,9 @@ const WORDS: &[&str] = &[
     "signature",
     "dsn",
     "webhook",
+    "jwt",
+    "otp",
+    "pw",
 ];
 /// Names that hold one although they end otherwise.
 const WHOLE: &[&str] = &[
@@ -38,9 +44,22 @@ const WHOLE: &[&str] = &[
     "access_tokens",
 ];
 /// Ends of names that are written as one word.
-const ENDS: &[&str] =
-    &["apikey", "secretkey", "accesskey", "authkey", "authtoken", "accesstoken", "password", "sessionid"];
-/// Words before `token` and `key` that make another thing of it: a piece of text, an entry of a table.
+const ENDS: &[&str] = &[
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "authkey",
+    "authtoken",
+    "accesstoken",
+    "password",
+    "sessionid",
+    "requirepass",
+    "masterauth",
+    "sshpass",
+    "passwort",
+    "kennwort",
+];
+/// Words before `token`, `key` and `pass` that make another thing of it: a piece of text, an entry of a table.
 const OF_TEXTS: &[&str] = &[
     "eos",
     "bos",
@@ -91,7 +110,15 @@ const OF_TEXTS: &[&str] = &[
     "metadata",
     "attention",
     "query",
+    "forward",
+    "backward",
+    "second",
+    "single",
+    "multi",
+    "warmup",
 ];
+/// Words that only end like one.
+const NO_PASS: &[&str] = &["bypass", "compass", "multipass"];
 
 /// Words before a `key` or `token` that stands by itself, as in `cache key: 9f86d081884c`. `invalid token:` is not among
 /// them: a secret may follow.
@@ -139,6 +166,34 @@ pub fn is_second_word(before: &str, name: &str) -> bool {
         && BEFORE_KEY.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
+/// Words that say of the `key` or `token` behind them that it is secret.
+const OF_SECRETS: &[&str] = &[
+    "api",
+    "access",
+    "secret",
+    "auth",
+    "bearer",
+    "private",
+    "session",
+    "refresh",
+    "license",
+    "subscription",
+    "account",
+    "personal",
+];
+
+/// What a `key` or `token` is called with the word before it: `api_key`; otherwise the name as it is.
+pub fn called<'a>(before: &str, name: &'a str) -> Cow<'a, str> {
+    let word = before.strip_suffix(' ').and_then(|before| before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next());
+    let small = name.to_ascii_lowercase();
+    match word.map(str::to_ascii_lowercase) {
+        Some(word) if matches!(small.as_str(), "key" | "token") && OF_SECRETS.contains(&word.as_str()) => {
+            format!("{word}_{small}").into()
+        }
+        _ => name.into(),
+    }
+}
+
 /// The name in small letters, its words set apart by `_`.
 fn in_words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
@@ -169,7 +224,8 @@ pub fn is_in_flag(name: &str) -> bool {
     let lower = in_words(name);
     let words = lower.split(|c: char| !c.is_alphanumeric());
     WHOLE.contains(&lower.as_str())
-        || !is_of_texts(&lower) && words.clone().any(|part| WORDS.iter().any(|end| part.ends_with(end)))
+        || !is_of_texts(&lower)
+            && words.clone().any(|part| !NO_PASS.contains(&part) && WORDS.iter().any(|end| part.ends_with(end)))
 }
 
 /// Whether a field or header of this name holds a secret: `api_key`, `accessToken`, but neither `token_count` nor
@@ -181,29 +237,41 @@ pub fn is_in_field(name: &str) -> bool {
     let words = in_words(name);
     let words = words.trim_matches('_');
     let last = words.rsplit('_').next().unwrap_or_default();
-    let passes = last == "pass" && last != words;
     // The folder that a shell is in.
     let folder = words == "pwd" || words == "oldpwd";
     !folder
         && !is_of_texts(words)
         && (WORDS.contains(&last)
-            || passes
             || WHOLE.iter().any(|whole| words.ends_with(whole))
             || ENDS.iter().any(|end| last.ends_with(end)))
 }
 
 fn is_of_texts(words: &str) -> bool {
     let mut from_last = words.rsplit('_');
-    matches!(from_last.next(), Some("token" | "key"))
+    matches!(from_last.next(), Some("token" | "key" | "pass"))
         && from_last.next().is_some_and(|before| OF_TEXTS.contains(&before))
 }
 
 /// Whether the name says of itself no more than `key` or `token`, which stand for other things as often.
 pub fn is_weak(name: &str) -> bool {
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    ["key", "token", "auth", "sig", "signature", "cookie", "credential", "credentials", "webhook", "dsn"]
-        .iter()
-        .any(|weak| name.eq_ignore_ascii_case(weak))
+    [
+        "key",
+        "token",
+        "pass",
+        "pw",
+        "otp",
+        "auth",
+        "sig",
+        "signature",
+        "cookie",
+        "credential",
+        "credentials",
+        "webhook",
+        "dsn",
+    ]
+    .iter()
+    .any(|weak| name.eq_ignore_ascii_case(weak))
 }
 
 #[cfg(test)]
