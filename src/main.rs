@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     if arguments.get(1).map(String::as_str) == Some(probe::isolation::SUBCOMMAND) {
         return ExitCode::from(probe::run_child(&arguments[2..]));
     }
+    // What is quoted of a text in a panic may hold a secret.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{}", redact::without_secrets(&panic.to_string()))));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

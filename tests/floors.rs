@@ -38,6 +38,12 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("check", "yaml", &["lint", "trial"], "where in a file a value stands"),
     ("commands", "document", &["bench", "diagnose", "diff"], "one way to read the doctor's own documents"),
     ("commands", "given", &["bench", "stress", "target", "triage", "watch"], "what the user ran, to be typed again"),
+    (
+        "commands",
+        "note",
+        &["bench", "document", "init", "output", "stress", "wait", "watch"],
+        "what is said on standard error, without secrets",
+    ),
     ("commands", "interrupt", &["balance", "bench", "stress", "watch"], "Ctrl-C ends the work in order"),
     (
         "commands",
@@ -448,4 +454,20 @@ fn only_one_room_names_each_engine() {
             assert!(!names.is_match(&text) || at_home, "{} names {engine}", file.display());
         }
     }
+}
+
+#[test]
+fn what_goes_to_standard_error_goes_through_one_place_without_secrets() {
+    // The demo tells of its own server; tests of real programs say what they left out.
+    let allowed =
+        ["src/main.rs", "src/commands/note.rs", "src/commands/demo.rs", "src/probe/service/grpc/triton_tests.rs"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let writes = |file: &PathBuf| std::fs::read_to_string(file).unwrap().contains("eprintln!");
+    let seen: Vec<PathBuf> = sources().into_iter().filter(writes).collect();
+    let seen: Vec<&Path> = seen.iter().map(|file| file.strip_prefix(root).unwrap()).collect();
+    let mut allowed = allowed.map(Path::new).to_vec();
+    allowed.sort();
+    let mut told = seen.clone();
+    told.sort();
+    assert_eq!(told, allowed);
 }

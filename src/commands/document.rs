@@ -5,7 +5,6 @@ use crate::document::{self, Form, Header};
 use crate::regular_file;
 use crate::report::{self, Report};
 use crate::snapshot::{self, Snapshot};
-use crate::words::plain;
 use anyhow::{Context as _, bail};
 use std::io::Read;
 use std::path::Path;
@@ -75,7 +74,7 @@ fn parsed<T: serde::de::DeserializeOwned>(
         let tool = header.tool.as_deref().unwrap_or("a newer version");
         let aside = read.aside.join("; ");
         let said = format!("{}: left aside what {tool} wrote and {} does not know: {aside}", shown(path), crate::TOOL);
-        eprintln!("gpu-doctor: {}", plain(&said));
+        super::note::say(&said);
     }
     Ok(read.content)
 }

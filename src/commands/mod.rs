@@ -15,6 +15,7 @@ mod init;
 mod interrupt;
 mod man;
 mod model;
+mod note;
 mod output;
 mod progress;
 mod request;

@@ -4,10 +4,9 @@ use super::{Failure, terminal};
 use crate::check::Checks;
 use crate::cli::{FailOn, Output, ReportFormat, Selection};
 use crate::diagnosis::{diagnose, waive};
-use crate::redact::{Identifiers, Redaction, without_secrets};
+use crate::redact::{Identifiers, Redaction};
 use crate::report::{Bench, Report, Style, write_json};
 use crate::snapshot::{Facts, Snapshot};
-use crate::words::plain;
 use anyhow::anyhow;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
@@ -139,8 +138,7 @@ pub fn style(output: &Output) -> Style {
 /// Says on standard error what could not be written.
 fn said(flag: &str, file: &Path, written: std::io::Result<()>, what: &str) {
     if let Err(error) = written {
-        let text = format!("{flag} {}: {error}; {what} was not saved", file.display());
-        eprintln!("gpu-doctor: {}", plain(&without_secrets(&text)));
+        super::note::say(&format!("{flag} {}: {error}; {what} was not saved", file.display()));
     }
 }
 

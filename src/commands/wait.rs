@@ -1,6 +1,7 @@
 //! `--wait`: a server that is not ready yet is waited for, and standard error tells for what.
 
 use super::Failure;
+use super::note::say;
 use crate::probe::Ask;
 use crate::probe::service::ready::{self, Look};
 use anyhow::anyhow;
@@ -22,7 +23,7 @@ pub fn for_server(ask: &mut Ask, option: &str, longest: Option<Duration>) -> Res
     let waited = ready::wait(ask, longest, &mut |look| match look {
         Look::NotYet(why) if *why != last => {
             let left = longest.saturating_sub(begun.elapsed()).as_secs_f64().round();
-            eprintln!("gpu-doctor: waiting for {target}, {left} s at most: {}", crate::words::plain(why));
+            say(&format!("waiting for {target}, {left} s at most: {why}"));
             last.clone_from(why);
         }
         _ => {}
@@ -30,9 +31,9 @@ pub fn for_server(ask: &mut Ask, option: &str, longest: Option<Duration>) -> Res
     let seconds = begun.elapsed().as_secs_f64();
     match &waited {
         Look::Ready(_) if last.is_empty() => {}
-        Look::Ready(how) => eprintln!("gpu-doctor: ready after {seconds:.1} s: {how}"),
-        Look::NotYet(why) => eprintln!("gpu-doctor: not ready after {seconds:.0} s: {why}; examined as it is"),
-        Look::Never(why) => eprintln!("gpu-doctor: not waited for, since no waiting mends this: {why}"),
+        Look::Ready(how) => say(&format!("ready after {seconds:.1} s: {how}")),
+        Look::NotYet(why) => say(&format!("not ready after {seconds:.0} s: {why}; examined as it is")),
+        Look::Never(why) => say(&format!("not waited for, since no waiting mends this: {why}")),
     }
     ask.waited = Some(waited.told(begun.elapsed()));
     Ok(())

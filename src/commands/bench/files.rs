@@ -1,6 +1,7 @@
 //! The files of a benchmark: a row for each request, written as it goes, and the table with the benchmark's own row.
 
 use crate::cli::{BenchOptions, Output};
+use crate::commands::note::say;
 use crate::commands::output;
 use crate::probe::{LoadRequest, RequestTold};
 use crate::report::Bench;
@@ -181,7 +182,7 @@ impl Written {
         match self.append(line) {
             Ok(()) => self.rows += 1,
             Err(error) => {
-                eprintln!("gpu-doctor: {} {}: {error}; no more is written to it", self.flag, self.path.display());
+                say(&format!("{} {}: {error}; no more is written to it", self.flag, self.path.display()));
                 self.failed = Some(error.to_string());
             }
         }

@@ -56,7 +56,7 @@ pub fn run(options: Init) -> Result<u8, Failure> {
             .map_err(|error| Failure::Usage(anyhow!("{}: {error}", options.file.display())))?;
         said.push(next(&options.file, &found));
     }
-    said.iter().for_each(|line| eprintln!("gpu-doctor: {}", crate::words::plain(line)));
+    said.iter().for_each(|line| super::note::say(line));
     Ok(exit::HEALTHY)
 }
 

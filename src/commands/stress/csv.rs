@@ -2,6 +2,7 @@
 //! in it stays where the disk is full.
 
 use crate::cli::Output;
+use crate::commands::note::say;
 use crate::commands::{Failure, output};
 use crate::report::{Step, csv_header, csv_row};
 use anyhow::anyhow;
@@ -42,7 +43,7 @@ impl Csv {
             Err(error) => {
                 *said = error.to_string();
                 let file = self.file.display();
-                eprintln!("gpu-doctor: --csv {file}: {error}; the load goes on, and the report tells every step");
+                say(&format!("--csv {file}: {error}; the load goes on, and the report tells every step"));
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{Failure, given, interrupt, output, progress, target};
 use crate::cli::{ReportFormat, Watch, server_url};
 use crate::probe::watch::{self, Plan, Session, Summary, UNNAMED};
 use crate::probe::{self, Ask};
+use crate::redact::without_secrets;
 use crate::report::{WatchLines, WatchView};
 use crate::snapshot::{Facts, Outcome, ProbeRecord, Snapshot, Unknown, Why};
 use anyhow::anyhow;
@@ -47,6 +48,7 @@ pub fn run(mut options: Watch) -> Result<u8, Failure> {
     let aside = options.output.format.unwrap_or_default() != ReportFormat::Text;
     let lines = WatchLines::new(ask.server.is_some(), options.output.verbose);
     let mut screen = Screen::new(lines, aside, interrupted);
+    let notes: Vec<String> = notes.iter().map(|note| without_secrets(note).into_owned()).collect();
     screen.begin(&notes);
     if session.is_of_use() {
         if options.tui {

@@ -1,9 +1,9 @@
 //! What people see of a watch: lines, or a full screen.
 
 use super::terminal::{Key, Terminal};
+use crate::commands::note::say;
 use crate::probe::watch::{Summary, Turn};
 use crate::report::{Style, WatchLines, WatchView};
-use crate::words::plain;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +54,7 @@ impl Screen {
                 Err(error) => format!("{place}: {error}"),
             },
         };
-        eprintln!("gpu-doctor: --tui: {why_not}; plain lines are written instead");
+        say(&format!("--tui: {why_not}; plain lines are written instead"));
     }
 
     /// What is watched, and what is not.
@@ -72,7 +72,7 @@ impl Screen {
             }
             None => {
                 self.write(|lines, out| lines.turn(turn, out));
-                said.iter().for_each(|said| eprintln!("gpu-doctor: {}", plain(said)));
+                said.iter().for_each(|said| say(said));
             }
         }
     }
