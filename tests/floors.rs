@@ -3,6 +3,7 @@
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Rooms by floor. A file may import from lower floors and from its own room only.
 const FLOORS: &[(&str, u8)] = &[
@@ -297,10 +298,10 @@ fn room(path: &Path) -> String {
 
 /// Paths that a text names, from `crate` or `super` on: in expressions, and in `use` with its groups taken apart.
 fn paths(text: &str) -> Vec<String> {
-    let used = Regex::new(r"\buse\s+((?:crate|super)[^;]*);").unwrap();
-    let named = Regex::new(r"\b(?:crate|super)(?:::\w+)+").unwrap();
-    let mut found: Vec<String> = named.find_iter(text).map(|path| path.as_str().into()).collect();
-    for tree in used.captures_iter(text) {
+    static USED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\buse\s+((?:crate|super)[^;]*);").unwrap());
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(?:crate|super)(?:::\w+)+").unwrap());
+    let mut found: Vec<String> = NAMED.find_iter(text).map(|path| path.as_str().into()).collect();
+    for tree in USED.captures_iter(text) {
         let tree: String = tree[1].split_whitespace().collect::<Vec<_>>().join(" ");
         branches("", &tree, &mut found);
     }
@@ -446,8 +447,8 @@ fn files_are_short_and_named_by_a_subject() {
 #[test]
 fn only_one_room_names_each_engine() {
     for (engine, home) in [("cel::", "check/expr"), ("minijinja::", "check/template")] {
+        let names = Regex::new(&format!(r"(?m)(^|[^\w])({engine})")).unwrap();
         for file in sources() {
-            let names = Regex::new(&format!(r"(?m)(^|[^\w])({engine})")).unwrap();
             let text = std::fs::read_to_string(&file).unwrap();
             let at_home =
                 file.with_extension("").ends_with(home) || file.parent().is_some_and(|room| room.ends_with(home));

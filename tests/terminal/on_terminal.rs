@@ -3,17 +3,17 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use unicode_width::UnicodeWidthStr;
 
-fn doctor(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+fn doctor(snapshot: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-doctor"));
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
         command.env_remove(name);
     }
     command.env("TERM", "xterm-256color").envs(variables.iter().copied());
-    command.arg("diagnose").arg(snapshot("a1")).args(arguments).stdin(Stdio::null());
+    command.arg("diagnose").arg(snapshot).args(arguments).stdin(Stdio::null());
     command
 }
 
@@ -23,6 +23,10 @@ fn snapshot(name: &str) -> PathBuf {
 
 /// What is written on a terminal of so many columns.
 fn on_terminal(columns: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    of_on_terminal(&snapshot("a1"), columns, arguments, variables)
+}
+
+fn of_on_terminal(snapshot: &Path, columns: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut other, mut own) = (-1, -1);
     // SAFETY: two live places for descriptors and a size; no name and no settings are asked for.
@@ -30,7 +34,7 @@ fn on_terminal(columns: u16, arguments: &[&str], variables: &[(&str, &str)]) -> 
     assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
     // SAFETY: descriptors that were opened just now, and belong to nobody else.
     let (other, own) = unsafe { (OwnedFd::from_raw_fd(other), OwnedFd::from_raw_fd(own)) };
-    let mut command = doctor(arguments, variables);
+    let mut command = doctor(snapshot, arguments, variables);
     let mut child = command.stdout(own.try_clone().unwrap()).stderr(own).spawn().unwrap();
     // The command holds the program's end of the terminal as well.
     drop(command);
@@ -44,7 +48,7 @@ fn on_terminal(columns: u16, arguments: &[&str], variables: &[(&str, &str)]) -> 
 }
 
 fn in_pipe(arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    String::from_utf8(doctor(arguments, variables).output().unwrap().stdout).unwrap()
+    String::from_utf8(doctor(&snapshot("a1"), arguments, variables).output().unwrap().stdout).unwrap()
 }
 
 fn uncoloured(text: &str) -> String {
@@ -104,4 +108,23 @@ fn a_file_has_no_colours_also_where_the_terminal_has() {
     let kept = std::fs::read_to_string(&file).unwrap();
     assert!(shown.contains('\u{1b}') && !kept.contains('\u{1b}'));
     assert_eq!(kept, in_pipe(&[], &[]), "as wide as in a pipe");
+}
+
+/// Commands are copied from one's own terminal, and reports are sent from everywhere else.
+#[test]
+fn names_of_machines_are_told_on_a_terminal_and_nowhere_else() {
+    let text = std::fs::read_to_string(snapshot("a1")).unwrap();
+    let mut named: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let server = "http://gpu-box-77.acme.net:8000/?api_key=Q7SECRET99";
+    named["target"]["server"] = server.into();
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    std::fs::write(file.path(), named.to_string()).unwrap();
+    for (form, told) in [("text", true), ("short", false), ("markdown", false), ("github", false), ("json", false)] {
+        let shown = of_on_terminal(file.path(), 100, &["--format", form, "-v"], &[]);
+        assert_eq!(shown.contains("gpu-box-77"), told, "{form}: {shown}");
+        let piped = doctor(file.path(), &["--format", form, "-v"], &[]).output().unwrap().stdout;
+        let piped = String::from_utf8(piped).unwrap();
+        assert!(piped.len() > 20 && !piped.contains("gpu-box-77"), "{form}: {piped}");
+        assert!(!shown.contains("Q7SECRET99") && !piped.contains("Q7SECRET99"), "{form}");
+    }
 }
