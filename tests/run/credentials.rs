@@ -123,7 +123,7 @@ fn a_proxy_of_the_environment_and_another_host_of_the_client_are_said() {
     assert!(words.contains("not through HTTP_PROXY=http://proxy.invalid:3128 (--proxy env)"), "{words}");
     assert!(words.contains("the client's request names https://asr.example and was sent here"), "{words}");
     assert!(words.contains("client's POST /p 200"), "{words}");
-    let report = run(folder.path(), &server, &["--proxy", "env"], &variables).report();
+    let report = run(folder.path(), &server, &["--proxy", "env", "--include-identifiers"], &variables).report();
     let unknown = report["unknown"].to_string();
     assert!(unknown.contains("the proxy http://proxy.invalid:3128 (HTTP_PROXY)"), "{unknown}");
 }

@@ -107,7 +107,7 @@ fn a_secret_does_not_show_in_a_usage_error() {
 fn a_header_that_cannot_be_sent_is_no_fault_of_the_server() {
     let folder = tempfile::tempdir().unwrap();
     for (header, value, words) in
-        [("X-Token", "two\nlines", "headers.X-Token"), ("Bad Name", "v", "not a header's name")]
+        [("X-Token", "two\nlines", "the value of \"X-Token\""), ("Bad Name", "v", "not a header's name")]
     {
         let text = format!("server: http://127.0.0.1:1\nheaders: {{{header}: {{env: GPU_DOCTOR_TEST_TOKEN}}}}\n");
         let file = write(folder.path(), "gpu-doctor.yaml", &text);
