@@ -51,6 +51,41 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A command of one line: spaces in a row are one, but within quotes, where they are part of what is quoted.
+pub fn folded_command(text: &str) -> String {
+    let (mut folded, mut waits, mut rest) = (String::with_capacity(text.len()), false, text.trim());
+    while let Some(c) = rest.chars().next() {
+        let taken = match c {
+            _ if c.is_whitespace() => 0,
+            '\\' => c.len_utf8() + rest[1..].chars().next().map_or(0, char::len_utf8),
+            '\'' | '"' => quoted(rest, c),
+            _ => c.len_utf8(),
+        };
+        if taken > 0 && std::mem::take(&mut waits) {
+            folded.push(' ');
+        }
+        waits |= taken == 0;
+        let line_ends = |c: char| if c.is_whitespace() { ' ' } else { c };
+        folded.extend(rest[..taken].chars().map(line_ends));
+        rest = &rest[if taken > 0 { taken } else { c.len_utf8() }..];
+    }
+    folded
+}
+
+/// Bytes of a quoted text up to its closing mark; of one that is never closed the mark alone.
+fn quoted(text: &str, mark: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if mark == '"' => escaped = true,
+            _ if c == mark => return at + 1,
+            _ => {}
+        }
+    }
+    1
+}
+
 /// Columns that a text takes on a terminal: letters of East Asia and pictures take two, marks above other letters none.
 ///
 /// Terminals differ about pictures that are made of several; the widest is counted.
@@ -138,6 +173,20 @@ mod tests {
     fn lines_are_broken_at_spaces_and_words_stay_whole() {
         assert_eq!(wrap("one two  three", 8), ["one two", "three"]);
         assert_eq!(wrap("/a/very/long/path x", 5), ["/a/very/long/path", "x"]);
+    }
+
+    #[test]
+    fn spaces_within_quotes_are_kept_in_commands() {
+        for (text, folded) in [
+            ("printf '%s'   'a:'\n  '  b: c' > f", "printf '%s' 'a:' '  b: c' > f"),
+            (r#"curl -d "{\"a\":  1}"  x"#, r#"curl -d "{\"a\":  1}" x"#),
+            ("echo it's   here", "echo it's here"),
+            ("ls a\\  b  ", "ls a\\  b"),
+            ("-d '{\n  \"ü\": 1}'", "-d '{   \"ü\": 1}'"),
+            ("  ", ""),
+        ] {
+            assert_eq!(folded_command(text), folded);
+        }
     }
 
     #[test]

@@ -83,7 +83,12 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
         &["balance", "bench", "collect", "init", "request", "run", "stress", "watch"],
         "flags and config, joined",
     ),
-    ("commands", "terminal", &["model", "output", "progress"], "how wide a text is, and whether it has colours"),
+    (
+        "commands",
+        "terminal",
+        &["diff", "explain", "model", "output", "progress"],
+        "how wide a text is, and whether it has colours",
+    ),
     ("commands", "wait", &["balance", "bench", "collect", "run", "stress"], "a server that is not ready yet"),
     ("commands", "waivers", &["demo", "diagnose", "target", "triage"], "read before any time is spent"),
     ("diagnosis", "command", &["verify", "ways"], "the doctor's own command lines"),

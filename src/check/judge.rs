@@ -3,7 +3,7 @@
 use super::expr::{Expression, Open, Truth, Values};
 use super::load::{Check, Checks};
 use super::spec::{Confidence, Severity, Step};
-use super::template::{self, render};
+use super::template::{self, render, render_command};
 use super::view::View;
 use crate::snapshot::{Snapshot, Unknown, Why};
 use schemars::JsonSchema;
@@ -127,19 +127,21 @@ fn judge_one<'a, 'v>(
     }
     let told = told();
     // A text that cannot be written without what is missing is left out; any other that cannot be is a fault of the check.
-    let text_or = |instead: &str, source: &String| match render(source, told) {
+    let or = |instead: &str, source: &String, rendered: Result<String, String>| match rendered {
         Err(_) if reads_unknown(source, view)? => Ok(instead.to_owned()),
         rendered => rendered.map_err(|error| format!("{}: {error}", check.file)),
     };
+    let text_or = |instead: &str, source: &String| or(instead, source, render(source, told));
     let text = |source: &String| text_or("", source);
+    let command = |source: &String| or("", source, render_command(source, told));
     finding.brief = text_or(&spec.title, &spec.brief)?;
     finding.because = text_or(&spec.title, &spec.because)?;
     finding.subjects = spec.subjects.iter().map(text).collect::<Result<_, _>>()?;
     finding.subjects.retain(|subject| !subject.is_empty() && subject != "unknown");
-    finding.verify = spec.verify.iter().map(text).collect::<Result<_, _>>()?;
+    finding.verify = spec.verify.iter().map(command).collect::<Result<_, _>>()?;
     finding.verify.retain(|command| !command.is_empty());
     for step in &spec.fix {
-        let step = Step { say: text(&step.say)?, run: text(&step.run)? };
+        let step = Step { say: text(&step.say)?, run: command(&step.run)? };
         if !(step.say.is_empty() && step.run.is_empty()) {
             finding.fix.push(step);
         }

@@ -1,6 +1,6 @@
 //! Texts of checks: the only file that names the minijinja crate.
 
-use crate::words::{bytes, count};
+use crate::words::{bytes, count, folded_command};
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, State, UndefinedBehavior, Value, filters};
 use std::sync::LazyLock;
@@ -17,8 +17,16 @@ impl Values {
 
 /// Renders a template over the known values; a fact that is not known reads "unknown".
 pub fn render(source: &str, values: &Values) -> Result<String, String> {
-    let text = ENVIRONMENT.render_str(source, values.0.clone()).map_err(|error| fault_in(source, &error))?;
-    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    Ok(written(source, values)?.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Renders the template of a command: what it quotes stays as it is.
+pub fn render_command(source: &str, values: &Values) -> Result<String, String> {
+    Ok(folded_command(&written(source, values)?))
+}
+
+fn written(source: &str, values: &Values) -> Result<String, String> {
+    ENVIRONMENT.render_str(source, values.0.clone()).map_err(|error| fault_in(source, &error))
 }
 
 /// What is wrong with a template, in one line: what the crate shows below it is for its own developers.

@@ -67,6 +67,23 @@ pub struct Fault {
     pub problem: String,
 }
 
+/// The first tab that stands where YAML wants spaces, if that is what a fault is about: parsers name other places for it.
+fn tab_in_an_indent(text: &str, fault: &Fault) -> Option<Fault> {
+    if !["tab", "cannot start any token"].iter().any(|said| fault.problem.contains(said)) {
+        return None;
+    }
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let indent = line.chars().take_while(|c| matches!(c, ' ' | '\t'));
+        if let Some(at) = indent.enumerate().find(|(_, c)| *c == '\t').map(|(at, _)| at) {
+            let problem = "a tab stands in the indent, where only spaces may".to_owned();
+            return Some(Fault { place: Place { start: start + at, length: 1 }, problem });
+        }
+        start += line.chars().count();
+    }
+    None
+}
+
 impl Document {
     /// One in which nothing stands.
     pub fn empty() -> Document {
@@ -76,6 +93,10 @@ impl Document {
 
     /// Reads the first document of a text; an empty one is an empty text.
     pub fn parse(text: &str) -> Result<Document, Fault> {
+        Self::read(text).map_err(|fault| tab_in_an_indent(text, &fault).unwrap_or(fault))
+    }
+
+    fn read(text: &str) -> Result<Document, Fault> {
         let characters: Vec<char> = text.chars().collect();
         let end = characters.len();
         let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), values: 0, end };

@@ -57,7 +57,8 @@ pub struct Completions {
 /// `man`.
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Write gpu-doctor.1 and a page for each command into this folder, which must be there.
-    #[arg(value_name = "DIR")]
+    /// Write gpu-doctor.1 and a page for each command into this folder, which must be there; or print the page of one
+    /// command, such as run.
+    #[arg(value_name = "DIR|COMMAND")]
     pub folder: Option<PathBuf>,
 }

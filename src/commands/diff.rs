@@ -1,7 +1,7 @@
 //! `diff`: two snapshots or reports compared.
 
 use super::document::{self, Document, shown};
-use super::{Failure, output};
+use super::{Failure, output, terminal};
 use crate::check::{Checks, Severity};
 use crate::cli::{Diff, Format};
 use crate::diagnosis::diagnose;
@@ -40,7 +40,7 @@ pub fn run(options: Diff) -> Result<u8, Failure> {
         Outcome::Undecided => exit::UNDECIDED,
     };
     let told = DifferenceReport::new(difference);
-    let style = Style { verbose: options.verbose, ..Style::default() };
+    let style = Style { verbose: options.verbose, ..terminal::style() };
     output::to_stdout(|out| match options.format {
         Format::Text => told.write_text(&style, out),
         Format::Json => told.write_json(out),

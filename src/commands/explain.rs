@@ -1,6 +1,6 @@
 //! `explain`: one check in words, or a stage and its checks.
 
-use super::{Failure, output};
+use super::{Failure, output, terminal};
 use crate::check::{Checks, is_known_cause};
 use crate::cli::{Explain, ExplainFormat};
 use crate::report::{Page, StagePage, did_you_mean, nearest_ids};
@@ -14,7 +14,7 @@ pub fn run(options: Explain) -> Result<u8, Failure> {
     if let Some(check) = checks.get(&options.id) {
         let page = Page::of(check, &checks);
         output::to_stdout(|out| match options.format {
-            ExplainFormat::Text => page.text(out),
+            ExplainFormat::Text => page.text(terminal::width(std::io::stdout()), out),
             ExplainFormat::Markdown => page.markdown(out),
             ExplainFormat::Json => {
                 serde_json::to_writer_pretty(&mut *out, &page)?;
@@ -26,7 +26,7 @@ pub fn run(options: Explain) -> Result<u8, Failure> {
     if let Some(stage) = Stage::from_name(&options.id) {
         let page = StagePage::of(stage, &checks);
         output::to_stdout(|out| match options.format {
-            ExplainFormat::Text => page.text(out),
+            ExplainFormat::Text => page.text(terminal::width(std::io::stdout()), out),
             ExplainFormat::Markdown => page.markdown(out),
             ExplainFormat::Json => {
                 serde_json::to_writer_pretty(&mut *out, &page)?;

@@ -96,7 +96,15 @@ pub fn run(options: &Man) -> Result<u8, Failure> {
         return Ok(exit::HEALTHY);
     };
     if !folder.is_dir() {
-        return Err(Failure::Usage(anyhow!("{}: there is no such folder", folder.display())));
+        // `man run`: the page of a command, as of git and others.
+        let named = |command: &&Command| folder.as_os_str() == command.get_name();
+        let Some(command) = cli.get_subcommands().filter(|one| !one.is_hide_set()).find(named) else {
+            return Err(Failure::Usage(anyhow!("{}: there is no such folder, and no such command", folder.display())));
+        };
+        let title = format!("gpu-doctor-{}", command.get_name());
+        let text = page(command, &title, command.get_name()).map_err(|error| Failure::Bug(error.into()))?;
+        output::to_stdout(|out| out.write_all(&text))?;
+        return Ok(exit::HEALTHY);
     }
     save(folder, &cli, "gpu-doctor", "")?;
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help") {

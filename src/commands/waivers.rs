@@ -14,7 +14,8 @@ use anyhow::anyhow;
 pub fn take(output: &mut Output, by_config: Vec<Waiver>, selection: &Selection) -> Result<(), Failure> {
     output.waivers = by_config;
     if let Some(file) = &output.waivers_file {
-        let read = Config::read(file).map_err(|error| Failure::Usage(anyhow!("--waivers: {error:#}")))?;
+        let read =
+            Config::read(file).map_err(|error| Failure::Usage(anyhow::Error::new(error).context("--waivers")))?;
         // The same file may be named twice, as config and for its waivers.
         let is_there = |new: &Waiver| output.waivers.iter().any(|one| one.says_the_same(new));
         let new: Vec<Waiver> = read.waivers.into_iter().filter(|one| !is_there(one)).collect();

@@ -15,10 +15,30 @@ pub fn told(error: &serde_yaml::Error, text: &str) -> (String, String) {
     if let Some(fault) = said.contains("duplicate ").then(|| twice(text)).flatten() {
         return fault;
     }
+    if let (true, Err(fault)) = (said.contains("token") || said.contains("tab"), YamlDocument::parse(text)) {
+        return (shown(Some(line_and_column(text, fault.place.start))), fault.problem);
+    }
     match unknown(&said) {
         Some((key, problem)) => (shown(of_key(&key, place, text).or(place)), problem),
         None => (shown(place), in_words(&without_values(&said).replacen("missing field `", "missing key `", 1))),
     }
+}
+
+/// Line and column of a character.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before: Vec<char> = text.chars().take(at).collect();
+    let line = before.iter().filter(|c| **c == '\n').count() + 1;
+    (line, before.iter().rev().take_while(|c| **c != '\n').count() + 1)
+}
+
+/// Where the value of a key stands, as `:LINE:COLUMN`: `load.users`.
+pub fn of_value(path: &str, text: &str) -> Option<String> {
+    let document = YamlDocument::parse(text).ok()?;
+    let node = path.split('.').try_fold(&document.root, |node, name| match &node.kind {
+        YamlKind::Map(entries) => entries.iter().find(|(key, _)| key.text() == Some(name)).map(|(_, value)| value),
+        _ => None,
+    })?;
+    Some(shown(Some(document.line_and_column(node.place))))
 }
 
 /// The first key that stands twice in a mapping: the place of the second, and what to say of it.
@@ -181,6 +201,32 @@ mod tests {
     fn fault(text: &str) -> String {
         let (place, problem) = Config::parse(text).unwrap_err();
         format!("{place}: {problem}")
+    }
+
+    #[test]
+    fn a_tab_is_named_where_it_stands() {
+        for (text, place) in [("expect:\n\tgpus: 8\n", ":2:1"), ("server: a\nexpect:\n  \tgpus: 8\n", ":3:3")] {
+            if let Err((at, problem)) = crate::config::Config::parse(text) {
+                assert!(problem.contains("a tab stands in the indent"), "{text:?}: {problem}");
+                assert_eq!(at, place, "{text:?}");
+            }
+        }
+        assert!(crate::config::Config::parse("expect:\n\tgpus: 8\n").is_err());
+    }
+
+    #[test]
+    fn a_value_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.yaml");
+        for (text, place, key) in [
+            ("server: http://a:1\ntimeout: soon\n", "c.yaml:2:10: ", "timeout: write it as"),
+            ("load:\n  users: [1, 0]\n", "c.yaml:2:10: ", "load.users: "),
+            ("server: 5\n", "c.yaml:1:9: ", "server: "),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let said = crate::config::Config::read(&file).unwrap_err().to_string();
+            assert!(said.contains(place) && said.contains(key), "{text:?}: {said}");
+        }
     }
 
     #[test]

@@ -119,6 +119,17 @@ pub enum ConfigError {
     },
 }
 
+/// What is wrong with a value, with the place at which it stands in the file.
+fn placed(error: ConfigError, text: &str) -> ConfigError {
+    match error {
+        ConfigError::Value { path, key, problem } => match faults::of_value(&key, text) {
+            Some(place) => ConfigError::Shape { path, place, problem: format!("{key}: {problem}") },
+            None => ConfigError::Value { path, key, problem },
+        },
+        other => other,
+    }
+}
+
 /// The JSON Schema of a config file.
 pub fn json_schema() -> serde_json::Value {
     serde_json::to_value(schemars::schema_for!(Config)).expect("a schema is plain JSON")
@@ -184,7 +195,7 @@ impl Config {
             let place = places.get(number).map_or("", String::as_str);
             waiver.place = format!("config {shown}{place}: waivers[{number}]");
         }
-        config.verify(&shown)?;
+        config.verify(&shown).map_err(|error| placed(error, &text))?;
         Ok(config)
     }
 

@@ -184,7 +184,47 @@ pub fn in_words(path: &str) -> &str {
         "derived.websocket_full" => "whether sessions are refused",
         "request.missing_fields" => "what the server's requests need",
         "packages.onnxruntime_files" => "whether onnxruntime's package is whole",
-        path => path,
+        "derived.link_bound_gpus" => "whether a GPU waits for its PCIe link",
+        "derived.unseen_control" => "whether the counters see a kernel of the doctor's own",
+        "derived.whisper_on_cpu" => "whether Whisper runs on the CPU",
+        "derived.submodels_on_cpu" => "whether a part of the model is on the CPU",
+        "derived.models_on_cpu" | "derived.inputs_on_cpu" => "on which device the model's code works",
+        "derived.engine_cpu_models" | "derived.python_models_off_gpu" | "derived.models_without_their_gpu" => {
+            "on which device the serving software puts its models"
+        }
+        "derived.device_map_offload" => "whether layers of the model were left on the CPU",
+        "derived.pcie_times_body" | "derived.pcie_bytes_per_second" => "what goes over the PCIe link in a request",
+        path => by_room(path),
+    }
+}
+
+/// In words what a fact of this room, or one that its probe takes, is about.
+fn by_room(path: &str) -> &str {
+    match path.split(['.', '[']).next().unwrap_or_default() {
+        "host" => "what the machine shows of its GPUs and driver",
+        "kernel_log" => "what the kernel reported of the GPU",
+        "process" => "what the server's processes show",
+        "device_nodes" => "whether the GPU's device nodes can be opened",
+        "container" => "what the server's container is allowed",
+        "docker" => "what Docker says of the container",
+        "kubernetes" => "what Kubernetes says of the pod",
+        "packages" | "imports" => "what the deployment's packages are",
+        "nvml" => "the state of the GPU (NVML)",
+        "cuda" => "what CUDA says",
+        "smoke" => "whether a kernel runs on the GPU",
+        "linker" => "whether the server finds what its runtimes need",
+        "source" => "what the server's own code asks for",
+        "model" => "what is in the model's file",
+        "ort" | "onnxruntime" => "what the deployment's onnxruntime can do",
+        "placement" | "prediction" => "where the model's nodes run",
+        "service" | "request" => "what the server answers",
+        "execution" | "counters" => "what was measured while requests ran",
+        "engine" => "what the serving software says of its models",
+        "loaded" | "loader" => "where the model is once it is loaded",
+        "server_log" => "what the server's log says",
+        "load" => "what a load shows",
+        "connections" | "balance" => "what held connections show",
+        _ => path,
     }
 }
 

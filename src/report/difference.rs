@@ -56,6 +56,10 @@ impl DifferenceReport {
         writeln!(out)?;
         side("before", &it.before, style, out)?;
         side("after", &it.after, style, out)?;
+        if it.is_reversed() {
+            writeln!(out)?;
+            paragraph("The first was taken after the second: were they named in the wrong order?", style, out)?;
+        }
         asked(&it.asked, style, out)?;
         if !it.causes.is_empty() {
             writeln!(out)?;
@@ -116,8 +120,10 @@ fn side(label: &str, side: &Side, style: &Style, out: &mut dyn Write) -> Result<
         Verdict::Unhealthy => "unhealthy",
         Verdict::Undecided => "undecided",
     };
-    row(label, &format!("{verdict}: {}", side.headline), style, out)?;
-    row("", &format!("({} {}, taken {} by {})", side.form, side.name, side.taken_at, side.tool), style, out)
+    let headline = side.headline.strip_prefix("Undecided: ").unwrap_or(&side.headline);
+    row(label, &format!("{verdict}: {headline}"), style, out)?;
+    let from = if side.name == "standard input" { " from" } else { "" };
+    row("", &format!("({}{from} {}, taken {} by {})", side.form, side.name, side.taken_at, side.tool), style, out)
 }
 
 fn asked(asked: &[Asked], style: &Style, out: &mut dyn Write) -> Result<()> {
@@ -250,6 +256,7 @@ fn value(path: &str, value: &Value, verbose: bool) -> String {
     let item = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
     let text = match value {
         Value::Null => "nothing".into(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
         Value::String(text) if text.is_empty() => "empty".into(),
         Value::Number(number) => measured(path, number.as_f64().unwrap_or_default()),
         Value::Array(items) if items.is_empty() => "none".into(),

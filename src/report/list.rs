@@ -7,13 +7,14 @@ use std::io::Write;
 /// Writes the checks, one line each, under their stages.
 pub fn list_text(checks: &Checks, out: &mut dyn Write) -> std::io::Result<()> {
     let mut stage = None;
+    let widest = checks.iter().map(|check| check.spec.id.len()).max().unwrap_or_default();
     for check in checks.iter() {
         let spec = &check.spec;
         if stage != Some(spec.stage) {
             writeln!(out, "{}", spec.stage)?;
             stage = Some(spec.stage);
         }
-        writeln!(out, "  {:<38} {:<5} {}", spec.id, spec.severity.name(), spec.title)?;
+        writeln!(out, "  {:<widest$} {:<5} {}", spec.id, spec.severity.name(), spec.title)?;
     }
     Ok(())
 }
@@ -50,4 +51,20 @@ pub fn coverage_text(sections: &[Coverage], out: &mut dyn Write) -> std::io::Res
 pub fn coverage_json(sections: &[Coverage], out: &mut dyn Write) -> std::io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, sections)?;
     out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_the_list_stand_below_one_another() {
+        let mut out = Vec::new();
+        list_text(&Checks::load(None).unwrap(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let places = |line: &str| line.find(" fail ").or_else(|| line.find(" warn "));
+        let mut all: Vec<usize> = text.lines().filter(|line| line.starts_with("  ")).filter_map(places).collect();
+        all.dedup();
+        assert_eq!(all.len(), 1, "{text}");
+    }
 }

@@ -64,7 +64,8 @@ use std::io::Write;
 pub const SCHEMA: &str = crate::document::REPORT.name;
 
 /// What is said where identifiers were replaced.
-const MASKED: &str = "Tokens such as host-3f2a9c stand for names and addresses here; --include-identifiers shows them.";
+const MASKED: &str =
+    "Tokens such as host-3f2a9c stand for names and addresses here; a run with --include-identifiers shows them.";
 
 /// What is told of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

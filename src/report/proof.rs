@@ -67,8 +67,8 @@ fn listed(value: &Value) -> String {
 }
 
 fn member((name, value): (&String, &Value)) -> String {
-    // `size_bytes` reads as two words.
-    let name = name.replace('_', " ");
+    // `size_bytes` reads as two words; LD_LIBRARY_PATH is a name of somebody else's.
+    let name = if name.contains(char::is_uppercase) { name.clone() } else { name.replace('_', " ") };
     match value {
         Value::Object(_) => format!("{name} ({})", listed(value)),
         Value::Array(items) if items.iter().any(Value::is_object) => format!("{name} ({})", listed(value)),
@@ -135,5 +135,6 @@ mod tests {
             ["0", "60103", "3.10", "yes", "none"]
         );
         assert_eq!(short(&json!({"a": {"b": 1}})), "a (b: 1)");
+        assert_eq!(listed(&json!({"LD_LIBRARY_PATH": "/usr/lib"})), "LD_LIBRARY_PATH: /usr/lib");
     }
 }

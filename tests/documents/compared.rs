@@ -363,3 +363,28 @@ fn two_inputs_are_read_from_where_they_are() {
     assert!(none.err.contains("/nowhere.json: No such file"), "{}", none.err);
     assert!(Path::new(&snapshot_file("a1")).is_file());
 }
+
+#[test]
+fn two_runs_in_the_wrong_order_are_noticed() {
+    let files = ["cpu-package", "healthy-server"].map(snapshot_file);
+    let right = gpu_doctor(&["diff", &files[0], &files[1]], &[]);
+    assert!(!right.out.contains("wrong order"), "{}", right.out);
+    let wrong = gpu_doctor(&["diff", &files[1], &files[0]], &[]);
+    assert!(
+        wrong.out.contains("The first was taken after the second: were they named in the wrong order?"),
+        "{}",
+        wrong.out
+    );
+    assert_eq!((right.code, wrong.code), (0, 1));
+    assert!(right.out.contains("ort.cuda_registers: no -> yes"), "{}", right.out);
+}
+
+#[test]
+fn a_difference_keeps_to_the_width() {
+    let files = ["cpu-package", "healthy-server"].map(snapshot_file);
+    let wide = |columns: &str| {
+        let said = gpu_doctor(&["diff", &files[0], &files[1]], &[("COLUMNS", columns.into())]);
+        said.out.lines().filter(|line| line.split_whitespace().count() > 3).map(str::len).max().unwrap()
+    };
+    assert!(wide("60") <= 60 && wide("120") > 100, "{} {}", wide("60"), wide("120"));
+}

@@ -219,7 +219,7 @@ fn one_is_read_packed_and_from_standard_input() {
     let said = child.wait_with_output().unwrap();
     let out = String::from_utf8(said.stdout).unwrap();
     assert_eq!(said.status.code(), Some(0), "{out}");
-    assert!(out.starts_with("the same: ") && out.contains("(snapshot standard input, taken"), "{out}");
+    assert!(out.starts_with("the same: ") && out.contains("(snapshot from standard input, taken"), "{out}");
 }
 
 #[test]

@@ -126,3 +126,10 @@ fn those_of_the_config_count_in_a_run() {
     let both = gpu_doctor(&[&arguments[..], &["--waivers", &file]].concat(), &[]);
     assert_eq!(both.code, said.code, "{}", both.err);
 }
+
+#[test]
+fn a_file_of_waivers_that_cannot_be_read_is_told_with_the_reason() {
+    let said = gpu_doctor(&["diagnose", &snapshot("cpu-package"), "--waivers", "/nowhere/waivers.yaml"], &[]);
+    assert_eq!(said.code, 64);
+    assert!(said.err.contains("/nowhere/waivers.yaml: No such file"), "{}", said.err);
+}

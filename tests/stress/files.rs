@@ -154,11 +154,16 @@ fn the_load_of_the_config_file_is_made_and_options_win() {
     let steps = load["steps"].as_array().unwrap_or_else(|| panic!("{load}"));
     assert_eq!((steps.len(), number(&steps[0]["users"]), load["think_time_ms"].as_f64()), (1, 2, Some(100.0)));
     assert!(steps[0]["seconds"].as_f64().unwrap() < 1.1);
-    // Two users that rest for 100 ms send up to 20 a second; 4 users need 2.
-    assert_eq!(
-        (load["holds"][0]["verdict"].as_str(), load["holds"][0]["needed_rps"].as_f64()),
-        (Some("yes"), Some(2.0))
-    );
+    // Two users that rest for 100 ms send up to 20 a second; 4 users need 2. A machine that is busy with other things may
+    // not come so far: then that is what it says.
+    let (holds, step) = (&load["holds"][0], &steps[0]);
+    assert_eq!((holds["needed_rps"].as_f64(), number(&holds["users"])), (Some(2.0), 4));
+    let held = match (step["verdict"].as_str(), step["throughput_rps"].as_f64().is_some_and(|rps| rps >= 2.0)) {
+        (Some("healthy"), true) => &["yes"][..],
+        (Some("degraded"), true) => &["degraded"],
+        _ => &["no", "not_measured"],
+    };
+    assert!(held.contains(&holds["verdict"].as_str().unwrap()), "{holds} {step}");
     let refused = |text: &str| {
         std::fs::write(&config, text).unwrap();
         let said = gpu_doctor(&server.arguments(&["--config", config.to_str().unwrap()]), &[]);

@@ -13,6 +13,7 @@ mod hostile;
 mod load;
 mod modes;
 mod on_terminal;
+mod wording;
 
 use gpu_doctor::check::Checks;
 use gpu_doctor::cli::ReportFormat;

@@ -74,7 +74,7 @@ fn words(setting: Option<&Value>) -> String {
     let plain = |value: &Value| match value {
         Value::Null => None,
         Value::Bool(given) => given.then(|| "yes".to_owned()),
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         Value::Array(items) if items.is_empty() => None,
         Value::Array(items) => Some(
             items

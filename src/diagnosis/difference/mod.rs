@@ -125,6 +125,14 @@ pub fn compare(before: &Run, after: &Run) -> Difference {
     }
 }
 
+impl Difference {
+    /// Whether the first run's facts are younger than the second's.
+    pub fn is_reversed(&self) -> bool {
+        let taken = |side: &Side| side.taken_at.parse::<jiff::Timestamp>();
+        matches!((taken(&self.before), taken(&self.after)), (Ok(before), Ok(after)) if before > after)
+    }
+}
+
 fn side(run: &Run) -> Side {
     Side {
         name: run.name.into(),

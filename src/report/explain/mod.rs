@@ -18,6 +18,9 @@ use places::{COMMANDS, SENTENCES, depends, filled};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
+/// Behind words that always hold, of a command that does not.
+const WHERE_COMMAND_APPLIES: &str = " (The command only where it applies.)";
+
 /// Everything that is told of one check.
 #[derive(Debug, Serialize)]
 pub struct Page {
@@ -94,6 +97,9 @@ impl Page {
             if depends(whole).as_whole && !(say.is_empty() && run.is_empty()) {
                 say = format!("Where it applies: {say}").trim_end().to_owned();
             }
+            if !step.say.is_empty() && !run.is_empty() && !depends(whole).as_whole && depends(&step.run).as_whole {
+                say.push_str(WHERE_COMMAND_APPLIES);
+            }
             Step { say, run }
         };
         let texts = [&spec.brief, &spec.because].into_iter().chain(&spec.verify);
@@ -143,8 +149,8 @@ impl Page {
         if self.in_part {
             does.push("leaves out what does not apply".to_owned());
         }
-        if has(SENTENCES) {
-            does.push("shows one of the texts around a slash ( / )".to_owned());
+        if has(SENTENCES) || has("(Or: ") {
+            does.push("shows one of the texts between which stands \"or:\"".to_owned());
         }
         match does.as_slice() {
             [] => String::new(),

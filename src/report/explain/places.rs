@@ -1,11 +1,12 @@
 //! A text of a check as it stands before any run: what depends on the facts becomes a place to fill in.
 
 use super::expression::{Named, Names, bare, in_a_list_of_one, list, named, place};
+use crate::words::folded_command;
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// Of the branches of a condition in words.
-pub const SENTENCES: &str = " / ";
+/// Of the branches of a condition in words: `one (or: another)`.
+pub const SENTENCES: &str = "(or: ";
 /// Of the branches of a condition in a command.
 pub const COMMANDS: &str = "  # or: ";
 
@@ -73,16 +74,17 @@ pub fn filled(template: &str, between: &str) -> String {
     }
     write(&mut open, rest);
     let text: String = open.into_iter().map(|branches| branches.told(between)).collect();
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if between == SENTENCES { tidied(&text) } else { text }
+    match between {
+        SENTENCES => tidied(&text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        _ => folded_command(&text),
+    }
 }
 
 /// Where what is left out has stood, no space before a comma and no two marks in a row.
 fn tidied(text: &str) -> String {
     static SPACE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r" ([,;:.)])( |$)").expect("a fixed pattern"));
     static TWO_MARKS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[,;:] *([.;,])( |$)").expect("a fixed pattern"));
-    // Of facts without a word between them there is one.
-    let text = text.replace("><", &format!(">{SENTENCES}<"));
+    let text = text.replace("><", "> <");
     let text = SPACE.replace_all(&text, "$1$2");
     TWO_MARKS.replace_all(&text, "$1$2").into_owned()
 }
@@ -124,6 +126,10 @@ pub fn depends(template: &str) -> Depends {
 
 fn write(open: &mut [Branches], text: &str) {
     if let Some(branches) = open.last_mut() {
+        // Of parts of which one is told as a rule, each is a sentence.
+        if branches.current.ends_with('.') && text.starts_with(char::is_uppercase) {
+            branches.current.push(' ');
+        }
         branches.current.push_str(text);
     }
 }
@@ -173,7 +179,15 @@ impl Branches {
             words if words.iter().all(|branch| is_word(branch)) => {
                 format!("<{}>", words.iter().map(|word| bare(word.trim())).collect::<Vec<_>>().join(" or "))
             }
-            sentences => sentences.join(between),
+            [first, others @ ..] if between == SENTENCES => {
+                others.iter().fold(first.trim_end().to_owned(), |told, other| {
+                    let other = other.trim().trim_start_matches([',', ';', ':', '.']).trim_start();
+                    let or =
+                        if other.starts_with(char::is_uppercase) && told.ends_with(['.', ')']) { "Or" } else { "or" };
+                    format!("{told} ({or}: {other})")
+                }) + if others.last().is_some_and(|last| last.ends_with(' ')) { " " } else { "" }
+            }
+            commands => commands.join(between),
         }
     }
 }
@@ -225,9 +239,9 @@ mod tests {
                 "<one of turing-, 86- or nothing>latest",
             ),
             ("{% if x %}{{ a.id[:12] }}{% else %}C{% endif %} -b", "<first 12 characters of a.id or C> -b"),
-            ("{% if x %}{{ a.b }}.0{% else %}0{% endif %}", "<a.b>.0 / 0"),
+            ("{% if x %}{{ a.b }}.0{% else %}0{% endif %}", "<a.b>.0 (or: 0)"),
             ("{% for x in (a.b if a.c else []) %}{{ x.y }}{% endfor %}", "<a.b[].y>"),
-            ("{{ a.b[:1] | upper }}{{ a.b[1:] }} x {{ a.c }}{{ a.d }}", "<a.b> x <a.c> / <a.d>"),
+            ("{{ a.b[:1] | upper }}{{ a.b[1:] }} x {{ a.c }}{{ a.d }}", "<a.b> x <a.c> <a.d>"),
             ("GPU{{ \"s\" if a.n != 1 else \"\" }} {{ [a.b | int, 1] | max }}", "GPUs <a.b>"),
             ("{% set m = f | selectattr(\"x\") | list or f %}{{ m[0].name }}", "<f[].name>"),
             ("fit{{- (\" \" ~ a.b) if a.b }}", "fit <a.b>"),
@@ -271,14 +285,19 @@ mod tests {
     #[test]
     fn branches_do_not_run_together() {
         assert_eq!(instruction("cu{% if x %}118{% elif y %}126{% else %}128{% endif %}"), "cu<118 or 126 or 128>");
-        assert_eq!(instruction("{% if x -%} Do this. {%- else %}Do that.{% endif %}"), "Do this. / Do that.");
+        assert_eq!(instruction("{% if x -%} Do this. {%- else %}Do that.{% endif %}"), "Do this. (Or: Do that.)");
+        assert_eq!(
+            instruction("Told.{% for x in a %}Of that.{% endfor %}{% if b %}The end.{% endif %}"),
+            "Told. Of that. The end."
+        );
+        assert_eq!(instruction("a{% if x %}, b c{% else %}; d e{% endif %}."), "a, b c (or: d e).");
         assert_eq!(
             instruction("run{% if x %} -f {{ a.b }}{% endif %}{% if y %}{% else %} now{% endif %}"),
             "run -f <a.b> now"
         );
         assert_eq!(
             instruction("{% if a %}x {% if b %}1{% else %}2{% endif %}{% else %}y z{% endif %}"),
-            "x <1 or 2> / y z"
+            "x <1 or 2> (or: y z)"
         );
     }
 }

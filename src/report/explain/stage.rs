@@ -41,20 +41,19 @@ impl StagePage {
         StagePage { stage, about: about(stage), checks: of_stage.map(line).collect() }
     }
 
-    /// Writes the page for people at a terminal.
-    pub fn text(&self, out: &mut dyn Write) -> Result<()> {
+    /// Writes the page for people at a terminal of so many columns.
+    pub fn text(&self, width: usize, out: &mut dyn Write) -> Result<()> {
         writeln!(out, "{}, a stage of a request's life", self.stage.name().bold())?;
-        paragraph(out, self.about, "  ", "  ")?;
+        paragraph(out, width, self.about, "  ", "  ")?;
         heading(out, "Its checks")?;
         let widest = self.checks.iter().map(|check| check.id.len()).max().unwrap_or_default();
         for Line { id, severity, title } in &self.checks {
-            paragraph(out, title, &format!("  {id:<widest$}  {severity}  "), &" ".repeat(widest + 10))?;
+            paragraph(out, width, title, &format!("  {id:<widest$}  {severity}  "), &" ".repeat(widest + 10))?;
         }
-        writeln!(
-            out,
-            "\n`gpu-doctor explain ID` explains one; `gpu-doctor run --only {}` judges these alone.",
-            self.stage
-        )
+        writeln!(out)?;
+        let more =
+            format!("`gpu-doctor explain ID` explains one; `gpu-doctor run --only {}` judges these alone.", self.stage);
+        paragraph(out, width, &more, "", "")
     }
 
     /// Writes the page as Markdown: a heading and a line for each check.

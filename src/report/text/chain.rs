@@ -10,6 +10,8 @@ use std::io::{Result, Write};
 /// Columns of the standing and of the stage's name.
 const STANDING: usize = 8;
 const NAME: usize = 11;
+/// What is said of a probe that was left out.
+const NOT_NEEDED: &str = "no selected check needs it";
 /// Letters of a reason that say enough by themselves.
 const SHORTEST: usize = 20;
 
@@ -67,6 +69,10 @@ fn one(link: &Link, first_break: bool, report: &Report, page: &mut Page) -> Resu
         (true, None) => "FIRST BREAK".to_owned(),
         (false, cause) => cause.unwrap_or_default(),
     };
+    // The stage was judged by other facts than those of its own probe.
+    if seen == NOT_NEEDED {
+        seen.clear();
+    }
     seen = match (said.as_str(), seen.as_str()) {
         ("", _) => seen,
         (_, "") => said,

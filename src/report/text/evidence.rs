@@ -4,7 +4,7 @@ use crate::check::Evidence;
 use crate::diagnosis::Diagnosis;
 use crate::report::page::Page;
 use crate::report::{Report, activity, proof};
-use crate::words::{clip, columns};
+use crate::words::{clip, columns, count};
 use colored::Colorize;
 use serde_json::Value;
 use std::io::{Result, Write};
@@ -53,11 +53,13 @@ pub fn write(diagnosis: &Diagnosis, report: &Report, page: &mut Page) -> Result<
     for line in &lines {
         writeln!(page, "{INDENT}{line}")?;
     }
-    match more {
-        0 => Ok(()),
-        1 => writeln!(page, "{INDENT}{}", "and 1 more fact (-v)".dimmed()),
-        more => writeln!(page, "{INDENT}{}", format!("and {more} more facts (-v)").dimmed()),
-    }
+    let more = match (more, lines.is_empty()) {
+        (0, _) => return Ok(()),
+        (more, true) => format!("{} (-v)", count(more, "fact")),
+        (1, false) => "and 1 more fact (-v)".to_owned(),
+        (more, false) => format!("and {more} more facts (-v)"),
+    };
+    writeln!(page, "{INDENT}{}", more.dimmed())
 }
 
 /// Whether a fact is made of several members; a request with its answer is told in a sentence.

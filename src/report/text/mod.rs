@@ -6,6 +6,7 @@
 mod cause;
 mod chain;
 mod evidence;
+mod marks;
 
 use super::page::Page;
 use super::{ProbeLine, Report, RunOutcome, Style, activity, connections, files, load, missing, short};
@@ -17,10 +18,16 @@ use std::io::{Result, Write};
 
 /// Writes the report as text. Colours are those of `colored`'s global switch, and nothing depends on them.
 pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> Result<()> {
-    let page = &mut Page::new(style, out);
     if style.quiet {
-        return quiet(report, style, page);
+        return quiet(report, style, &mut Page::new(style, out));
     }
+    let mut told = Vec::new();
+    body(report, style, &mut Page::new(style, &mut told))?;
+    out.write_all(&told)?;
+    marks::explained(&String::from_utf8_lossy(&told), &mut Page::new(style, out))
+}
+
+fn body(report: &Report, style: &Style, page: &mut Page) -> Result<()> {
     headline(report, style, page)?;
     chain::write(report, page)?;
     for (number, diagnosis) in report.diagnoses.iter().enumerate() {
@@ -51,10 +58,6 @@ pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> Result<()> 
     probes(report, page)?;
     if style.verbose {
         findings(report, page)?;
-    }
-    if style.masked {
-        writeln!(page)?;
-        page.paragraph("", super::MASKED)?;
     }
     Ok(())
 }
