@@ -33,6 +33,7 @@ const FAINT: &str = "(() => {
   const texts = [...document.querySelectorAll('body *')].filter((one) => one.checkVisibility()
     && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
   const faint = new Set();
+  if (texts.length < 40) faint.add(`only ${texts.length} texts were looked at`);
   for (const one of texts) {
     const style = getComputedStyle(one), drawn = one instanceof SVGElement;
     const ink = parse(drawn ? style.fill : style.color);
