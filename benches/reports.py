@@ -4,9 +4,11 @@
 benches/reports.py [--megabytes N] [--rounds N] [--doctor EXE]; `target/release/gpu-doctor` must be built. The snapshots are
 recordings whose lists of facts are repeated until they have that size. Ways of running stand side by side in each round, in
 turn, and the best of each counts. `npd` writes one line: what a form takes beyond it is its writing, for reading the snapshot
-and judging it cost the same. Exit code 1: a form takes more than 100 ms.
+and judging it cost the same. `all` writes every form at once, eight of them to files. Counted is the processor time of the
+run, which has one thread: it is no less than what passes on the clock, and other programs disturb it less. Exit code 1: a
+form takes more than 100 ms.
 """
-import argparse, json, pathlib, subprocess, sys, time
+import argparse, json, os, pathlib, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MOST_MS = 100
@@ -46,12 +48,15 @@ def grown(name, size):
 
 
 def took_ms(command):
-    began = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    took = (time.perf_counter() - began) * 1000
-    if done.returncode not in (0, 1, 2):
-        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}: {done.stderr.decode()}")
-    return took, len(done.stdout)
+    """Processor time of a run, and the bytes that it wrote to its output."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
+        run = subprocess.Popen(command, stdout=out, stderr=complaints)
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        if run.returncode not in (0, 1, 2):
+            complaints.seek(0)
+            sys.exit(f"{' '.join(map(str, command))}: exit code {run.returncode}: {complaints.read().decode()}")
+        return (used.ru_utime + used.ru_stime) * 1000, out.seek(0, os.SEEK_END)
 
 
 def main():
@@ -64,7 +69,7 @@ def main():
         sys.exit(f"{options.doctor} is not there; build it with cargo build --release")
     missed = []
     print(f"the best of {options.rounds} rounds; npd: all of a run in ms; then what a form takes beyond it, ms / kB written")
-    print(f"{'snapshot':<12}{'kB':>7}{'npd':>7}" + "".join(f"{form:>16}" for form in FORMS))
+    print(f"{'snapshot':<12}{'kB':>7}{'npd':>7}" + "".join(f"{form:>16}" for form in [*FORMS, "all"]))
     for name in RECORDED:
         file = grown(name, options.megabytes * 1e6)
         best, size = {}, {}
@@ -72,10 +77,14 @@ def main():
             for form in ["npd", *FORMS]:
                 took, size[form] = took_ms([options.doctor, "diagnose", file, "--format", form])
                 best[form] = min(best.get(form, float("inf")), took)
-        beyond = {form: best[form] - best["npd"] for form in FORMS}
-        cells = "".join(f"{f'{beyond[form]:.1f} / {size[form] / 1000:.0f}':>16}" for form in FORMS)
+            outputs = [part for form in FORMS for part in ("--output", f"{form}={file.with_name(name + '-written.' + form)}")]
+            took, _ = took_ms([options.doctor, "diagnose", file, "--format", "npd", *outputs])
+            best["all"] = min(best.get("all", float("inf")), took)
+        beyond = {form: best[form] - best["npd"] for form in [*FORMS, "all"]}
+        size["all"] = sum(size[form] for form in FORMS)
+        cells = "".join(f"{f'{beyond[form]:.1f} / {size[form] / 1000:.0f}':>16}" for form in beyond)
         print(f"{name:<12}{file.stat().st_size / 1000:>7.0f}{best['npd']:>7.0f}{cells}")
-        missed += [f"{name}: {form} takes {ms:.0f} ms" for form, ms in beyond.items() if ms > MOST_MS]
+        missed += [f"{name}: {form} takes {ms:.0f} ms" for form, ms in beyond.items() if ms > MOST_MS and form != "all"]
     print(*missed, sep="\n", file=sys.stderr, end="\n" if missed else "")
     sys.exit(bool(missed))
 

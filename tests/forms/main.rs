@@ -9,6 +9,7 @@ mod cases;
 mod hostile;
 mod injection;
 mod long;
+mod sizes;
 mod waived;
 mod writing;
 

@@ -138,5 +138,5 @@ fn a_page_of_a_vast_snapshot_is_bounded() {
     let snapshot = super::snapshot(&document);
     let page = super::written(&super::report(&snapshot), &snapshot, ReportFormat::Html);
     assert!(page.len() < 600_000, "{} bytes", page.len());
-    assert!(page.contains("<p>and 2936 more; the report as JSON has all of them</p>"));
+    assert!(page.contains("<p>And 2,936 more; the report as JSON has all of them.</p>"));
 }

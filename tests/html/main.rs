@@ -13,6 +13,44 @@ use std::path::Path;
 /// Most bytes of the page of a run of 60 s at 20 Hz on 8 GPUs.
 const BYTES_MAX: usize = 400_000;
 
+/// Texts with less contrast to what is behind them than WCAG 2 wants (4.5:1), with the contrast.
+const FAINT: &str = "(() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => {
+    const part = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  };
+  const contrast = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const paint = parse(getComputedStyle(one).backgroundColor);
+      if (paint.length === 3 || paint[3] === 1) return paint;
+    }
+    return [255, 255, 255];
+  };
+  // A text of a picture may stand on the time that is shaded.
+  const shaded = document.querySelector('.during');
+  const texts = [...document.querySelectorAll('body *')].filter((one) => one.checkVisibility()
+    && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  const faint = new Set();
+  if (texts.length < 40) faint.add(`only ${texts.length} texts were looked at`);
+  for (const one of texts) {
+    const style = getComputedStyle(one), drawn = one instanceof SVGElement;
+    const ink = parse(drawn ? style.fill : style.color);
+    const papers = [behind(one)];
+    if (drawn && shaded && one.closest('.chart')) papers.push(parse(getComputedStyle(shaded).fill));
+    const least = Math.min(...papers.map((paper) => contrast(ink, paper)));
+    if (!(least >= 4.5)) faint.add(`${one.tagName} ${one.className.baseVal ?? one.className}: ${least.toFixed(2)}`);
+  }
+  const query = getComputedStyle(document.getElementById('query'), '::placeholder');
+  if (!(contrast(parse(query.color), behind(document.getElementById('query'))) >= 4.5)) faint.add('placeholder');
+  return [...faint];
+})()";
+
+/// The size of the smallest letters of pictures, pixels.
+const SMALLEST: &str = "Math.min(...[...document.querySelectorAll('.chart text')].filter(one => one.checkVisibility()).map(one => \
+  parseFloat(getComputedStyle(one).fontSize) * one.getCTM().a), 99)";
+
 fn write(folder: &Path, snapshot: &Value) -> std::path::PathBuf {
     let file = folder.join("snapshot.json");
     std::fs::write(&file, snapshot.to_string()).unwrap();
@@ -93,15 +131,19 @@ fn chromium_shows_it_without_complaint_and_without_a_network() {
         ("connections", "cases/balance-one-gpu/snapshot.json"),
         ("four-gpus", "cases/pair-workers-rejected/snapshot.json"),
         ("files", "cases/files-idle/snapshot.json"),
+        ("eight-gpus", ""),
     ];
     for (name, path) in cases {
-        let file = page(folder.path(), &snapshot(path));
+        let file =
+            if path.is_empty() { write(folder.path(), &long_run()) } else { page(folder.path(), &snapshot(path)) };
         browser.resize(1100, 800);
         browser.prefer("light");
         browser.open(&file);
         let light = browser.screenshot(&format!("{name}-light"));
+        assert_eq!(browser.evaluate(FAINT), json!([]), "{name}: text that is hard to read");
         browser.prefer("dark");
         let dark = browser.screenshot(&format!("{name}-dark"));
+        assert_eq!(browser.evaluate(FAINT), json!([]), "{name}: text that is hard to read in the dark");
         assert_ne!(light, dark, "{name}: dark is another picture");
         let paper = browser.evaluate("getComputedStyle(document.body).backgroundColor");
         assert_eq!(paper, "rgb(21, 24, 28)", "{name}");
@@ -109,6 +151,8 @@ fn chromium_shows_it_without_complaint_and_without_a_network() {
         browser.resize(360, 740);
         let width = browser.evaluate("document.documentElement.scrollWidth");
         browser.screenshot(&format!("{name}-phone"));
+        let smallest = browser.evaluate(SMALLEST).as_f64().unwrap_or(99.0);
+        assert!(smallest >= 9.0, "{name}: letters of {smallest} pixels on a phone");
         assert_eq!(width, 360, "{name}: the page scrolls sideways");
         let buttons = browser
             .evaluate("document.querySelectorAll('.command').length - document.querySelectorAll('button.copy').length");
@@ -117,6 +161,12 @@ fn chromium_shows_it_without_complaint_and_without_a_network() {
         browser.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
         let folded = "[...document.querySelectorAll('details:not(#list) > :not(summary)')].filter(one => !one.checkVisibility() || one.getBoundingClientRect().height === 0).length";
         assert_eq!(browser.evaluate(folded), 0, "{name}: something that matters stays folded on paper");
+        // No part is moved to a page of its own and leaves the one before it white.
+        let tall = browser.evaluate(
+            "Math.max(...[...document.querySelectorAll('*')].filter(one => \
+             getComputedStyle(one).breakInside === 'avoid').map(one => one.getBoundingClientRect().height), 0)",
+        );
+        assert!(tall.as_f64().unwrap() < 1_000.0, "{name}: {tall} pixels that must stand on one page");
         browser.screenshot(&format!("{name}-print"));
         browser.call("Emulation.setEmulatedMedia", json!({ "media": "" }));
         let pdf = browser.print(name);

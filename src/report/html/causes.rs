@@ -2,6 +2,7 @@
 
 use super::escape::{Clipped, Lines, Marked, Text};
 use super::frame::{part, shape};
+use super::many;
 use crate::check::{Evidence, Severity};
 use crate::diagnosis::{Diagnosis, RuledOut};
 use crate::report::cause::kind;
@@ -10,6 +11,12 @@ use std::io::{Result, Write};
 
 /// Characters of a value in a proof.
 const VALUE_MAX: usize = 320;
+/// Causes, facts of a proof, and sentences of a list that are told.
+const CAUSES_MAX: usize = 40;
+const FACTS_MAX: usize = 40;
+const SENTENCES_MAX: usize = 40;
+/// The fact that holds the steps of a load.
+const STEPS: &str = "load.steps";
 
 /// Writes them.
 pub fn write(report: &Report, out: &mut dyn Write) -> Result<()> {
@@ -20,27 +27,22 @@ pub fn write(report: &Report, out: &mut dyn Write) -> Result<()> {
             _ => "The causes",
         };
         part("causes", title, out)?;
-        for (number, diagnosis) in report.diagnoses.iter().enumerate() {
+        for (number, diagnosis) in report.diagnoses.iter().take(CAUSES_MAX).enumerate() {
             cause(number + 1, diagnosis, report, out)?;
         }
+        many::left_out(report.diagnoses.len(), CAUSES_MAX, "p", out)?;
         writeln!(out, "</section>")?;
     }
     let mut waivers = report.waivers_aside().peekable();
     if waivers.peek().is_some() {
         part("waivers", "Waivers", out)?;
-        writeln!(out, "<ul>")?;
-        for one in waivers {
-            writeln!(out, "<li>{}</li>", Text(&one.said))?;
-        }
-        writeln!(out, "</ul></section>")?;
+        many::sentences(waivers.map(|one| &one.said), SENTENCES_MAX, out)?;
+        writeln!(out, "</section>")?;
     }
     if !report.contradictions.is_empty() {
         part("contradictions", "Claimed, and measured otherwise", out)?;
-        writeln!(out, "<ul>")?;
-        for sentence in &report.contradictions {
-            writeln!(out, "<li>{}</li>", Text(sentence))?;
-        }
-        writeln!(out, "</ul></section>")?;
+        many::sentences(&report.contradictions, SENTENCES_MAX, out)?;
+        writeln!(out, "</section>")?;
     }
     Ok(())
 }
@@ -66,12 +68,12 @@ fn cause(number: usize, diagnosis: &Diagnosis, report: &Report, out: &mut dyn Wr
     if let Some(waived) = &diagnosis.waived {
         writeln!(out, "<p><strong>Waived</strong>: {}</p>", Text(&waived.in_words()))?;
     }
-    for explained in &diagnosis.explains {
+    many::first(&diagnosis.explains, SENTENCES_MAX, "p", out, |explained, out| {
         let why = report.findings.iter().find(|finding| finding.check == *explained).map_or("", |f| f.why.as_str());
-        writeln!(out, "<p>It explains <code>{}</code>: {}</p>", Text(explained), Text(why))?;
-    }
+        writeln!(out, "<p>It explains <code>{}</code>: {}</p>", Text(explained), Text(why))
+    })?;
     fix(diagnosis, out)?;
-    proof(diagnosis, !report.activity.is_empty(), out)?;
+    proof(diagnosis, report, out)?;
     others(diagnosis, out)?;
     writeln!(out, "<p class=\"more\">More: <code>gpu-doctor explain {}</code></p>\n</article>", Text(&diagnosis.cause))
 }
@@ -103,7 +105,7 @@ pub fn command(text: &str, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "<div class=\"command\"><pre tabindex=\"0\"><code>{}</code></pre></div>", Lines(text))
 }
 
-fn proof(diagnosis: &Diagnosis, drawn: bool, out: &mut dyn Write) -> Result<()> {
+fn proof(diagnosis: &Diagnosis, report: &Report, out: &mut dyn Write) -> Result<()> {
     // What nobody asked for is no proof.
     let told = |one: &&Evidence| !one.unknown.as_ref().is_some_and(|why| why.starts_with("not asked"));
     let evidence: Vec<&Evidence> = diagnosis.evidence.iter().filter(told).collect();
@@ -120,10 +122,14 @@ fn proof(diagnosis: &Diagnosis, drawn: bool, out: &mut dyn Write) -> Result<()> 
          <thead><tr><th scope=\"col\">Fact</th><th scope=\"col\">Value</th></tr></thead><tbody>",
         Text(&diagnosis.cause)
     )?;
-    for one in evidence {
+    for one in evidence.iter().take(FACTS_MAX) {
         write!(out, "<tr><th scope=\"row\">{}</th><td>", Text(&one.path))?;
         match (&one.value, &one.unknown) {
-            _ if one.path == activity::FACT && drawn => {
+            // Both are drawn, and as words they are long.
+            _ if one.path == STEPS && report.load.as_ref().is_some_and(|load| !load.steps.is_empty()) => {
+                write!(out, "drawn under <a href=\"#load\">load</a>, step by step")?;
+            }
+            _ if one.path == activity::FACT && !report.activity.is_empty() => {
                 write!(out, "drawn in the <a href=\"#timeline\">timeline</a>, GPU by GPU")?;
             }
             (Some(value), _) => write!(out, "{}", Clipped(&proof::value_said(value, true), VALUE_MAX))?,
@@ -132,7 +138,8 @@ fn proof(diagnosis: &Diagnosis, drawn: bool, out: &mut dyn Write) -> Result<()> 
         }
         writeln!(out, "</td></tr>")?;
     }
-    writeln!(out, "</tbody></table></div>")
+    writeln!(out, "</tbody></table></div>")?;
+    many::left_out(evidence.len(), FACTS_MAX, "p", out)
 }
 
 /// What it could be besides, and what it is not.
@@ -140,10 +147,10 @@ fn others(diagnosis: &Diagnosis, out: &mut dyn Write) -> Result<()> {
     if !diagnosis.could_be.is_empty() {
         let title = if diagnosis.symptom { "It could come from" } else { "Less sure, and explained by this" };
         writeln!(out, "<h4>{title}</h4>\n<ul>")?;
-        for other in &diagnosis.could_be {
+        many::first(&diagnosis.could_be, SENTENCES_MAX, "li", out, |other, out| {
             let (cause, sure) = (Text(&other.cause), other.confidence.name());
-            writeln!(out, "<li><code>{cause}</code> ({sure}): {}</li>", Text(&other.brief))?;
-        }
+            writeln!(out, "<li><code>{cause}</code> ({sure}): {}</li>", Text(&other.brief))
+        })?;
         writeln!(out, "</ul>")?;
     }
     if diagnosis.ruled_out.is_empty() {

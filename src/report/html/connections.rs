@@ -2,6 +2,7 @@
 
 use super::escape::Text;
 use super::frame::{part, shape};
+use super::many::left_out;
 use crate::check::ChecklistOutcome;
 use crate::report::ConnectionsJudged;
 use crate::report::connections::refusal;
@@ -28,9 +29,7 @@ pub fn write(room: &ConnectionsFacts, judged: Option<&ConnectionsJudged>, out: &
     )?;
     attempts.iter().take(ATTEMPTS_MAX).try_for_each(|attempt| row(attempt, out))?;
     writeln!(out, "</tbody></table></div>")?;
-    if attempts.len() > ATTEMPTS_MAX {
-        writeln!(out, "<p>And {} more.</p>", attempts.len() - ATTEMPTS_MAX)?;
-    }
+    left_out(attempts.len(), ATTEMPTS_MAX, "p", out)?;
     let Some(judged) = judged else { return writeln!(out, "</section>") };
     let mut said: Vec<String> = [&judged.processes, &judged.numbers, &judged.cache].into_iter().cloned().collect();
     if let Some(figures) = &judged.memory {

@@ -13,6 +13,43 @@ const UNFOLDED: usize = 2;
 const DOUBTS_MAX: usize = 12;
 const NAME_MAX: usize = 120;
 
+/// Several GPUs side by side: which of them worked.
+pub fn overview(report: &Report, windows: &[GpuWindow], out: &mut dyn Write) -> Result<()> {
+    if windows.len() <= UNFOLDED {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"The GPUs side by side\"><table class=\"figures\">\
+         <caption>While requests ran: mean (highest reading)</caption>\
+         <thead><tr><th scope=\"col\">GPU</th><th scope=\"col\">What it did</th><th scope=\"col\">Utilization</th>\
+         <th scope=\"col\">Memory used</th><th scope=\"col\">Power</th></tr></thead><tbody>"
+    )?;
+    for window in windows {
+        let activity = of(report, window);
+        let (class, words) = did(activity);
+        write!(out, "<tr><th scope=\"row\">GPU {}</th><td>{}{words}</td>", window.index, shape(class))?;
+        for name in ["utilization", "memory used", "power"] {
+            let counter = activity.and_then(|gpu| gpu.counters.iter().find(|counter| counter.name == name));
+            let told = counter.map_or_else(|| "–".to_owned(), |counter| cell(counter.during, counter));
+            write!(out, "<td>{}</td>", Text(&told))?;
+        }
+        writeln!(out, "</tr>")?;
+    }
+    writeln!(out, "</tbody></table></div>")
+}
+
+/// Class of the shape, and words, of what a GPU did.
+fn did(activity: Option<&Activity>) -> (&'static str, &'static str) {
+    match activity.map_or("unknown", |gpu| gpu.verdict.as_str()) {
+        "active" => ("pass", "it worked"),
+        "idle" => ("warn", "idle"),
+        "loaded_not_computing" => ("fail", "the server is loaded there and computes nothing"),
+        "no_work" => ("none", "no work reached it"),
+        _ => ("unknown", "whether it worked is not known"),
+    }
+}
+
 /// Opens a GPU's block: its name, and what it did.
 pub fn open(report: &Report, snapshot: &Snapshot, window: &GpuWindow, all: usize, out: &mut dyn Write) -> Result<()> {
     let activity = of(report, window);
@@ -21,13 +58,7 @@ pub fn open(report: &Report, snapshot: &Snapshot, window: &GpuWindow, all: usize
     let name = name.map_or(String::new(), |name| format!(", {name}"));
     let verdict = activity.map_or("unknown", |gpu| gpu.verdict.as_str());
     let unfolded = all <= UNFOLDED || matches!(verdict, "active" | "loaded_not_computing");
-    let (class, words) = match verdict {
-        "active" => ("pass", "it worked"),
-        "idle" => ("warn", "idle"),
-        "loaded_not_computing" => ("fail", "the server is loaded there and computes nothing"),
-        "no_work" => ("none", "no work reached it"),
-        _ => ("unknown", "whether it worked is not known"),
-    };
+    let (class, words) = did(activity);
     let server = match activity.map(|gpu| gpu.server.as_str()) {
         Some("on_it") => "; the server is on it",
         Some("may_use_it") => "; the server may use it",
@@ -72,7 +103,7 @@ fn counters(gpu: &Activity, out: &mut dyn Write) -> Result<()> {
         writeln!(
             out,
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Counters of GPU {0}\"><table class=\"figures\">\
-             <caption>Counters of GPU {0}: mean, and the highest reading in brackets</caption>\
+             <caption>Mean (highest reading)</caption>\
              <thead><tr><th scope=\"col\">Counter</th><th scope=\"col\">before</th><th scope=\"col\">while requests ran</th>\
              <th scope=\"col\">after</th></tr></thead><tbody>",
             gpu.index

@@ -3,6 +3,7 @@
 use super::causes::command;
 use super::escape::{Clipped, Text};
 use super::frame::part;
+use super::many::left_out;
 use crate::diagnosis::{Missing, in_words};
 use crate::report::Report;
 use crate::snapshot::Outcome;
@@ -45,16 +46,8 @@ pub fn write(report: &Report, out: &mut dyn Write) -> Result<()> {
         )?;
     }
     writeln!(out, "</tbody></table></div>")?;
-    more(ran.len(), PROBES_MAX, "p", out)?;
+    left_out(ran.len(), PROBES_MAX, "p", out)?;
     writeln!(out, "</details>")
-}
-
-/// Of how many no more is told than that they are there.
-fn more(all: usize, told: usize, tag: &str, out: &mut dyn Write) -> Result<()> {
-    if all > told {
-        writeln!(out, "<{tag}>and {} more; the report as JSON has all of them</{tag}>", all - told)?;
-    }
-    Ok(())
 }
 
 /// Facts that are missing, each obstacle once, with the way past it.
@@ -93,6 +86,6 @@ fn list(title: &str, missing: &[&Missing], out: &mut dyn Write) -> Result<()> {
         }
         writeln!(out, "</li>")?;
     }
-    more(all, OBSTACLES_MAX, "li", out)?;
+    left_out(all, OBSTACLES_MAX, "li", out)?;
     writeln!(out, "</ul>")
 }

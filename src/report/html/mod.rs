@@ -9,6 +9,7 @@ mod facts;
 mod frame;
 mod gpus;
 mod load;
+mod many;
 mod missing;
 mod placement;
 mod recorded;

@@ -2,24 +2,28 @@
 
 use super::escape::{Text, number};
 use super::frame::part;
+use super::many;
 use crate::snapshot::{RecordedFacts, RecordedFile, RecordedRequests};
 use crate::words::{bytes, grouped};
 use std::io::{Result, Write};
+
+/// Files that are told one by one, and sentences of a kind about each.
+const FILES_MAX: usize = 48;
+const SENTENCES_MAX: usize = 12;
 
 /// Writes them.
 pub fn write(recorded: &RecordedFacts, out: &mut dyn Write) -> Result<()> {
     let files = recorded.files.known().map(Vec::as_slice).unwrap_or_default();
     part("files", "The files", out)?;
-    files.iter().try_for_each(|file| one(file, out))?;
+    many::first(files, FILES_MAX, "p", out, one)?;
     if let Some(requests) = recorded.requests.known() {
         together(requests, out)?;
     }
     if let Some(percent) = recorded.sampled_percent.known() {
         writeln!(out, "<p>GPU samples cover {} % of the time in which requests ran.</p>", number(*percent, 0))?;
     }
-    for doubt in recorded.doubts.known().map(Vec::as_slice).unwrap_or_default() {
-        writeln!(out, "<p>Doubt: {}</p>", Text(doubt))?;
-    }
+    let doubts = recorded.doubts.known().map(Vec::as_slice).unwrap_or_default();
+    many::first(doubts, SENTENCES_MAX, "p", out, |doubt, out| writeln!(out, "<p>Doubt: {}</p>", Text(doubt)))?;
     writeln!(out, "</section>")
 }
 
@@ -35,7 +39,7 @@ fn one(file: &RecordedFile, out: &mut dyn Write) -> Result<()> {
     )?;
     let said = [("", &file.shows), ("Missing: ", &file.lacks), ("Wrong: ", &file.faults)];
     for (head, sentences) in said {
-        sentences.iter().try_for_each(|sentence| writeln!(out, "<li>{head}{}</li>", Text(sentence)))?;
+        many::first(sentences, SENTENCES_MAX, "li", out, |one, out| writeln!(out, "<li>{head}{}</li>", Text(one)))?;
     }
     writeln!(out, "</ul>")
 }
@@ -58,8 +62,9 @@ fn together(requests: &RecordedRequests, out: &mut dyn Write) -> Result<()> {
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(out, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", Text(value))?;
     }
-    for error in &requests.errors {
+    for error in requests.errors.iter().take(SENTENCES_MAX) {
         writeln!(out, "<tr><th scope=\"row\">{} failed</th><td>{}</td></tr>", grouped(error.count), Text(&error.text))?;
     }
-    writeln!(out, "</tbody></table></div>")
+    writeln!(out, "</tbody></table></div>")?;
+    many::left_out(requests.errors.len(), SENTENCES_MAX, "p", out)
 }

@@ -3,12 +3,15 @@
 use super::causes::command;
 use super::escape::{Clipped, Text};
 use super::frame::part;
+use super::many;
 use crate::report::Exchanges;
 use crate::report::exchanges::{answered, broken, decides};
 use std::io::{Result, Write};
 
-/// Characters of a value.
+/// Characters of a value, rows of a table, and notes and changes that are told.
 const VALUE_MAX: usize = 160;
+const ROWS_MAX: usize = 128;
+const NOTES_MAX: usize = 40;
 
 /// Writes both. `told` are commands that the causes have shown already.
 pub fn write(exchanges: &Exchanges, told: &[&str], out: &mut dyn Write) -> Result<()> {
@@ -16,30 +19,31 @@ pub fn write(exchanges: &Exchanges, told: &[&str], out: &mut dyn Write) -> Resul
     if !exchanges.differences.is_empty() {
         let heads = ["What differs", "The client's", "Accepted", "Decides"];
         open("How the client's request differs from the accepted one", &heads, out)?;
-        for one in &exchanges.differences {
+        for one in exchanges.differences.iter().take(ROWS_MAX) {
             let name = format!("{} {}", one.what, one.name);
             row(name.trim_end(), &[&one.client, &one.good, &decides(&one.decides)], out)?;
         }
         writeln!(out, "</tbody></table></div>")?;
+        many::left_out(exchanges.differences.len(), ROWS_MAX, "p", out)?;
     }
-    for note in exchanges.client_reading.iter().flat_map(|reading| &reading.notes) {
-        writeln!(out, "<p>Note: {}</p>", Text(note))?;
-    }
-    for change in &exchanges.mended_code {
+    let notes = exchanges.client_reading.iter().flat_map(|reading| &reading.notes);
+    many::first(notes, NOTES_MAX, "p", out, |note, out| writeln!(out, "<p>Note: {}</p>", Text(note)))?;
+    many::first(&exchanges.mended_code, NOTES_MAX, "p", out, |change, out| {
         let old = if change.old.is_empty() { "(no such argument)" } else { &change.old };
         let (at, old, new) = (Text(&change.at), Text(old), Text(&change.new));
-        writeln!(out, "<p>{at}: <code>{old}</code> becomes <code>{new}</code></p>")?;
-    }
+        writeln!(out, "<p>{at}: <code>{old}</code> becomes <code>{new}</code></p>")
+    })?;
     if let Some(curl) = exchanges.mended_curl.as_ref().filter(|curl| !told.contains(&curl.as_str())) {
         writeln!(out, "<p>Mended, and accepted by the server:</p>")?;
         command(curl, out)?;
     }
     if !exchanges.contract.is_empty() {
         open("The good request broken in one place at a time", &["Field", "Broken", "Answer"], out)?;
-        for case in &exchanges.contract {
+        for case in exchanges.contract.iter().take(ROWS_MAX) {
             row(&case.field, &[&broken(case), &answered(case)], out)?;
         }
         writeln!(out, "</tbody></table></div>")?;
+        many::left_out(exchanges.contract.len(), ROWS_MAX, "p", out)?;
     }
     writeln!(out, "</section>")
 }

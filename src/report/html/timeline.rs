@@ -12,12 +12,12 @@ use std::io::{Result, Write};
 /// Height of a lane of requests, and of a request in it.
 const LANE: f64 = 20.0;
 const BAR: f64 = 12.0;
-/// Most points that a text of numbers is read for; a timeline has at most 256.
-const POINTS_MAX: usize = 4096;
+/// Most readings of a counter that are drawn; the probes keep at most 256.
+const POINTS_MAX: usize = 512;
 
 /// Most requests and GPUs that are drawn. The probes keep fewer requests; a document from elsewhere may hold any number.
 const REQUESTS_MAX: usize = 1024;
-const GPUS_MAX: usize = 64;
+const GPUS_MAX: usize = 16;
 
 /// Whether anything ran that could be drawn.
 pub fn has(snapshot: &Snapshot) -> bool {
@@ -43,28 +43,36 @@ pub fn write(report: &Report, snapshot: &Snapshot, out: &mut dyn Write) -> Resul
     let ends = requests(execution).into_iter().flatten().map(|one| one.begun_ms + one.duration_ms);
     let time = Time::over(moments.chain(ends), execution.window_ms.known().copied());
     let drawn = requests(execution).is_some() || !cpu.is_empty() || lines.iter().any(Option::is_some);
-    summary(execution, drawn, out)?;
+    let cut = cpu.len() >= POINTS_MAX || lines.iter().flatten().any(|line| line.at_ms.len() >= POINTS_MAX);
+    summary(execution, drawn, cut, out)?;
     if let Some(time) = &time {
         above(execution, &cpu, time, out)?;
     }
     if let Some(unknown) = execution.gpus.reason() {
         writeln!(out, "<p class=\"nothing-drawn\">No GPU was watched: {}.</p>", Text(&unknown.detail))?;
     }
+    gpus::overview(report, windows.get(..GPUS_MAX).unwrap_or(windows), out)?;
     for (window, line) in windows.iter().zip(&lines).take(GPUS_MAX) {
         gpus::open(report, snapshot, window, windows.len(), out)?;
         match (line, &time) {
             (Some(line), Some(time)) => line.draw(window, snapshot, time, out)?,
             _ => {
-                let why =
-                    window.timeline.reason().map_or("its readings are no span of time".into(), ToString::to_string);
-                writeln!(out, "<p class=\"nothing-drawn\">Not drawn: {}</p>", Text(&why))?;
+                let why = window.timeline.reason().map(|unknown| match unknown.detail.as_str() {
+                    "" => unknown.to_string(),
+                    detail => detail.to_owned(),
+                });
+                let why = why.unwrap_or_else(|| "its readings are no span of time".into());
+                writeln!(out, "<p class=\"nothing-drawn\">Not drawn: {}.</p>", Text(&why))?;
             }
         }
         gpus::close(report, window, out)?;
     }
     if windows.len() > GPUS_MAX {
         let more = count(windows.len() - GPUS_MAX, "more GPU");
-        writeln!(out, "<p class=\"nothing-drawn\">{more} were watched and are not drawn.</p>")?;
+        writeln!(
+            out,
+            "<p class=\"nothing-drawn\">{more} were watched and are not drawn; the report as JSON tells what they did.</p>"
+        )?;
     }
     writeln!(out, "</section>")
 }
@@ -76,11 +84,11 @@ fn requests(execution: &ExecutionFacts) -> Option<&[RequestTime]> {
 
 fn cpu(execution: &ExecutionFacts) -> Vec<(f64, Option<f64>)> {
     let readings = execution.server_cpu_trace.known().map(Vec::as_slice).unwrap_or_default();
-    readings.iter().map(|one| (one.at_ms, Some(one.cores).filter(|cores| cores.is_finite()))).collect()
+    readings.iter().take(POINTS_MAX).map(|one| (one.at_ms, Some(one.cores).filter(|cores| cores.is_finite()))).collect()
 }
 
 /// What ran, in a sentence, and what the picture does not say by itself.
-fn summary(execution: &ExecutionFacts, drawn: bool, out: &mut dyn Write) -> Result<()> {
+fn summary(execution: &ExecutionFacts, drawn: bool, cut: bool, out: &mut dyn Write) -> Result<()> {
     let mut said = String::new();
     if let (Some(sent), Some(ok)) = (execution.requests_sent.known(), execution.requests_ok.known()) {
         said += &format!("{ok} of {} accepted", count(*sent as usize, "request"));
@@ -98,6 +106,9 @@ fn summary(execution: &ExecutionFacts, drawn: bool, out: &mut dyn Write) -> Resu
     }
     if drawn {
         said.push_str("The time in which requests ran is shaded; a line is broken where a counter was not read.");
+    }
+    if cut {
+        said += &format!(" Of each counter the first {POINTS_MAX} readings are drawn; the snapshot has all of them.");
     }
     if said.is_empty() { Ok(()) } else { writeln!(out, "<p>{}</p>", Text(said.trim_end())) }
 }
@@ -174,7 +185,7 @@ fn lane(word: &str, accepted: bool, times: &[RequestTime], time: &Time, top: f64
 struct Line {
     at_ms: Vec<f64>,
     utilization_percent: Vec<Option<f64>>,
-    memory_gib: Vec<Option<f64>>,
+    memory_gb: Vec<Option<f64>>,
     power_watts: Vec<Option<f64>>,
     sm_clock_mhz: Vec<Option<f64>>,
 }
@@ -191,7 +202,7 @@ impl Line {
             // A moment that is no number has no place on the scale, and what was read then none either.
             at_ms: read(&line.at_ms, 1.0).into_iter().map(|at| at.unwrap_or(f64::NAN)).collect(),
             utilization_percent: read(&line.utilization_percent, 1.0),
-            memory_gib: read(&line.memory_used_mib, 1.0 / 1024.0),
+            memory_gb: read(&line.memory_used_mib, (1u64 << 20) as f64 / 1e9),
             power_watts: read(&line.power_milliwatts, 1e-3),
             sm_clock_mhz: read(&line.sm_clock_mhz, 1.0),
         }
@@ -207,17 +218,16 @@ impl Line {
         let gpus = snapshot.facts.nvml.gpus.known().map(Vec::as_slice).unwrap_or_default();
         let gpu = gpus.iter().find(|gpu| window.is_of(gpu));
         let most = |of: Option<&Fact<u64>>, factor: f64| of.and_then(Fact::known).map(|value| *value as f64 * factor);
-        let gib = 1.0 / (1u64 << 30) as f64;
         let panels = [
             ("Utilization", "%", "utilization", &self.utilization_percent, Some(100.0)),
-            ("Memory in use", "GiB", "memory", &self.memory_gib, most(gpu.map(|gpu| &gpu.memory_total_bytes), gib)),
+            ("Memory used", "GB", "memory", &self.memory_gb, most(gpu.map(|gpu| &gpu.memory_total_bytes), 1e-9)),
             ("Power", "W", "power", &self.power_watts, most(gpu.map(|gpu| &gpu.power_limit_milliwatts), 1e-3)),
             ("SM clock", "MHz", "clock", &self.sm_clock_mhz, most(gpu.map(|gpu| &gpu.sm_clock_max_mhz), 1.0)),
         ];
         let step = PLOT + TITLE;
         let bottom = 4.0 * step;
         let title = format!("GPU {}", window.index);
-        figure(&title, "utilization, memory in use, power and SM clock over time", bottom + AXIS, out)?;
+        figure(&title, "utilization, memory used, power and SM clock over time", bottom + AXIS, out)?;
         for (place, (name, unit, of, values, most)) in panels.into_iter().enumerate() {
             let points: Vec<(f64, Option<f64>)> = self.at_ms.iter().copied().zip(values.iter().copied()).collect();
             let points: Vec<_> = points.into_iter().filter(|(at, _)| at.is_finite()).collect();

@@ -16,6 +16,8 @@ pub const BYTES_MAX: usize = 60_000;
 /// Characters that are shown of the headline, and of what was seen at a stage.
 const HEADLINE: usize = 600;
 const SEEN: usize = 240;
+/// Claims that are told.
+const CLAIMS: usize = 20;
 
 /// Writes the report.
 pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> std::io::Result<()> {
@@ -117,6 +119,10 @@ fn contradictions(report: &Report) -> String {
     if report.contradictions.is_empty() {
         return String::new();
     }
-    let lines = report.contradictions.iter().map(|sentence| format!("- {}\n", prose(sentence, HEADLINE)));
-    format!("**Claimed, and measured otherwise**\n\n{}\n", lines.collect::<String>())
+    let lines = report.contradictions.iter().take(CLAIMS).map(|sentence| format!("- {}\n", prose(sentence, HEADLINE)));
+    let more = match report.contradictions.len().saturating_sub(CLAIMS) {
+        0 => String::new(),
+        more => format!("- and {more} more; the report as JSON has all of them\n"),
+    };
+    format!("**Claimed, and measured otherwise**\n\n{}{more}\n", lines.collect::<String>())
 }
