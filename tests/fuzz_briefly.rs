@@ -6,6 +6,7 @@ use gpu_doctor::probe::metrics;
 use gpu_doctor::probe::model::fuzzing;
 use gpu_doctor::probe::service::requests;
 use gpu_doctor::probe::triage;
+use gpu_doctor::redact;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -187,4 +188,43 @@ fn metrics_pages() {
     let page = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let names = ["triton/gpu.prom", "triton/after.prom", "tgi/once.prom", "torchserve/once.prom", "sglang/once.prom"];
     fuzz(metrics::of_bytes, &names.map(page), 6000);
+}
+
+/// Sentences with names, addresses, users and secrets, whole and in documents, cut and mixed.
+#[test]
+fn redaction() {
+    let sentences = [
+        "Nov 23 10:00:00 gpu01 kernel: NVRM: Xid; hostname=gpu17 up; Connected to gpu17.acme.de (10.2.3.4) port 8000",
+        "INFO:     10.1.2.3:51234 - \"POST /asr?token=abcdefgh1234 HTTP/1.1\" 422; uid=1000(anna) USER=anna /home/ada/x",
+        "could not resolve host: athena; host 'gpu17'; lookup gpu17 on 10.0.0.2:53: no such host; mail anna.s@acme.de now",
+        "kubepods-burstable-pod7f1c0b9d_6a5e_4f3c_8b1a_091827364554.slice docker-7c1f0b9d6a5e.scope serial: 1323021012345",
+        "GPU-5f3c2a10-8d4e-4b6a-9c01-7e2f1a0b3c4d GPU-5f3c2a10 http://u:p@h.acme.de/ api_key=Zx81qqP0 Bearer abcdefgh1234",
+    ];
+    let document = serde_json::json!({
+        "target": { "server": "http://gpu17.acme.de:8000/", "command": ["run", "--host", "gpu17", "--api-key", "abcdef"] },
+        "docker": { "name": "asr-1", "environment": { "HOSTNAME": "gpu17", "MASTER_ADDR": "10.2.3.4", "HF_TOKEN": "abc" } },
+        "peers": [{ "address": "10.0.1.6:80" }], "packages": [{ "name": "tensorrt", "version": "10.0.1.6" }],
+        "log": ["10.0.1.6 is TensorRT", "gpu17 said 10.9.8.7", 12, null, true],
+    });
+    let mut corpus: Vec<Vec<u8>> = sentences.iter().map(|text| text.as_bytes().to_vec()).collect();
+    corpus.push(document.to_string().into_bytes());
+    // Texts exchanged inside the document: bytes alone seldom leave it JSON.
+    let mut random = Random(0x67b7_5eed_0000_0003);
+    for _ in 0..300 {
+        let mut mixed = document.clone();
+        let mut text = sentences[random.below(sentences.len())].as_bytes().to_vec();
+        for _ in 0..random.below(4) {
+            let others: Vec<Vec<u8>> = sentences.iter().map(|text| text.as_bytes().to_vec()).collect();
+            mutate(&mut text, &others, &mut random);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        match random.below(4) {
+            0 => mixed["log"][0] = text.into(),
+            1 => mixed["docker"]["environment"]["NVIDIA_X"] = text.into(),
+            2 => mixed["target"]["command"][3] = text.into(),
+            _ => mixed[text] = 1.into(),
+        }
+        corpus.push(mixed.to_string().into_bytes());
+    }
+    fuzz(redact::fuzzing::of_bytes, &corpus, 4000);
 }

@@ -71,6 +71,12 @@ pub enum LoadError {
     Nothing,
 }
 
+/// Ids of the built-in checks.
+pub fn ids() -> impl Iterator<Item = String> {
+    let specs: Vec<(String, Spec)> = serde_json::from_str(BUILT_IN).unwrap_or_default();
+    specs.into_iter().map(|(_, spec)| spec.id)
+}
+
 /// Conditions of the built-in checks, as they are written.
 pub fn conditions() -> Vec<String> {
     let specs: Vec<(String, Spec)> = serde_json::from_str(BUILT_IN).unwrap_or_default();

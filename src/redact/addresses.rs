@@ -5,7 +5,9 @@
 //! - with a port or the length of a network behind them: `10.1.2.3:51234`, `10.1.0.0/16`, `('10.1.2.3', 51234)`;
 //! - at the beginning of an access log's line: `10.1.2.3 - - [`;
 //! - after a word that says so: `host=`, `peer`, `client:`, `connect to`, `inet`;
-//! - in the private networks of which no version has the numbers: 192.168.0.0/16, 172.16.0.0/12, 169.254.0.0/16;
+//! - in the private networks of which no version has the numbers: 192.168.0.0/16, 172.16.0.0/12, 100.64.0.0/10,
+//!   169.254.0.0/16;
+//! - in 10.0.0.0/8, in which TensorRT's versions are, unless the words around it speak of software;
 //! - anywhere, if one of these places of the same document has the same, and no field of a version has.
 
 use regex::Regex;
@@ -21,13 +23,14 @@ static V4: LazyLock<Regex> = LazyLock::new(|| regex(r"(?-u)[0-9]{1,3}\.[0-9]{1,3
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     regex(concat!(
         r"(?i)(?:\b(?:host|hostname|addr|address|ip_address|peer|client|remote|remote_addr|ip|ipv4|inet|nameserver|gateway",
-        r"|bind|upstream|src|dst|x-forwarded-for|x-real-ip|(?:connect(?:ed|ing|ion)?|route) to|connection from",
+        r"|bind|upstream|src|dst|x-forwarded-for|x-real-ip|(?:connect(?:ed|ing|ion)?|route) to",
+        r"|(?:connections?|requests?|received|accepted|login|closed|reset|refused) (?:from|by)|master_addr",
         r"|(?:listening|listen|running) on|bound to|to host)(?:\\?[\x22'\]])?\s*[=:]?\s*(?:\\?[\x22'(\[])?)$",
     ))
 });
 static AFTER: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r#"^(?::[0-9]{1,5}(?:[^0-9A-Za-z.]|$)|/[0-9]{1,2}(?:[^0-9A-Za-z./-]|$)|\\?['"],\s?[0-9]{2,5}\)| - - | - \S+ \[| - ")"#,
+        r#"^(?::[0-9]{1,5}(?:[^0-9A-Za-z.]|$)|/[0-9]{1,2}(?:[^0-9A-Za-z./-]|$)|\\?['"],\s?[0-9]{2,5}\)| - - | - \S+ \[| - "|\)? port [0-9])"#,
     )
 });
 
@@ -64,17 +67,50 @@ pub fn each_v4(text: &str) -> impl Iterator<Item = (Range<usize>, bool)> + '_ {
         }
         let address = v4(found.as_str()).filter(|address| !is_public_v4(*address))?;
         let [a, b, ..] = address.octets();
-        let private = (a, b) == (192, 168) || a == 172 && (16..32).contains(&b) || (a, b) == (169, 254);
+        let private = (a, b) == (192, 168)
+            || a == 172 && (16..32).contains(&b)
+            || a == 100 && (64..128).contains(&b)
+            || (a, b) == (169, 254);
         Some((start..end, private || before_says(text, start) || AFTER.is_match(&text[end..])))
     })
 }
 
 fn before_says(text: &str, start: usize) -> bool {
+    BEFORE.is_match(before(text, start))
+}
+
+/// The little that stands before it.
+fn before(text: &str, start: usize) -> &str {
     let mut from = start.saturating_sub(40);
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    BEFORE.is_match(&text[from..start])
+    &text[from..start]
+}
+
+/// Addresses of 10.0.0.0/8 of which nothing around them says that they are versions.
+pub fn likely(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    static SOFTWARE: LazyLock<Regex> = LazyLock::new(|| {
+        regex(concat!(
+            r"(?i)(?:[=<>~!^]=?\s?|\b(?:versions?|ver|v|release|build|needs?|requires?d?|expect(?:s|ed)|at least|installed|found",
+            r"|older than|newer than|compiled (?:with|against)|built (?:with|against)|upgraded? (?:from|to)|downgraded? (?:from|to))",
+            r"[\s:('\x22]{0,4}|(?:tensorrt|trt|cu(?:dnn|blas|rand|fft|sparse|solver|da|file|tensor)\w*|nvidia|nccl|npp\w*|nvjpeg|driver|toolkit",
+            r"|runtime|library|sdk|libs?|lib\w+|package|wheel|onnxruntime|[a-z]+-cu1[0-9])[\w.-]*[\s|:,('\x22]{1,12})$",
+        ))
+    });
+    static MORE: LazyLock<Regex> = LazyLock::new(|| {
+        regex(
+            r"(?i)^['\x22)]{0,2},? (?:or (?:newer|later|above|older)|is (?:installed|required|needed|tensorrt)|installed|and (?:newer|later))",
+        )
+    });
+    let bytes = text.as_bytes();
+    // Most texts hold no such number.
+    let any = text.contains("10.");
+    each_v4(if any { text } else { "" }).map(|(range, _)| range).filter(move |range| {
+        bytes[range.start..].starts_with(b"10.")
+            && !SOFTWARE.is_match(before(text, range.start))
+            && !MORE.is_match(&text[range.end..])
+    })
 }
 
 /// Where addresses of IPv6 stand: in brackets, or beginning with a group of three or four digits of which one is decimal,
@@ -128,4 +164,37 @@ pub fn each_mac(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let alike = digits.windows(2).all(|two| two[0] == two[1]);
         (even && alone && !time && !alike).then(|| found.range())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_a_private_network_is_one_unless_software_is_spoken_of() {
+        for text in ["from 10.20.30.40", "10.9.8.7 was slow", "refused by (10.2.3.4)", "peers: 10.0.0.7, up"] {
+            assert_eq!(likely(text).count(), 1, "{text}");
+        }
+        for text in [
+            "TensorRT 10.0.1.6",
+            "nvidia-curand-cu12 10.3.5.147",
+            "nvidia-curand-cu12==10.3.5.147",
+            "| nvidia-curand-cu12 | 10.3.5.147 |",
+            "version 10.0.1.6",
+            "needs 10.0.1.6",
+            "10.0.1.6 or newer",
+            "upgraded from 10.0.1.6 to 10.3.0.26",
+            "libcurand.so.10.3.5.147",
+            "<Version('10.0.1.6')>",
+            "from 12.4.5.8",
+        ] {
+            let found: Vec<_> = likely(text).map(|range| &text[range]).collect();
+            assert!(
+                !found.contains(&"10.0.1.6") && !found.contains(&"10.3.5.147") && !found.contains(&"12.4.5.8"),
+                "{text}"
+            );
+        }
+        assert!(each_v4("from 100.64.3.9").all(|(_, says)| says));
+        assert!(each_v4("Accepted password from 203.0.113.9 port 22").all(|(_, says)| says));
+    }
 }

@@ -1,4 +1,4 @@
-//! Words that the snapshot's schema and the checks' conditions give a meaning: a name that is one of them, such as a machine
+//! Words that the snapshot's schema and the checks' conditions and ids give a meaning: a name that is one of them, such as a machine
 //! called `absent`, is not replaced where the word may be meant.
 
 use crate::check;
@@ -12,6 +12,7 @@ static WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let mut words: BTreeSet<String> = [crate::TOOL, "gpu-doctor", "snapshot"].map(str::to_owned).into();
     of_schema(&snapshot::json_schema(), &mut words);
     let literal = Regex::new(r#""([^"\\\n]+)"|'([^'\\\n]+)'"#).expect("a valid pattern");
+    words.extend(check::ids().map(|id| id.to_ascii_lowercase()));
     for condition in check::conditions() {
         let texts = literal.captures_iter(&condition).filter_map(|found| found.iter().skip(1).flatten().next());
         words.extend(texts.map(|text| text.as_str().to_ascii_lowercase()));

@@ -1,8 +1,8 @@
 //! Identifiers that were found in one place, replaced in every other.
 
 use super::closed::is_closed;
-use super::hosts::is_telling;
 use super::places;
+use super::public::{is_device, is_telling};
 use super::token::{Kind, NO_MORE, Salt};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use std::borrow::Cow;
@@ -55,6 +55,8 @@ impl Known {
             _ if is_closed(&value) => return,
             Kind::Pod | Kind::Container if !marked || value.contains(' ') || !is_telling(&value) => return,
             Kind::Pod | Kind::Container => Where::OfContainers,
+            // Texts are full of GPUs' names, and a machine may have the name of one.
+            Kind::Host if is_device(&value) => Where::BeforePort,
             Kind::Host if marked && is_telling(&value) && !value.contains(' ') => Where::Anywhere,
             Kind::User if marked && is_telling(&value) => Where::Anywhere,
             Kind::User if value.len() >= 3 => Where::Folder,
@@ -196,6 +198,27 @@ fn fits(text: &[u8], start: usize, end: usize, place: Where, kind: Kind) -> bool
             name && !before.is_some_and(joined) && !more
         }
         Where::BeforePort => after == Some(b':') && digit_follows && before != Some(b'/'),
-        Where::Folder => before == Some(b'/') && after == Some(b'/') || after == Some(b'@'),
+        Where::Folder => {
+            before == Some(b'/') && after == Some(b'/')
+                || after == Some(b'@')
+                || says_user(&text[..start], &text[end..])
+        }
     }
+}
+
+/// Whether the words around a user's name say that it is one.
+fn says_user(before: &[u8], after: &[u8]) -> bool {
+    let from = before.len().saturating_sub(12);
+    let near = before[from..].to_ascii_lowercase();
+    let near = near.strip_suffix(b"'").or(near.strip_suffix(b"\"")).unwrap_or(&near[..]);
+    let words: [&[u8]; 9] =
+        [b"user ", b"user=", b"user:", b"user: ", b"username=", b"username: ", b"login ", b"~", b"sudo -u "];
+    // `1000(anna)`, of a group.
+    let group = before.len() > 1 && before.ends_with(b"(") && before[before.len() - 2].is_ascii_digit();
+    // A line of `ps`: the user, and the process.
+    let line = before.last().is_none_or(|b| *b == b'\n') && {
+        let spaces = after.iter().take_while(|b| **b == b' ').count();
+        spaces > 0 && after.get(spaces).is_some_and(u8::is_ascii_digit)
+    };
+    words.iter().any(|word| near.ends_with(word)) || group && after.starts_with(b")") || line
 }

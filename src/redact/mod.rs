@@ -6,12 +6,18 @@
 
 mod addresses;
 mod closed;
+pub mod fuzzing;
 mod hosts;
 mod known;
+mod numbers;
 mod own;
 mod patterns;
 mod places;
+mod public;
+mod qualified;
+mod said;
 mod token;
+mod users;
 mod walk;
 
 pub use own::Own;
@@ -69,9 +75,15 @@ impl Redaction {
     }
 }
 
+/// Documents that are told together, such as the two that are compared: a name that only one of them gives away as such is
+/// masked in the other's text too.
+pub fn redacted_together(documents: &mut [Value], identifiers: Identifiers, own: &Own, salt: Salt) {
+    Walk::new(identifiers, own, salt).redact_all(documents);
+}
+
 /// The snapshot that the redacted value is. A part that cannot be read, as a token stands where only certain words may, is
 /// left out, and said to be; what it was before is never told.
-fn readable(mut value: Value) -> Snapshot {
+pub fn readable(mut value: Value) -> Snapshot {
     if let Ok(snapshot) = Snapshot::deserialize(&value) {
         return snapshot;
     }

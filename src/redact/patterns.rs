@@ -1,8 +1,7 @@
 //! Identifiers that a text shows by themselves.
 
-use super::addresses;
-use super::hosts;
 use super::token::{Kind, is_token};
+use super::{addresses, hosts, numbers, qualified, said, users};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use regex::Regex;
 use std::ops::Range;
@@ -19,11 +18,18 @@ pub struct Found {
     pub folder: bool,
 }
 
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a valid pattern")
+/// What a text is about, as its place in the document tells.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About {
+    /// A model: its nodes are no machines, and names of its layers have dots.
+    pub model: bool,
+    /// Containers or pods: long numbers are theirs.
+    pub containers: bool,
 }
 
-const TRIGGERS: &[&str] = &[
+/// Kinds of places, by the words without which none is in a text.
+const KINDS: usize = 5;
+const HOSTS: &[&str] = &[
     "://",
     ".internal",
     ".local",
@@ -33,74 +39,53 @@ const TRIGGERS: &[&str] = &[
     "home.arpa",
     ".intranet",
     "ip-",
-    "@",
     "]:",
     "kernel:",
     "systemd:",
     "dockerd:",
     "containerd:",
     "kubelet:",
-    "fabricmanager:", // hosts, up to here
-    "/home",
-    "/users",
-    "\\users", // users
-    "serial",
-    "board",
-    "machine",
-    "uuid", // numbers of boards and machines
-    "docker",
-    "container",
-    "libpod",
-    "crio",
-    "kubepods",
+    "fabricmanager:",
 ];
-const HOSTS: usize = 17;
-const USERS: usize = 20;
-const SERIALS: usize = 24;
+const FAMILIES: [&[&str]; KINDS] =
+    [HOSTS, said::TRIGGERS, users::TRIGGERS, numbers::OF_MACHINES, numbers::OF_CONTAINERS];
 
-static FINDER: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasickBuilder::new()
+static FINDER: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
+    let families = FAMILIES.iter().enumerate().flat_map(|(number, words)| words.iter().map(move |_| number)).collect();
+    let finder = AhoCorasickBuilder::new()
         .ascii_case_insensitive(true)
         .kind(Some(AhoCorasickKind::DFA))
-        .build(TRIGGERS)
-        .expect("few texts")
-});
-static USER: LazyLock<Regex> =
-    LazyLock::new(|| regex(r#"(/home|/Users|\\(?i:users))[/\\]+([^/\\\s:"'<>|;,()\[\]{}$*`=&?#]+)"#));
-static SERIAL: LazyLock<Regex> = LazyLock::new(|| {
-    regex(concat!(
-        r"(?i)\b(serial(?:[ _-]?(?:number|num|no))?|board[ _-]?id|machine[ _-]?id|(?:product|system|host)[ _-]?uuid)",
-        r"[\x22'\]\\]*\s*[:=]\s*[\x22'\\]*([A-Za-z0-9][A-Za-z0-9._-]{4,63})"
-    ))
-});
-static CONTAINER: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i)(?:docker|containers?|libpod|libpod-conmon|crio|crio-conmon|cri-containerd|kubepods\S{0,120})[/:=\x22' -]+([0-9a-f]{64}|[0-9a-f]{12})\b",
-    )
+        .build(FAMILIES.concat())
+        .expect("few texts");
+    (finder, families)
 });
 
 /// Every identifier that the text shows, in order, none inside another.
-pub fn each(text: &str) -> Vec<Found> {
+pub fn each(text: &str, about: About) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
-    let (mut names, mut users_named, mut serials, mut containers) = (false, false, false, false);
-    for trigger in FINDER.find_iter(text) {
-        match trigger.pattern().as_usize() {
-            ..HOSTS => names = true,
-            HOSTS..USERS => users_named = true,
-            USERS..SERIALS => serials = true,
-            _ => containers = true,
+    let (finder, families) = &*FINDER;
+    let mut met = [false; KINDS];
+    for trigger in finder.find_overlapping_iter(text) {
+        met[families[trigger.pattern().as_usize()]] = true;
+        if met == [true; KINDS] {
+            break;
         }
     }
+    let [urls, named, of_users, of_machines, of_containers] = met;
     let mut add = |kind: Kind, range: Range<usize>, folder: bool| {
         if !range.is_empty() && !is_token(&text[range.clone()]) {
             found.push(Found { range, kind, folder });
         }
     };
-    if users_named {
-        users(text, &mut |range, folder| add(Kind::User, range, folder));
+    if of_users {
+        users::folders(text, &mut |range, folder| add(Kind::User, range, folder));
     }
     let mut add = |kind: Kind, range: Range<usize>| add(kind, range, false);
-    if names {
+    if of_users {
+        users::said(text).into_iter().for_each(|range| add(Kind::User, range));
+        users::mails(text).into_iter().for_each(|(kind, range)| add(kind, range));
+    }
+    if urls {
         // `[::1]` is one address, brackets and all: a token needs none.
         hosts::in_urls(text).for_each(|range| {
             let host = text[range.clone()].trim_matches(['[', ']']);
@@ -109,23 +94,17 @@ pub fn each(text: &str) -> Vec<Found> {
         });
         hosts::elsewhere(text).for_each(|range| add(Kind::Host, range));
     }
-    if serials {
-        for serial in SERIAL.captures_iter(text) {
-            let (Some(name), Some(value)) = (serial.get(1), serial.get(2)) else { continue };
-            let of_machine =
-                name.as_str().to_ascii_lowercase().starts_with("serial") || name.as_str().starts_with("board");
-            if value.as_str().bytes().filter(u8::is_ascii_digit).count() >= 2 {
-                add(if of_machine { Kind::Serial } else { Kind::Machine }, value.range());
-            }
-        }
+    if named {
+        said::each(text, about.model).into_iter().for_each(|range| add(Kind::Host, range));
     }
-    if containers {
-        CONTAINER.captures_iter(text).filter_map(|one| one.get(1)).for_each(|id| {
-            let mixed = id.as_str().bytes().any(|b| b.is_ascii_digit());
-            if mixed {
-                add(Kind::Container, id.range());
-            }
-        });
+    if !about.model {
+        qualified::each(text).into_iter().for_each(|range| add(Kind::Host, range));
+    }
+    if of_machines {
+        numbers::of_machines(text, &mut add);
+    }
+    if of_containers || about.containers {
+        numbers::of_containers(text, &mut add);
     }
     addresses::each_v4(text).filter(|(_, says)| *says).for_each(|(range, _)| add(Kind::Ip, range));
     addresses::each_v6(text).into_iter().for_each(|range| add(Kind::Ip, range));
@@ -140,41 +119,10 @@ pub fn each(text: &str) -> Vec<Found> {
     found
 }
 
-/// Where names of users stand in paths of their folders; with each whether it is known as a folder only.
-fn users(text: &str, found: &mut dyn FnMut(Range<usize>, bool)) {
-    let bytes = text.as_bytes();
-    // `https://h/home/page` is a page: whether the word up to here is a URL, and up to where it was looked at.
-    let (mut url, mut seen) = (false, 0);
-    for user in USER.captures_iter(text) {
-        let (Some(folder), Some(name)) = (user.get(1), user.get(2)) else { continue };
-        let start = folder.start();
-        for at in seen..start {
-            match bytes[at] {
-                b' ' | b'\t'..=b'\r' | b'"' | b'\'' => url = false,
-                b':' if bytes[at..].starts_with(b"://") => url = true,
-                _ => {}
-            }
-        }
-        seen = start;
-        let before = &bytes[..start];
-        let page = url && !before.ends_with(b"file://");
-        let request = [&b"GET "[..], b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"HEAD ", b"OPTIONS "]
-            .iter()
-            .any(|method| before.ends_with(method));
-        let of_mac = folder.as_str().starts_with("/U");
-        let inside = of_mac
-            && before
-                .last()
-                .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'}' | b'>'));
-        if !page && !request && !inside && name.as_str().trim_matches('.').len() > 1 {
-            found(name.range(), folder.as_str() != "/home");
-        }
-    }
-}
-
 /// Where UUIDs of GPUs and MIG devices stand, and beginnings of such: prefix and digits.
 pub fn uuids(text: &str) -> impl Iterator<Item = (Range<usize>, &str, &str)> + '_ {
-    static UUID: LazyLock<Regex> = LazyLock::new(|| regex(r"(?-u)\b(GPU|MIG)-([0-9a-fA-F][0-9a-fA-F-]{1,35})"));
+    static UUID: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?-u)\b(GPU|MIG)-([0-9a-fA-F][0-9a-fA-F-]{1,35})").expect("a valid pattern"));
     let any = text.contains("GPU-") || text.contains("MIG-");
     UUID.captures_iter(if any { text } else { "" }).filter_map(move |found| {
         let (whole, prefix, digits) = (found.get(0)?, found.get(1)?, found.get(2)?);

@@ -1,5 +1,6 @@
 //! What the place of a text in the document says of it.
 
+use super::patterns::About;
 use super::token::Kind;
 use crate::secret::{header_is_plain, is_in_field, is_in_flag, variable_is_plain};
 
@@ -49,16 +50,31 @@ pub fn names_image(way: &[&str]) -> bool {
     way.iter().any(|name| matches!(*name, "image" | "image_id" | "model" | "models" | "served_models" | "model_path"))
 }
 
+/// What the text is about.
+pub fn about(way: &[&str]) -> About {
+    let model = way.iter().any(|name| matches!(*name, "model" | "placement" | "prediction" | "ort" | "operators"));
+    About { model, containers: is_of_containers(way) && !names_image(way) }
+}
+
+/// What a variable of the environment holds, if it is a name or an address as a whole.
+fn of_variable(name: &str) -> Option<Kind> {
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    if ends(&["HOSTNAME", "NODE_NAME", "NODENAME", "NODELIST"]) {
+        return Some(Kind::Host);
+    }
+    if matches!(name, "USER" | "LOGNAME" | "USERNAME" | "SUDO_USER") || ends(&["_JOB_USER"]) {
+        return Some(Kind::User);
+    }
+    ends(&["HOST", "ADDR", "ADDRESS", "_IP"]).then_some(Kind::Ip)
+}
+
 /// What the whole of a text is, by its place.
 pub fn whole(way: &[&str]) -> Option<Kind> {
     let last = way.last()?;
     let below = |room: &str| way.contains(&room);
     match *last {
         "address" | "addresses" | "peer" | "client_names" => Some(Kind::Ip),
-        name if below("environment") && ["HOST", "ADDR", "ADDRESS", "_IP"].iter().any(|end| name.ends_with(end)) => {
-            Some(Kind::Ip)
-        }
-        "HOSTNAME" if below("environment") => Some(Kind::Host),
+        name if below("environment") && of_variable(name).is_some() => of_variable(name),
         "name" if below("kubernetes") && below("nodes") => Some(Kind::Host),
         "node" if below("kubernetes") => Some(Kind::Host),
         "name" if below("kubernetes") && below("pods") && !below("containers") => Some(Kind::Pod),

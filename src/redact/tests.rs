@@ -173,6 +173,8 @@ proptest! {
                 ":8000", "token=", "api_key: ", "\"password\": \"", "Bearer ", "abcdefgh1234", "-----BEGIN PRIVATE KEY-----",
                 "-----END PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0B", "serial: ", "12345678", "host=", " - - [", "gpu-7.acme.net", "***",
                 "[fe80::1234:1]", "02:42:ac:11:00:02", "\\", "%22", "%3D", "Cookie: ", "--key ", "ip-0c1d2e", "hf_", "sk-",
+                "hostname=", "--host ", "gpu17", ".acme.de", "Connected to ", " port 80", "USER=", "anna", "user anna", "uid=1000(",
+                ": Name or service not known", "anna@acme.de", " or newer", "10.9.8.7", "TensorRT ", "(", ")", " ", "docker-7c1f0b9d6a5e",
             ]).prop_map(str::to_owned),
         ], 0..8).prop_map(|parts| parts.concat()),
     ) {

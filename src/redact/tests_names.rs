@@ -135,3 +135,120 @@ fn many_folders_in_one_word_and_many_equal_names_take_time_by_their_number() {
     assert_eq!(value["operators"].as_object().unwrap().len(), 20_000);
     assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
 }
+
+#[test]
+fn names_that_only_free_text_and_variables_tell_are_masked() {
+    let id = "7c1f0b9d6a5e4f3c2b1a0918273645546372819fa0b1c2d3e4f5061728394a5b";
+    let mut value = json!({
+        "target": { "command": ["serve", "--host", "gpu17.acme.de", "--user", "anna", "--port", "80"] },
+        "process": { "environment": {
+            "USER": "anna", "LOGNAME": "anna", "HOSTNAME": "ATHENA", "MASTER_ADDR": "gpu17", "HOST": "0.0.0.0",
+            "SLURMD_NODENAME": "gpu17", "KUBERNETES_NODE_NAME": "gpu17", "OLLAMA_HOST": "http://gpu17.acme.de:11434",
+        } },
+        "docker": { "error": format!("container {id} and {id} of sha256:69c62e13fa75d3439ba7bd5bb25d323c1d33acdf140140ea65a4a76697d0fc28"),
+            "image": "acme@sha256:0c1f0b9d6a5e4f3c2b1a0918273645546372819fa0b1c2d3e4f5061728394a5b" },
+        "log": [
+            "open /home/anna/x", "session of user anna is over", "anna      1234  0.0 python", "chown to 1000(anna)",
+            "from 10.20.30.40", "product_uuid: 4c4c4544-0042-3510-8052-b7c04f4e3132", "machine-id 0123456789abcdef0123456789abcdef",
+            "mail anna.schmidt@acme.de", "hostname: GPU17-NODE", "pull registry.acme.de/team/image:tag",
+            "/kubepods/burstable/pod7f1c0b9d-6a5e-4f3c-8b1a-091827364554/x", "read by GPU17 and athena:80",
+        ],
+    });
+    redacted_value(&mut value, Identifiers::Masked, &Own::default(), Salt::of(b"test"));
+    let all = value.to_string();
+    for gone in [
+        "anna",
+        "gpu17",
+        "GPU17",
+        "ATHENA",
+        "athena",
+        "acme.de",
+        "10.20.30.40",
+        "4c4c4544",
+        "0123456789abcdef",
+        "schmidt",
+        "7f1c0b9d",
+        &format!("container {id}"),
+        &format!("and {id}"),
+    ] {
+        assert!(!all.contains(gone), "{gone}: {all}");
+    }
+    for kept in [
+        "sha256:69c62e13fa75d3439ba7bd5bb25d323c1d33acdf140140ea65a4a76697d0fc28",
+        "\"HOST\":\"0.0.0.0\"",
+        "/team/image:tag",
+    ] {
+        assert!(all.contains(kept), "{kept}: {all}");
+    }
+    assert_eq!(
+        value["docker"]["image"],
+        "acme@sha256:0c1f0b9d6a5e4f3c2b1a0918273645546372819fa0b1c2d3e4f5061728394a5b"
+    );
+    let again = value.clone();
+    redacted_value(&mut value, Identifiers::Masked, &Own::default(), Salt::of(b"test"));
+    assert_eq!(value, again);
+}
+
+#[test]
+fn a_machine_called_like_a_gpu_or_a_library_breaks_no_verdict() {
+    let checks = Checks::load(None).unwrap();
+    let before = verdicts(&Snapshot::deserialize(&healthy()).unwrap(), &checks);
+    for host in ["a100", "cuda", "h100", "rtx4090", "torch", "onnxruntime-gpu", "cuda12", "python3"] {
+        let mut value = healthy();
+        let lines = [
+            format!("hostname={host}"),
+            format!("Connected to {host} (10.2.3.4) port 80"),
+            format!("NVIDIA {host} found"),
+        ];
+        value["facts"]["kernel_log"]["lines"] = json!({ "known": lines });
+        let own = Own { host: Some(host.into()), user: Some(host.into()), ..Own::default() };
+        let redacted = redaction_of(&value, &own);
+        assert_eq!(verdicts(&redacted, &checks), before, "{host}");
+    }
+    let own = Own { host: Some("a100".into()), ..Own::default() };
+    let mut value = json!({ "log": "NVIDIA A100-SXM4-80GB; a100:8000 refused; hostname=a100x" });
+    redacted_value(&mut value, Identifiers::Masked, &own, Salt::of(b"test"));
+    let log = value["log"].as_str().unwrap();
+    assert!(log.starts_with("NVIDIA A100-SXM4-80GB; host-") && log.contains(":8000 refused"), "{log}");
+}
+
+#[test]
+fn documents_that_are_told_together_know_each_others_names() {
+    let with_name =
+        json!({ "kubernetes": { "nodes": [{ "name": "rack3-gpu17" }] }, "log": "Nov 23 10:00:00 gpu18 kernel: x" });
+    let with_text = json!({ "log": "rack3-gpu17 is down, and gpu18 is up", "headline": "x", "cause": "gpu-idle" });
+    let mut together = [with_text.clone(), with_name.clone()];
+    redacted_together(&mut together, Identifiers::Masked, &Own::default(), Salt::of(b"test"));
+    let text = together[0].to_string();
+    assert!(!text.contains("gpu17") && !text.contains("gpu18"), "{text}");
+    assert!(text.contains(together[1]["kubernetes"]["nodes"][0]["name"].as_str().unwrap()), "{text}");
+    // The control: alone it tells them, for nothing in it says that they are names.
+    let mut alone = with_text;
+    redacted_value(&mut alone, Identifiers::Masked, &Own::default(), Salt::of(b"test"));
+    assert!(alone.to_string().contains("rack3-gpu17"), "{alone}");
+}
+
+#[test]
+fn words_of_checks_are_read_in_little_time() {
+    let began = std::time::Instant::now();
+    assert!(closed::all().count() > 100);
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    eprintln!("closed words: {:?}", began.elapsed());
+}
+
+#[test]
+fn a_snapshot_of_five_megabytes_takes_seconds() {
+    let lines = [
+        "INFO:     10.1.2.3:51234 - \"POST /asr HTTP/1.1\" 200 OK",
+        "Nov 23 10:00:00 gpu01 kernel: NVRM: GPU at PCI:0000:01:00: GPU-77aa77aa-8d4e-4b6a-9c01-7e2f1a0b3c4d",
+        "  File \"/usr/lib/python3.11/site-packages/torch/nn/functional.py\", line 12, in torch.nn.functional.linear",
+        "host=gpu17.acme.de node=gpu-17 loading model.encoder.layers.0.weight in 12.5 ms",
+    ];
+    let log: Vec<String> = (0..60_000).map(|at| format!("{at} {}", lines[at % lines.len()])).collect();
+    let mut value = json!({ "log": log });
+    let size = value.to_string().len();
+    let began = std::time::Instant::now();
+    redacted_value(&mut value, Identifiers::Masked, &Own::default(), Salt::of(b"test"));
+    eprintln!("{size} bytes of logs: {:?}", began.elapsed());
+    assert!(size > 5_000_000 && began.elapsed().as_secs() < 60, "{size} bytes: {:?}", began.elapsed());
+}

@@ -2,11 +2,12 @@
 //! then.
 
 use super::closed::is_closed;
-use super::hosts::{is_public, is_telling};
 use super::known::{Known, token};
+use super::patterns::Found;
 use super::places::{self, Way};
+use super::public::{is_public, is_telling};
 use super::token::{Kind, Salt, is_token};
-use super::{Identifiers, Own, addresses, patterns};
+use super::{Identifiers, Own, addresses, patterns, said, users};
 use crate::secret::{self, MASK, Pem, header_is_plain, is_in_field, is_in_flag};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -52,10 +53,19 @@ impl Walk {
 
     /// Redacts the document.
     pub fn redact(&mut self, document: &mut Value) {
-        self.shown(document, &mut Vec::new(), &mut Pem::default());
+        self.redact_all(std::slice::from_mut(document));
+    }
+
+    /// Redacts documents that are told together: what one of them gives away goes from all.
+    pub fn redact_all(&mut self, documents: &mut [Value]) {
+        for document in &mut *documents {
+            self.shown(document, &mut Vec::new(), &mut Pem::default());
+        }
         self.secrets.learnt();
         self.identifiers.learnt(&self.salt);
-        self.known(document, &mut Vec::new());
+        for document in documents {
+            self.known(document, &mut Vec::new());
+        }
     }
 
     /// First pass: what its form or its place gives away.
@@ -100,7 +110,9 @@ impl Walk {
                     *text = format!("{name}={}", self.without(name, value));
                     continue;
                 }
-                (flag, values) = (text.clone(), 0);
+                let original = text.clone();
+                self.behind_flag(&flag, text);
+                (flag, values) = (original, 0);
             }
             self.shown(item, way, pem);
         }
@@ -198,13 +210,18 @@ impl Walk {
             self.identifiers.software.insert(name);
         }
         if let Some(kind) = places::whole(way)
-            && let Some(masked) = self.whole(kind, text)
+            && let Some(masked) = self.whole(kind, text, way.contains(&"environment"))
         {
             *text = masked;
             return;
         }
         self.uuids(text);
-        let found = patterns::each(text);
+        let found = patterns::each(text, places::about(way));
+        self.replace(text, found);
+    }
+
+    /// Puts tokens in the place of what was found, and learns it.
+    fn replace(&mut self, text: &mut String, found: Vec<Found>) {
         if found.is_empty() {
             return;
         }
@@ -225,8 +242,24 @@ impl Walk {
         *text = out;
     }
 
+    /// The word behind a flag, such as `--host`: what it is stands in the word before.
+    fn behind_flag(&mut self, flag: &str, text: &mut String) {
+        let names = ["host", "node", "addr", "user"].iter().any(|name| flag.contains(name));
+        if !self.mask_identifiers || !flag.starts_with("--") || flag.contains('=') || !names || text.starts_with('-') {
+            return;
+        }
+        let flagged = format!("{flag}={text}");
+        let offset = flag.len() + 1;
+        let mut found = patterns::each(&flagged, patterns::About::default());
+        found.retain(|one| one.range.start >= offset);
+        for one in &mut found {
+            one.range = one.range.start - offset..one.range.end - offset;
+        }
+        self.replace(text, found);
+    }
+
     /// A text that is an identifier as a whole, such as a node's name; none if it is looked into like any other.
-    fn whole(&mut self, kind: Kind, text: &str) -> Option<String> {
+    fn whole(&mut self, kind: Kind, text: &str, in_environment: bool) -> Option<String> {
         if is_token(text) || text.is_empty() {
             return None;
         }
@@ -242,6 +275,12 @@ impl Walk {
                 let stays = match (addresses::v4(bare), bare.parse()) {
                     (Some(address), _) => addresses::is_public_v4(address),
                     (None, Ok(address)) => addresses::is_public_v6(address),
+                    // A variable may hold the name instead.
+                    (None, Err(_)) if in_environment && text.starts_with(bare) && said::is_name(bare) => {
+                        self.identifiers.learn(Kind::Host, bare);
+                        self.found = true;
+                        return Some(format!("{}{}", token(&self.salt, Kind::Host, bare), &text[bare.len()..]));
+                    }
                     (None, Err(_)) => return None,
                 };
                 if stays {
@@ -251,7 +290,9 @@ impl Walk {
                 let colon = if port.is_empty() { "" } else { ":" };
                 format!("{}{colon}{port}", token(&self.salt, kind, bare))
             }
+            Kind::User if users::is_nobody(text) => return None,
             _ if text.contains(char::is_whitespace) || is_public(text) => return None,
+            _ if in_environment && text.contains('/') => return None,
             _ => {
                 self.identifiers.learn(kind, text);
                 token(&self.salt, kind, text)
@@ -309,6 +350,7 @@ impl Walk {
         let mut changed = self.secrets.masked(text);
         if self.mask_identifiers {
             let mut masked = self.identifiers.masked(&changed, way).into_owned();
+            self.likely(&mut masked, way);
             let (mut out, mut done) = (String::new(), 0);
             for (range, prefix, digits) in patterns::uuids(&masked) {
                 if digits.len() == 36 {
@@ -329,6 +371,26 @@ impl Walk {
             }
         }
         (changed != text && !is_closed(text)).then(|| changed.into_owned())
+    }
+
+    /// Addresses that versions may look like, now that the document's versions are known.
+    fn likely(&mut self, text: &mut String, way: &[&str]) {
+        if places::is_version(way) || places::names_software(way) || !text.contains("10.") {
+            return;
+        }
+        let (mut out, mut done) = (String::new(), 0);
+        for range in addresses::likely(text) {
+            let address = &text[range.clone()];
+            if !self.identifiers.versions.contains(address) {
+                out.push_str(&text[done..range.start]);
+                out.push_str(&token(&self.salt, Kind::Ip, address));
+                done = range.end;
+            }
+        }
+        if done > 0 {
+            out.push_str(&text[done..]);
+            *text = out;
+        }
     }
 
     /// Renames members. Two that come to the same name stay two, and all keep their order.

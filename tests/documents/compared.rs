@@ -388,3 +388,27 @@ fn a_difference_keeps_to_the_width() {
     };
     assert!(wide("60") <= 60 && wide("120") > 100, "{} {}", wide("60"), wide("120"));
 }
+
+/// A name that the first document gives away by its place stands in the second in a sentence only, which is a report made with
+/// names.
+#[test]
+fn names_that_one_of_the_two_gives_away_are_told_of_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let read = |path: &str| serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut before = read(&snapshot_file("a1"));
+    before["target"]["server"] = json!("http://rack3-gpu17:8000/");
+    std::fs::write(file("before"), before.to_string()).unwrap();
+    let form = format!("json={}", file("after"));
+    gpu_doctor(&["diagnose", &snapshot_file("a1"), "--include-identifiers", "--output", &form], &[]);
+    let mut after = read(&file("after"));
+    after["headline"] = json!("rack3-gpu17 does not answer");
+    std::fs::write(file("after"), after.to_string()).unwrap();
+    for (one, other) in [("before", "after"), ("after", "before")] {
+        let (one, other) = (file(one), file(other));
+        let told = |more: &[&str]| gpu_doctor(&[&["diff", &one, &other, "--format", "json"], more].concat(), &[]).out;
+        let masked = told(&[]);
+        assert!(!masked.contains("rack3") && masked.contains("host-"), "{masked}");
+        assert!(told(&["--include-identifiers"]).contains("rack3-gpu17 does not answer"));
+    }
+}
