@@ -71,7 +71,7 @@ impl DifferenceReport {
         changes(&it.changes.changes, style, out)?;
         let further = it.changes.further.len() + it.changes.left_out as usize;
         if style.verbose && !it.changes.further.is_empty() {
-            section("Other facts that differ", out)?;
+            section("Other facts that differ", style, out)?;
             for change in &it.changes.further {
                 row("", &changed(change, true), style, out)?;
             }
@@ -101,8 +101,9 @@ fn paragraph(text: &str, style: &Style, out: &mut dyn Write) -> Result<()> {
     wrap(&plain(text), style.width).iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
-fn section(title: &str, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "\n{title}")
+fn section(title: &str, style: &Style, out: &mut dyn Write) -> Result<()> {
+    writeln!(out)?;
+    paragraph(title, style, out)
 }
 
 /// A label, and text beside it.
@@ -130,7 +131,7 @@ fn asked(asked: &[Asked], style: &Style, out: &mut dyn Write) -> Result<()> {
     if asked.is_empty() {
         return Ok(());
     }
-    section("Asked otherwise, so that a cause may be gone or new for that reason alone", out)?;
+    section("Asked otherwise, so that a cause may be gone or new for that reason alone", style, out)?;
     for one in asked {
         let side = |text: &str| shortened(text, style.verbose);
         let setting = one.setting.replace('_', " ");
@@ -188,7 +189,7 @@ fn listed(subjects: &[String]) -> String {
 /// Checks of which something is known in one run only; those of which nothing is known any more with the reason.
 fn lost(it: &Difference, style: &Style, out: &mut dyn Write) -> Result<()> {
     if !it.no_longer_known.is_empty() {
-        section(&format!("{} no longer known", count(it.no_longer_known.len(), "check")), out)?;
+        section(&format!("{} no longer known", count(it.no_longer_known.len(), "check")), style, out)?;
         let most = if style.verbose { it.no_longer_known.len() } else { CHECKS_MAX };
         for check in it.no_longer_known.iter().take(most) {
             row("", &format!("{}: {}", check.check, shortened(&check.why, style.verbose)), style, out)?;
@@ -201,7 +202,7 @@ fn lost(it: &Difference, style: &Style, out: &mut dyn Write) -> Result<()> {
     if it.now_known.is_empty() {
         return Ok(());
     }
-    section(&format!("{} now known that could not be judged before", count(it.now_known.len(), "check")), out)?;
+    section(&format!("{} now known that could not be judged before", count(it.now_known.len(), "check")), style, out)?;
     let most = if style.verbose { it.now_known.len() } else { CHECKS_MAX };
     let ids: Vec<&str> = it.now_known.iter().take(most).map(|check| check.check.as_str()).collect();
     let more = it.now_known.len().saturating_sub(most);
@@ -213,7 +214,7 @@ fn changes(changes: &[Change], style: &Style, out: &mut dyn Write) -> Result<()>
     if changes.is_empty() {
         return Ok(());
     }
-    section("What changed", out)?;
+    section("What changed", style, out)?;
     let mut rest = changes;
     while let Some(first) = rest.first() {
         let of_kind = rest.partition_point(|change| change.kind <= first.kind);
