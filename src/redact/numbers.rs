@@ -14,7 +14,7 @@ pub const OF_CONTAINERS: &[&str] =
 static SERIAL: LazyLock<Regex> = LazyLock::new(|| {
     regex(concat!(
         r"(?i)\b(serial(?:[ _-]?(?:number|num|no))?|board[ _-]?id|machine[ _-]?id|(?:product|system|host)[ _-]?uuid)",
-        r"[\x22'\]\\]*\s*[:=]\s*[\x22'\\]*([A-Za-z0-9][A-Za-z0-9._-]{4,63})"
+        r"[\x22'\]\\]*\s*[:=]\s*[\x22'\\]*([A-Za-z0-9][A-Za-z0-9._-]{4,})"
     ))
 });
 static MACHINE: LazyLock<Regex> = LazyLock::new(|| {
