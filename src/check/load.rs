@@ -71,17 +71,12 @@ pub enum LoadError {
     Nothing,
 }
 
-/// Ids of the built-in checks.
-pub fn ids() -> impl Iterator<Item = String> {
+/// Ids of the built-in checks, and their conditions as they are written.
+pub fn ids_and_conditions() -> (Vec<String>, Vec<String>) {
     let specs: Vec<(String, Spec)> = serde_json::from_str(BUILT_IN).unwrap_or_default();
-    specs.into_iter().map(|(_, spec)| spec.id)
-}
-
-/// Conditions of the built-in checks, as they are written.
-pub fn conditions() -> Vec<String> {
-    let specs: Vec<(String, Spec)> = serde_json::from_str(BUILT_IN).unwrap_or_default();
-    let of = |spec: Spec| [Some(spec.when), spec.warn_if, spec.proven_if];
-    specs.into_iter().flat_map(|(_, spec)| of(spec)).flatten().collect()
+    let of = |spec: Spec| (spec.id, [Some(spec.when), spec.warn_if, spec.proven_if].into_iter().flatten());
+    let (ids, conditions): (Vec<_>, Vec<_>) = specs.into_iter().map(|(_, spec)| of(spec)).unzip();
+    (ids, conditions.into_iter().flatten().collect())
 }
 
 impl Checks {

@@ -31,7 +31,7 @@ pub use derive::{
 pub use expr::{Asks, Term};
 pub use judge::{Evidence, Finding, Verdict, judge};
 pub use lint::{Linted, Problem, Spot, lint_built_in, lint_folder};
-pub use load::{Check, Checks, LoadError, conditions, ids};
+pub use load::{Check, Checks, LoadError, ids_and_conditions};
 pub use reasons::Reasons;
 pub use spec::{Confidence, Severity, Spec, Step};
 pub use trial::{Read, Told, Trial, Tried, trial, trials};

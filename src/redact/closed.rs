@@ -12,8 +12,9 @@ static WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let mut words: BTreeSet<String> = [crate::TOOL, "gpu-doctor", "snapshot"].map(str::to_owned).into();
     of_schema(&snapshot::json_schema(), &mut words);
     let literal = Regex::new(r#""([^"\\\n]+)"|'([^'\\\n]+)'"#).expect("a valid pattern");
-    words.extend(check::ids().map(|id| id.to_ascii_lowercase()));
-    for condition in check::conditions() {
+    let (ids, conditions) = check::ids_and_conditions();
+    words.extend(ids.into_iter().map(|id| id.to_ascii_lowercase()));
+    for condition in conditions {
         let texts = literal.captures_iter(&condition).filter_map(|found| found.iter().skip(1).flatten().next());
         words.extend(texts.map(|text| text.as_str().to_ascii_lowercase()));
     }

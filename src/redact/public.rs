@@ -109,6 +109,16 @@ const PUBLIC: &[&str] = &[
     "k8s.amazonaws.com",
     "cloudflare.com",
     "discord.gg",
+    "curl.se",
+    "locust.io",
+    "nginx.org",
+    "opennmt.net",
+    "readthedocs.org",
+    "shields.io",
+    "badgen.net",
+    "twitter.com",
+    "rfc-editor.org",
+    "man7.org",
     "stdout",
     "stderr",
 ];
@@ -210,6 +220,7 @@ pub fn is_public(name: &str) -> bool {
         || matches!(lower.as_str(), "localhost" | "host.docker.internal" | "metadata.google.internal" | "stdout")
         || lower.ends_with(".localhost")
         || lower.ends_with(".example")
+        || lower.ends_with(".invalid")
         || PUBLIC.iter().any(below)
 }
 

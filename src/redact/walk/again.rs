@@ -1,6 +1,6 @@
 //! Second pass: what is known by now, wherever it stands.
 
-use super::Walk;
+use super::{ROUNDS, Walk};
 use crate::redact::closed::is_closed;
 use crate::redact::known::token;
 use crate::redact::places::{self, Way};
@@ -36,28 +36,46 @@ impl Walk {
     fn known_text(&mut self, text: &str, way: &[&str]) -> Option<String> {
         let mut changed = self.secrets.masked(text);
         if self.mask_identifiers {
-            let mut masked = self.identifiers.masked(&changed, way).into_owned();
-            self.likely(&mut masked, way);
-            let (mut out, mut done) = (String::new(), 0);
-            for (range, prefix, digits) in patterns::uuids(&masked) {
-                if digits.len() == 36 {
-                    continue;
+            let mut masked = self.known_identifiers(&changed, way);
+            for _ in 1..ROUNDS {
+                if masked == *changed || places::is_version(way) {
+                    break;
                 }
-                if let Some(token) = self.identifiers.beginning(prefix, digits, &self.salt) {
-                    out.push_str(&masked[done..range.start]);
-                    out.push_str(&token);
-                    done = range.end;
+                let mut more = masked.clone();
+                self.each(&mut more, way);
+                more = self.known_identifiers(&more, way);
+                if more == masked {
+                    break;
                 }
-            }
-            if done > 0 {
-                out.push_str(&masked[done..]);
-                masked = out;
+                masked = more;
             }
             if masked != *changed {
                 (changed, self.found) = (masked.into(), true);
             }
         }
         (changed != text && !is_closed(text)).then(|| changed.into_owned())
+    }
+
+    /// The text with tokens for what is known.
+    fn known_identifiers(&mut self, text: &str, way: &[&str]) -> String {
+        let mut masked = self.identifiers.masked(text, way).into_owned();
+        self.likely(&mut masked, way);
+        let (mut out, mut done) = (String::new(), 0);
+        for (range, prefix, digits) in patterns::uuids(&masked) {
+            if digits.len() == 36 {
+                continue;
+            }
+            if let Some(token) = self.identifiers.beginning(prefix, digits, &self.salt) {
+                out.push_str(&masked[done..range.start]);
+                out.push_str(&token);
+                done = range.end;
+            }
+        }
+        if done == 0 {
+            return masked;
+        }
+        out.push_str(&masked[done..]);
+        out
     }
 
     /// Addresses that versions may look like, now that the document's versions are known.

@@ -1,6 +1,6 @@
 //! First pass: the names and addresses that a text shows.
 
-use super::Walk;
+use super::{ROUNDS, Walk};
 use crate::redact::known::token;
 use crate::redact::patterns::{self, Found};
 use crate::redact::public::is_public;
@@ -27,8 +27,18 @@ impl Walk {
             return;
         }
         self.uuids(text);
-        let found = patterns::each(text, places::about(way));
-        self.replace(text, found);
+        self.each(text, way);
+    }
+
+    /// Puts tokens in the place of what the text shows. What stands beside a token may be seen only then.
+    pub(super) fn each(&mut self, text: &mut String, way: &[&str]) {
+        for _ in 0..ROUNDS {
+            let found = patterns::each(text, places::about(way));
+            if found.is_empty() {
+                break;
+            }
+            self.replace(text, found);
+        }
     }
 
     /// Puts tokens in the place of what was found, and learns it.
