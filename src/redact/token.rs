@@ -1,6 +1,6 @@
 //! Tokens that stand for identifiers: the same for the same on one machine, and telling nothing of them.
 
-use regex::Regex;
+use crate::secret::stands_for_a_name;
 use ring::hmac;
 use std::sync::LazyLock;
 
@@ -113,9 +113,5 @@ pub const NO_MORE: &str = "-0000-0000-0000-000000000000";
 
 /// Whether this is a token already: it stays what it is.
 pub fn is_token(text: &str) -> bool {
-    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^(?:(?:host|user|ip|mac|pod|serial|machine)-[0-9a-f]{6}|ctr-[0-9a-f]{8})$")
-            .expect("a valid pattern")
-    });
-    TOKEN.is_match(text) || text.ends_with(NO_MORE)
+    stands_for_a_name(text) || text.ends_with(NO_MORE)
 }

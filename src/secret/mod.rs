@@ -19,7 +19,7 @@ pub use text::{is_learnt, masked, masked_learning};
 pub use value::another;
 pub use variables::{PLAIN_HEADERS, TELLING_HEADERS, header_is_plain, variable_is_plain};
 
-pub use words::{is_made, is_random, is_variable};
+pub use words::{is_made, is_random, is_variable, stands_for_a_name};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
