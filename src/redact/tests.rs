@@ -1,6 +1,7 @@
 use super::*;
 use crate::snapshot::{Facts, Target, Unknown, Why};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::json;
 
 fn masked(mut value: Value) -> Value {
@@ -163,6 +164,9 @@ fn snapshot_with(text: &str) -> Snapshot {
 }
 
 proptest! {
+    // The same texts each time: others are tried by the fuzz target `redaction`.
+    #![proptest_config(ProptestConfig { cases: 128, rng_seed: RngSeed::Fixed(0x67b7_5eed), ..ProptestConfig::default() })]
+
     #[test]
     fn any_text_is_survived_and_what_is_redacted_stays_as_it_is(
         parts in prop::collection::vec(prop_oneof![

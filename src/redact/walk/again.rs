@@ -6,7 +6,9 @@ use crate::redact::known::token;
 use crate::redact::places::{self, Way};
 use crate::redact::token::Kind;
 use crate::redact::{addresses, patterns};
+use crate::secret;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 impl Walk {
@@ -50,6 +52,9 @@ impl Walk {
                 masked = more;
             }
             if masked != *changed {
+                if let Cow::Owned(without) = secret::masked(&masked) {
+                    masked = without;
+                }
                 (changed, self.found) = (masked.into(), true);
             }
         }

@@ -143,8 +143,16 @@ impl Walk {
                 _ => break,
             }
         }
-        if self.mask_identifiers {
-            self.identifiers_of(text, way);
+        for _ in 0..ROUNDS {
+            let before = text.clone();
+            if self.mask_identifiers {
+                self.identifiers_of(text, way);
+            }
+            // A token may look like a secret where what it stands for did not.
+            match secret::masked(text) {
+                std::borrow::Cow::Owned(changed) if *text != before && changed != *text => *text = changed,
+                _ => break,
+            }
         }
     }
 }
