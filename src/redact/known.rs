@@ -3,7 +3,8 @@
 use super::closed::is_closed;
 use super::places;
 use super::public::{is_device, is_telling};
-use super::token::{Kind, NO_MORE, Salt};
+use super::token::{Kind, Salt};
+use crate::secret::NO_MORE;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,8 @@
 //! Identifiers that a text shows by themselves.
 
-use super::token::{Kind, is_token};
+use super::token::Kind;
 use super::{addresses, hosts, numbers, qualified, said, users};
+use crate::secret::is_stand_in;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use regex::Regex;
 use std::ops::Range;
@@ -73,7 +74,7 @@ pub fn each(text: &str, about: About) -> Vec<Found> {
     }
     let [urls, named, of_users, of_machines, of_containers] = met;
     let mut add = |kind: Kind, range: Range<usize>, folder: bool| {
-        if !range.is_empty() && !is_token(&text[range.clone()]) {
+        if !range.is_empty() && !is_stand_in(&text[range.clone()]) {
             found.push(Found { range, kind, folder });
         }
     };

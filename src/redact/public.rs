@@ -1,6 +1,6 @@
 //! Names that are nobody's, and words that a machine or a user may be called like.
 
-use super::token::is_token;
+use crate::secret::is_stand_in;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -214,7 +214,7 @@ pub fn is_public(name: &str) -> bool {
     let lower = name.trim_end_matches('.').to_ascii_lowercase();
     let below = |domain: &&str| lower.strip_suffix(*domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     lower.is_empty()
-        || is_token(&lower)
+        || is_stand_in(&lower)
         || lower.contains("..")
         || is_placeholder(name)
         || matches!(lower.as_str(), "localhost" | "host.docker.internal" | "metadata.google.internal" | "stdout")

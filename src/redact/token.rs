@@ -1,6 +1,6 @@
 //! Tokens that stand for identifiers: the same for the same on one machine, and telling nothing of them.
 
-use crate::secret::stands_for_a_name;
+use crate::secret::NO_MORE;
 use ring::hmac;
 use std::sync::LazyLock;
 
@@ -106,12 +106,4 @@ impl Salt {
     pub fn uuid(&self, prefix: &str, digits: &str) -> String {
         format!("{prefix}-{}{NO_MORE}", self.hexadecimal("uuid", digits, 4))
     }
-}
-
-/// What a UUID ends with that is a token.
-pub const NO_MORE: &str = "-0000-0000-0000-000000000000";
-
-/// Whether this is a token already: it stays what it is.
-pub fn is_token(text: &str) -> bool {
-    stands_for_a_name(text) || text.ends_with(NO_MORE)
 }

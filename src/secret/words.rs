@@ -2,6 +2,7 @@
 
 use super::MASK;
 use super::names::is_weak;
+use super::stand_in::is_stand_in;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -68,15 +69,6 @@ pub fn is_variable(value: &str) -> bool {
     VARIABLE.is_match(value)
 }
 
-/// Whether it stands for a name or an address, as `redact` writes such: it was no secret, and is none.
-pub fn stands_for_a_name(value: &str) -> bool {
-    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^(?:(?:host|user|ip|mac|pod|serial|machine)-[0-9a-f]{6}|ctr-[0-9a-f]{8})$")
-            .expect("a valid pattern")
-    });
-    TOKEN.is_match(value)
-}
-
 /// `encoder.layer.0.attention`
 pub fn is_path_of_names(value: &str) -> bool {
     let name = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -104,7 +96,7 @@ pub fn is_secret(name: &str, value: &str, by_sign: bool, quoted_name: bool) -> b
         || WORDS.contains(&plain.as_str())
         || begins(&["{", "[", "<", "%s", "os.environ", "os.getenv", "process.env", "Optional[", "Union["])
         || is_variable(value)
-        || stands_for_a_name(value)
+        || is_stand_in(value)
     {
         return false;
     }

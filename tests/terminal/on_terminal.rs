@@ -128,3 +128,20 @@ fn names_of_machines_are_told_on_a_terminal_and_nowhere_else() {
         assert!(!shown.contains("Q7SECRET99") && !piped.contains("Q7SECRET99"), "{form}");
     }
 }
+
+/// Whoever reads a report of a snapshot that was masked when it was saved learns what tokens are.
+#[test]
+fn tokens_are_explained_in_replays_too() {
+    let text = std::fs::read_to_string(snapshot("a1")).unwrap();
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    for (server, told) in [("http://host-3f2a9c:8000/", true), ("http://127.0.0.1:8000/", false)] {
+        let mut named: serde_json::Value = serde_json::from_str(&text).unwrap();
+        named["target"]["server"] = server.into();
+        std::fs::write(file.path(), named.to_string()).unwrap();
+        for form in ["text", "markdown", "html"] {
+            let said = doctor(file.path(), &["--format", form], &[]).output().unwrap().stdout;
+            let said = String::from_utf8(said).unwrap();
+            assert_eq!(said.contains("--include-identifiers"), told, "{form}: {said}");
+        }
+    }
+}

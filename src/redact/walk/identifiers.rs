@@ -4,8 +4,9 @@ use super::{ROUNDS, Walk};
 use crate::redact::known::token;
 use crate::redact::patterns::{self, Found};
 use crate::redact::public::is_public;
-use crate::redact::token::{Kind, is_token};
+use crate::redact::token::Kind;
 use crate::redact::{addresses, places, said, users};
+use crate::secret::is_stand_in;
 
 impl Walk {
     pub(super) fn identifiers_of(&mut self, text: &mut String, way: &[&str]) {
@@ -65,7 +66,7 @@ impl Walk {
 
     /// A text that is an identifier as a whole, such as a node's name; none if it is looked into like any other.
     pub(super) fn whole(&mut self, kind: Kind, text: &str, in_environment: bool) -> Option<String> {
-        if is_token(text) || text.is_empty() {
+        if is_stand_in(text) || text.is_empty() {
             return None;
         }
         let value = match kind {
@@ -114,7 +115,7 @@ impl Walk {
             if digits.len() != 36 {
                 continue;
             }
-            if is_token(digits) {
+            if is_stand_in(digits) {
                 self.identifiers.learn_token(&text[range]);
                 continue;
             }

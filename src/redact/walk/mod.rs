@@ -8,9 +8,9 @@ mod list;
 use super::known::Known;
 use super::places::{self, Way};
 use super::public::{is_public, is_telling};
-use super::token::{Kind, Salt, is_token};
+use super::token::{Kind, Salt};
 use super::{Identifiers, Own};
-use crate::secret::{self, MASK, Pem, is_in_field, is_in_flag};
+use crate::secret::{self, MASK, Pem, is_in_field, is_in_flag, is_stand_in};
 use serde_json::{Map, Value};
 
 /// How often a text that changes is looked at: what stands beside a mask may be seen only then.
@@ -39,7 +39,7 @@ impl Walk {
         learn(&mut known, Kind::Machine, own.machine_id.as_deref());
         let home = own.home.as_deref().and_then(|home| home.trim_end_matches('/').rsplit_once('/'));
         for name in [own.user.as_deref(), home.map(|(_, last)| last)].into_iter().flatten() {
-            if name != "root" && !is_token(name) && !is_public(name) {
+            if name != "root" && !is_stand_in(name) && !is_public(name) {
                 known.learn(Kind::User, name);
             }
         }
@@ -143,6 +143,8 @@ impl Walk {
                 _ => break,
             }
         }
+        // A snapshot that was masked when it was saved.
+        self.found |= secret::has_stand_in(text);
         for _ in 0..ROUNDS {
             let before = text.clone();
             if self.mask_identifiers {

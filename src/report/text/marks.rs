@@ -2,9 +2,8 @@
 
 use crate::report::MASKED;
 use crate::report::page::Page;
-use regex::Regex;
+use crate::secret::has_stand_in;
 use std::io::{Result, Write};
-use std::sync::LazyLock;
 
 /// What a command holds where only its reader knows the value, and what that is.
 const PLACEHOLDERS: &[(&str, &str)] = &[
@@ -17,14 +16,6 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     (" values)\"]", "all values of a list in place of \"... (N values)\""),
     (":TAG", "the image's version in place of TAG"),
 ];
-
-/// Tokens, also those of a snapshot that was masked when it was saved.
-static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"\b(?:(?:host|user|ip|mac|pod|serial|machine)-[0-9a-f]{6}|ctr-[0-9a-f]{8})\b|-0000-0000-0000-000000000000",
-    )
-    .expect("a fixed pattern")
-});
 
 /// Writes what the marks in this text stand for, where it has any and does not say so itself.
 pub fn explained(text: &str, page: &mut Page) -> Result<()> {
@@ -39,7 +30,7 @@ pub fn explained(text: &str, page: &mut Page) -> Result<()> {
         writeln!(page)?;
         page.paragraph("", &format!("In the commands put {}.", puts.join("; ")))?;
     }
-    match TOKEN.is_match(text) {
+    match has_stand_in(text) {
         true => writeln!(page).and_then(|()| page.paragraph("", MASKED)),
         false => Ok(()),
     }
