@@ -111,7 +111,7 @@ fn samples_are_taken_one_to_a_hundred_times_a_second() {
     let said = gpu_doctor(&["collect", "--config", &config(500)], &[]);
     assert_eq!(said.code, 64);
     assert!(
-        said.err.contains("rate.yaml: sample_rate: write how many samples a second, from 1 to 100"),
+        said.err.contains("rate.yaml:1:14: sample_rate: write how many samples a second, from 1 to 100"),
         "{}",
         said.err
     );
