@@ -177,11 +177,8 @@ pub fn is_qualified(name: &str) -> bool {
     let labels: Vec<&str> = name.split('.').collect();
     let even = |label: &&str| {
         let of = |letters: fn(&u8) -> bool| label.bytes().any(|b| letters(&b));
-        !label.is_empty()
-            && label.len() < 64
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && !(of(u8::is_ascii_uppercase) && of(u8::is_ascii_lowercase))
+        let mixed = of(u8::is_ascii_uppercase) && of(u8::is_ascii_lowercase);
+        !label.is_empty() && label.len() < 64 && !label.starts_with('-') && !label.ends_with('-') && !mixed
     };
     let [_, inner @ .., end] = labels.as_slice() else { return false };
     let domain = inner.last().unwrap_or(&labels[0]);
