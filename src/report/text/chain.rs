@@ -15,7 +15,8 @@ const NOT_NEEDED: &str = "no selected check needs it";
 /// Letters of a reason that say enough by themselves.
 const SHORTEST: usize = 20;
 
-/// Writes them. Without `-v` each stage is one line, and those that nobody asked about are one at the end.
+/// Writes them. Without `-v` each stage is one line, stages in a row that pass are one where something else does not, and
+/// those that nobody asked about are one at the end.
 pub fn write(report: &Report, page: &mut Page) -> Result<()> {
     let asked: Vec<&Link> =
         report.stages.iter().filter(|link| page.verbose() || link.standing != Standing::NotApplicable).collect();
@@ -30,8 +31,19 @@ pub fn write(report: &Report, page: &mut Page) -> Result<()> {
         writeln!(page)?;
     }
     let first_break = report.first_break().map(|link| link.stage);
-    for link in asked {
+    let folds = !page.verbose() && asked.iter().any(|link| link.standing != Standing::Pass);
+    let mut rest = asked.as_slice();
+    while let Some((link, further)) = rest.split_first() {
+        let alike = rest.iter().take_while(|other| other.standing == Standing::Pass).count();
+        if folds && alike > 1 {
+            let (together, after) = rest.split_at(alike);
+            let names: Vec<&str> = together.iter().map(|link| link.stage.name()).collect();
+            row(page, false, Standing::Pass, &names.join(", "), "")?;
+            rest = after;
+            continue;
+        }
         one(link, first_break == Some(link.stage), report, page)?;
+        rest = further;
     }
     match skipped.is_empty() {
         true => Ok(()),
