@@ -7,35 +7,39 @@ use crate::report::{Page, StagePage, did_you_mean, nearest_ids};
 use crate::snapshot::Stage;
 use crate::{exit, words};
 use anyhow::anyhow;
+use serde::Serialize;
+use std::io::Write;
 
 /// Explains the check or the stage of that name.
 pub fn run(options: Explain) -> Result<u8, Failure> {
     let checks = Checks::load(options.checks.as_deref()).map_err(|error| Failure::Usage(error.into()))?;
     if let Some(check) = checks.get(&options.id) {
         let page = Page::of(check, &checks);
-        output::to_stdout(|out| match options.format {
-            ExplainFormat::Text => page.text(terminal::width(std::io::stdout()), out),
-            ExplainFormat::Markdown => page.markdown(out),
-            ExplainFormat::Json => {
-                serde_json::to_writer_pretty(&mut *out, &page)?;
-                writeln!(out)
-            }
-        })?;
-        return Ok(exit::HEALTHY);
+        return told(options.format, &page, |width, out| page.text(width, out), |out| page.markdown(out));
     }
     if let Some(stage) = Stage::from_name(&options.id) {
         let page = StagePage::of(stage, &checks);
-        output::to_stdout(|out| match options.format {
-            ExplainFormat::Text => page.text(terminal::width(std::io::stdout()), out),
-            ExplainFormat::Markdown => page.markdown(out),
-            ExplainFormat::Json => {
-                serde_json::to_writer_pretty(&mut *out, &page)?;
-                writeln!(out)
-            }
-        })?;
-        return Ok(exit::HEALTHY);
+        return told(options.format, &page, |width, out| page.text(width, out), |out| page.markdown(out));
     }
     Err(Failure::Usage(anyhow!("{}", unknown(&options.id, &checks))))
+}
+
+/// Writes a page in the form asked for.
+fn told(
+    format: ExplainFormat,
+    page: &impl Serialize,
+    text: impl FnOnce(usize, &mut dyn Write) -> std::io::Result<()>,
+    markdown: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<u8, Failure> {
+    output::to_stdout(|out| match format {
+        ExplainFormat::Text => text(terminal::width(std::io::stdout()), out),
+        ExplainFormat::Markdown => markdown(out),
+        ExplainFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, page)?;
+            writeln!(out)
+        }
+    })?;
+    Ok(exit::HEALTHY)
 }
 
 /// What is said of an id that no check has.

@@ -11,6 +11,7 @@ mod jobs;
 mod json_record;
 mod python;
 mod runner;
+mod tcp_sockets;
 mod tree;
 
 pub mod balance;

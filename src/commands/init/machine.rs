@@ -4,7 +4,7 @@ use super::template::{Found, quoted};
 use super::{about, written};
 use crate::probe::process::all_listening;
 use crate::probe::{Ask, Silent, collect};
-use crate::snapshot::{Facts, NvmlFacts, PortInstance, ProcessFacts};
+use crate::snapshot::{Facts, NvmlFacts, PortInstance, ProcessFacts, Unknown};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,9 +25,12 @@ pub struct Seen {
 }
 
 /// The servers of this machine whose processes have a GPU's libraries or a model in use; one a process.
-pub fn servers(ask: &Ask, deadline: Instant) -> Vec<Seen> {
+///
+/// # Errors
+/// The ports on which something listens cannot be read.
+pub fn servers(ask: &Ask, deadline: Instant) -> Result<Vec<Seen>, Unknown> {
     let mut all: Vec<Seen> = Vec::new();
-    for address in all_listening().unwrap_or_default().into_iter().take(PORTS_MAX) {
+    for address in all_listening()?.into_iter().take(PORTS_MAX) {
         if Instant::now() >= deadline {
             break;
         }
@@ -40,7 +43,7 @@ pub fn servers(ask: &Ask, deadline: Instant) -> Vec<Seen> {
             all.push(Seen { url, pid, words });
         }
     }
-    all
+    Ok(all)
 }
 
 /// What speaks for a server of models: its process, and words for it.
@@ -60,7 +63,15 @@ fn serves(process: &ProcessFacts) -> Option<(u64, String)> {
 }
 
 /// The one server that was found. Of several none is picked: all are listed.
-pub fn choose(servers: Vec<Seen>, found: &mut Found, said: &mut Vec<String>) -> Option<Url> {
+pub fn choose(servers: Result<Vec<Seen>, Unknown>, found: &mut Found, said: &mut Vec<String>) -> Option<Url> {
+    let servers = match servers {
+        Ok(servers) => servers,
+        Err(unknown) => {
+            said.push(format!("which servers run here is not known ({}); name one with --server", unknown.detail));
+            found.note("server", format!("Which servers run here was not known: {}.", unknown.detail));
+            return None;
+        }
+    };
     match servers.as_slice() {
         [] => {
             said.push(

@@ -83,7 +83,7 @@ fn read(context: &Context, process: &mut ProcessFacts) -> Result<(), Unknown> {
     process.port = Fact::Known(port.into());
     let (sockets, place) = match &context.ask.connection.unix_socket {
         Some(path) => (port::listening_at(path)?, path.display().to_string()),
-        None => (port::listening(port, &port::addresses(server))?, format!("port {port}")),
+        None => (port::listening("self", port, &port::addresses(server))?, format!("port {port}")),
     };
     process.listeners = Fact::Known(sockets.iter().map(|socket| socket.listener.clone()).collect());
     process.initial_pid_namespace = initial_pid_namespace().into();

@@ -1,5 +1,6 @@
 //! The sockets that listen on the server's port.
 
+use crate::probe::tcp_sockets;
 use crate::snapshot::{Listener, Unknown, Why};
 use procfs::net::{TcpNetEntry, TcpState, UnixState};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -35,26 +36,22 @@ pub fn addresses(server: &Url) -> Vec<IpAddr> {
     }
 }
 
-/// Every socket that listens on `port` in the doctor's network namespace, best fitting first.
-pub fn listening(port: u16, wanted: &[IpAddr]) -> Result<Vec<Socket>, Unknown> {
-    let (four, six) = (procfs::net::tcp(), procfs::net::tcp6());
-    if let (Err(error), Err(_)) = (&four, &six) {
-        return Err(Unknown::new(Why::Denied, format!("/proc/net/tcp: {error}")));
-    }
-    let entries = four.unwrap_or_default().into_iter().chain(six.unwrap_or_default());
-    Ok(choose_listening(entries, port, wanted))
+/// Every socket that listens on `port` in the network namespace of the process (`self` or an id), best fitting first.
+///
+/// # Errors
+/// The kernel's table cannot be read.
+pub fn listening(process: &str, port: u16, wanted: &[IpAddr]) -> Result<Vec<Socket>, Unknown> {
+    Ok(choose(tcp_sockets::in_state(process, &TcpState::Listen)?.into_iter().map(told), port, wanted))
 }
 
 /// Every address on which something listens in the doctor's network namespace, by port, each port once; the address that
 /// reaches it from here.
+///
+/// # Errors
+/// The kernel's table cannot be read.
 pub fn all_listening() -> Result<Vec<SocketAddr>, Unknown> {
-    let (four, six) = (procfs::net::tcp(), procfs::net::tcp6());
-    if let (Err(error), Err(_)) = (&four, &six) {
-        return Err(Unknown::new(Why::Denied, format!("/proc/net/tcp: {error}")));
-    }
-    let entries = four.unwrap_or_default().into_iter().chain(six.unwrap_or_default());
-    let listening = entries.filter(|entry| entry.state == TcpState::Listen).map(|entry| entry.local_address);
-    Ok(reached(listening))
+    let listening = tcp_sockets::in_state("self", &TcpState::Listen)?;
+    Ok(reached(listening.into_iter().map(|entry| entry.local_address)))
 }
 
 /// Of listening addresses one a port: loopback before others, and in the place of "any" the loopback of its family.
@@ -92,16 +89,15 @@ pub fn listening_at(path: &Path) -> Result<Vec<Socket>, Unknown> {
         .collect())
 }
 
-/// Of a namespace's sockets, those that listen on the port, best fitting first.
-pub fn choose_listening(entries: impl Iterator<Item = TcpNetEntry>, port: u16, wanted: &[IpAddr]) -> Vec<Socket> {
-    let listening = entries.filter(|entry| entry.state == TcpState::Listen);
-    choose(listening.map(|entry| (entry.local_address, entry.uid, entry.inode)), port, wanted)
-}
-
 /// Sockets of which the URL's connections would be accepted: those that fit best.
 pub fn best(sockets: &[Socket]) -> impl Iterator<Item = &Socket> {
     let fit = sockets.iter().map(|socket| socket.fit).min();
     sockets.iter().filter(move |socket| Some(socket.fit) == fit)
+}
+
+/// A socket's address, user and inode.
+fn told(entry: TcpNetEntry) -> (SocketAddr, u32, u64) {
+    (entry.local_address, entry.uid, entry.inode)
 }
 
 /// Of listening sockets, told by address, user and inode, those on the port.

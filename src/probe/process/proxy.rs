@@ -45,10 +45,10 @@ pub fn listening(address: IpAddr, port: u16, deadline: Instant) -> Result<Vec<So
         if !seen.insert(namespace) || !has_address(process.pid, address) {
             continue;
         }
-        let entries = [process.tcp(), process.tcp6()].into_iter().flat_map(Result::unwrap_or_default);
-        let sockets = port::choose_listening(entries, port, &[address]);
-        if !sockets.is_empty() {
-            return Ok(sockets);
+        match port::listening(&process.pid.to_string(), port, &[address]) {
+            Ok(sockets) if sockets.is_empty() => {}
+            Ok(sockets) => return Ok(sockets),
+            Err(unknown) => refused |= unknown.why == Why::Denied,
         }
     }
     Err(match refused {

@@ -207,7 +207,7 @@ fn a_port_on_which_nothing_listens_is_told() {
 fn a_server_that_dies_in_the_middle_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), &["fork"]);
-    let sockets = port::listening(server.port, &["127.0.0.1".parse().unwrap()]).unwrap();
+    let sockets = port::listening("self", server.port, &["127.0.0.1".parse().unwrap()]).unwrap();
     let family = family::find(&sockets, Instant::now() + Duration::from_secs(5)).unwrap();
     let members = family.members;
     assert_eq!(members.len(), 2);

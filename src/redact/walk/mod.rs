@@ -12,6 +12,7 @@ use super::token::{Kind, Salt};
 use super::{Identifiers, Own};
 use crate::secret::{self, MASK, Pem, is_in_field, is_in_flag, is_stand_in};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// How often a text that changes is looked at: what stands beside a mask may be seen only then.
 const ROUNDS: usize = 4;
@@ -139,20 +140,22 @@ impl Walk {
             let secrets = &mut self.secrets;
             let masked = secret::masked_learning(text, &mut |secret| secrets.learn(secret));
             match masked {
-                std::borrow::Cow::Owned(changed) if changed != *text => *text = changed,
+                Cow::Owned(changed) if changed != *text => *text = changed,
                 _ => break,
             }
         }
         // A snapshot that was masked when it was saved.
         self.found |= secret::has_stand_in(text);
-        for _ in 0..ROUNDS {
+        let rounds = if self.mask_identifiers { ROUNDS } else { 0 };
+        for _ in 0..rounds {
             let before = text.clone();
-            if self.mask_identifiers {
-                self.identifiers_of(text, way);
+            self.identifiers_of(text, way);
+            if *text == before {
+                break;
             }
             // A token may look like a secret where what it stands for did not.
             match secret::masked(text) {
-                std::borrow::Cow::Owned(changed) if *text != before && changed != *text => *text = changed,
+                Cow::Owned(changed) if changed != *text => *text = changed,
                 _ => break,
             }
         }

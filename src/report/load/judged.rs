@@ -1,6 +1,6 @@
 //! What the steps of a load come to.
 
-use crate::check::{ConfigChange, JudgedMemory, LoadJudgement, TimeSplit};
+use crate::check::{ConfigChange, JudgedMemory, LoadJudgement, TimePart, TimeSplit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -130,5 +130,15 @@ impl Memory {
             (_, Some(pid)) => format!("process {pid}, beside the GPU"),
             _ => "the server".into(),
         }
+    }
+}
+
+impl TimeSplit {
+    /// Where the time of a request goes, in words.
+    pub fn sentence(&self) -> String {
+        let part =
+            |part: &TimePart| format!("{} {:.1} ms ({:.0} %)", part.part.replace('_', " "), part.ms, part.percent);
+        let parts = self.parts.iter().map(part).collect::<Vec<_>>().join(", ");
+        format!("Where {:.1} ms go with {}: {parts}.", self.request_ms, self.load)
     }
 }

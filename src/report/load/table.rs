@@ -80,12 +80,7 @@ fn time(load: &Load, out: &mut Page) -> Result<()> {
         return out.paragraph("  ", &format!("Where the time goes is not known: {}.", judged.time_unknown));
     }
     for split in &judged.time {
-        let parts = split
-            .parts
-            .iter()
-            .map(|part| format!("{} {:.1} ms ({:.0} %)", part.part.replace('_', " "), part.ms, part.percent));
-        let parts = parts.collect::<Vec<_>>().join(", ");
-        out.paragraph("  ", &format!("Where {:.1} ms go with {}: {parts}.", split.request_ms, split.load))?;
+        out.paragraph("  ", &split.sentence())?;
         for pays in &split.pays {
             out.paragraph("    ", &format!("What would pay: {pays}."))?;
         }

@@ -2,6 +2,7 @@
 
 use super::round;
 use crate::probe::process::threads::{process, refusal};
+use crate::probe::tcp_sockets;
 use crate::snapshot::{OutboundConnection, Unknown, Why};
 use procfs::net::TcpState;
 use procfs::process::FDTarget;
@@ -77,10 +78,8 @@ fn connections(pids: &[u64], port: u16) -> Result<Connections, Unknown> {
                 _ => None,
             })
             .collect();
-        let entries = [process.tcp(), process.tcp6()].into_iter().flat_map(Result::unwrap_or_default);
-        let own = entries.filter(|entry| {
-            entry.state == TcpState::Established && entry.local_address.port() != port && sockets.contains(&entry.inode)
-        });
+        let established = tcp_sockets::in_state(&pid.to_string(), &TcpState::Established)?.into_iter();
+        let own = established.filter(|entry| entry.local_address.port() != port && sockets.contains(&entry.inode));
         found.extend(own.map(|entry| (entry.inode, entry.remote_address)));
     }
     Ok(found)

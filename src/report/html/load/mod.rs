@@ -56,12 +56,7 @@ fn sentences(load: &Load, out: &mut dyn Write) -> Result<()> {
         )
     }));
     for split in &judged.time {
-        let parts = split
-            .parts
-            .iter()
-            .map(|part| format!("{} {:.1} ms ({:.0} %)", part.part.replace('_', " "), part.ms, part.percent));
-        let parts = parts.collect::<Vec<_>>().join(", ");
-        said.push(format!("Where {:.1} ms go with {}: {parts}.", split.request_ms, split.load));
+        said.push(split.sentence());
     }
     said.extend(judged.memory.iter().filter(|one| one.verdict != "undecided").map(|memory| {
         let verdict = if memory.verdict == "leak" { "grows with every request" } else { "came to rest" };
