@@ -158,6 +158,7 @@ const SIBLINGS: &[(&str, &str, &[&str], &str)] = &[
     ("probe", "service", &["triage"], "which fields the answer to a failed request names as missing"),
     ("probe", "smoke", &["jobs"], "its job"),
     ("probe", "source", &["service"], "a client's Python is read as the server's is"),
+    ("probe", "tcp_sockets", &["process", "service"], "the one reader of the table of TCP sockets"),
     (
         "probe",
         "tree",
