@@ -3,6 +3,7 @@
 use clap::Parser;
 use gpu_doctor::{cli::Cli, commands, exit, probe, redact, words};
 use std::borrow::Cow;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,11 +17,20 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // It repeats what was given, which may be a URL with a password.
-            match redact::without_secrets(&error.render().to_string()) {
-                Cow::Owned(masked) if error.use_stderr() => eprint!("{masked}"),
-                _ => drop(error.print()),
-            }
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::HEALTHY });
+            let printed = match redact::without_secrets(&error.render().to_string()) {
+                Cow::Owned(masked) if error.use_stderr() => std::io::stderr().write_all(masked.as_bytes()),
+                _ => error.print().and_then(|()| std::io::stdout().flush()),
+            };
+            return ExitCode::from(match printed {
+                Ok(()) if !error.use_stderr() => exit::HEALTHY,
+                // A reader that has gone away (`| head`) is no error.
+                Err(failed) if !error.use_stderr() && failed.kind() == ErrorKind::BrokenPipe => exit::HEALTHY,
+                Err(failed) if !error.use_stderr() => {
+                    eprintln!("gpu-doctor: standard output: {failed}");
+                    exit::USAGE
+                }
+                _ => exit::USAGE,
+            });
         }
     };
     let code = match std::panic::catch_unwind(|| commands::dispatch(cli)) {

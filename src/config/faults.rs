@@ -15,6 +15,10 @@ pub fn told(error: &serde_yaml::Error, text: &str) -> (String, String) {
     if let Some(fault) = said.contains("duplicate ").then(|| twice(text)).flatten() {
         return fault;
     }
+    if said.contains("more than one document") {
+        let problem = "a second document begins here; expected one: join them, or write each to a file of its own";
+        return (second_document(text), problem.into());
+    }
     if let (true, Err(fault)) = (said.contains("token") || said.contains("tab"), YamlDocument::parse(text)) {
         return (shown(Some(line_and_column(text, fault.place.start))), fault.problem);
     }
@@ -22,6 +26,15 @@ pub fn told(error: &serde_yaml::Error, text: &str) -> (String, String) {
         Some((key, problem)) => (shown(of_key(&key, place, text).or(place)), problem),
         None => (shown(place), in_words(&without_values(&said).replacen("missing field `", "missing key `", 1))),
     }
+}
+
+/// Where the second document begins, as `:LINE:COLUMN`: at the first `---` with something before it.
+fn second_document(text: &str) -> String {
+    let is_mark = |line: &str| line == "---" || line.starts_with("--- ");
+    let lines = || text.lines().enumerate();
+    let begun = lines().find(|(_, line)| !(line.trim().is_empty() || line.starts_with(['#', '%']) || is_mark(line)));
+    let mark = lines().find(|(at, line)| is_mark(line) && begun.is_none_or(|(first, _)| first < *at));
+    shown(mark.map(|(at, _)| (at + 1, 1)))
 }
 
 /// Line and column of a character.
@@ -208,6 +221,13 @@ mod tests {
         let (place, problem) = crate::config::Config::parse("server: a\nexpect:\n\tgpus: 8\n").unwrap_err();
         assert!(problem.contains("a tab stands in the indent"), "{problem}");
         assert_eq!(place, ":3:1");
+    }
+
+    #[test]
+    fn of_two_documents_the_second_is_named() {
+        let said = fault("# mine\n---\nserver: http://a:1\n--- # the other\nserver: http://b:1\n");
+        assert!(said.starts_with(":4:1: a second document begins here"), "{said}");
+        assert!(Config::parse("---\nserver: http://a:1\n").is_ok());
     }
 
     #[test]

@@ -34,6 +34,20 @@ fn a_full_disk_behind_standard_output_is_an_error_and_files_are_written() {
 }
 
 #[test]
+fn help_that_cannot_be_written_is_an_error() {
+    for asked in [&["--help"][..], &["--version"], &["help", "run"]] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let run = Command::new(GPU_DOCTOR).args(asked).stdout(full).output().unwrap();
+        assert_eq!(run.status.code(), Some(64), "{asked:?}");
+        assert_eq!(said(&run), "gpu-doctor: standard output: No space left on device (os error 28)\n");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let run = Command::new(GPU_DOCTOR).args(asked).stdout(writer).output().unwrap();
+        assert_eq!((run.status.code(), said(&run).as_str()), (Some(0), ""), "{asked:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_gone_leaves_the_exit_code() {
     // At once.
     let (reader, writer) = std::io::pipe().unwrap();

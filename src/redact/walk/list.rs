@@ -37,6 +37,7 @@ impl Walk {
                     && !(value.is_empty() || secret::is_variable(value))
                 {
                     *text = format!("{name}={}", self.without(name, value));
+                    (flag, values) = (String::new(), 0);
                     continue;
                 }
                 let original = text.clone();
