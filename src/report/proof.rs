@@ -14,11 +14,21 @@ pub fn in_short(evidence: &Evidence) -> Option<String> {
     said(evidence, true).map(|said| clip(&said, SHOWN))
 }
 
-/// The fact's value in words, or why it is not known; nothing of what nobody asked for, which is no proof. Of an answer the
-/// beginning, unless it is wanted whole.
+/// Whether it can prove anything: what nobody asked for does not, nor does a conclusion from other facts that was not drawn.
+pub fn is_proof(evidence: &Evidence) -> bool {
+    let not_asked = evidence.unknown.as_ref().is_some_and(|why| why.starts_with("not asked"));
+    let not_drawn =
+        evidence.path.starts_with("derived.") && evidence.value.as_ref().is_some_and(|value| !is_telling(value));
+    !not_asked && !not_drawn
+}
+
+/// The fact's value in words, or why it is not known; nothing of what is no proof. Of an answer the beginning, unless it is
+/// wanted whole.
 pub fn said(evidence: &Evidence, whole: bool) -> Option<String> {
+    if !is_proof(evidence) {
+        return None;
+    }
     let said = match (&evidence.value, &evidence.unknown) {
-        (_, Some(why)) if why.starts_with("not asked") => return None,
         (Some(value), _) => value_said(value, whole),
         (None, Some(unknown)) => match unknown.strip_prefix("absent: ") {
             Some(detail) => format!("absent ({detail})"),
@@ -122,6 +132,21 @@ fn rounded(value: f64, number: &serde_json::Number) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_was_not_asked_or_not_concluded_is_no_proof() {
+        let said = |path: &str, value, unknown: Option<&str>| {
+            said(&Evidence { path: path.into(), value, unknown: unknown.map(str::to_owned) }, true)
+        };
+        for nothing in [json!(""), json!([]), json!({})] {
+            assert_eq!(said("derived.server_on_one_gpu", Some(nothing), None), None);
+        }
+        assert_eq!(said("derived.activity_proven", Some(json!(false)), None), Some("no".into()));
+        assert_eq!(said("host.running_daemons", Some(json!([])), None), Some("none".into()));
+        assert_eq!(said("cuda.visible_devices", Some(json!("")), None), Some("empty".into()));
+        assert_eq!(said("model.files", None, Some("not asked: no model")), None);
+        assert_eq!(said("model.files", None, Some("denied: /m")), Some("unknown (denied: /m)".into()));
+    }
 
     #[test]
     fn values_are_read_as_words() {

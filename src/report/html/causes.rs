@@ -106,9 +106,7 @@ pub fn command(text: &str, out: &mut dyn Write) -> Result<()> {
 }
 
 fn proof(diagnosis: &Diagnosis, report: &Report, out: &mut dyn Write) -> Result<()> {
-    // What nobody asked for is no proof.
-    let told = |one: &&Evidence| !one.unknown.as_ref().is_some_and(|why| why.starts_with("not asked"));
-    let evidence: Vec<&Evidence> = diagnosis.evidence.iter().filter(told).collect();
+    let evidence: Vec<&Evidence> = diagnosis.evidence.iter().filter(|one| proof::is_proof(one)).collect();
     writeln!(out, "<h4>Proof</h4>")?;
     if !diagnosis.grounds.is_empty() {
         writeln!(out, "<p>Known {}.</p>", Text(&diagnosis.grounds))?;

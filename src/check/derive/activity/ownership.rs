@@ -50,7 +50,20 @@ pub fn gpu_of<'a>(facts: &'a Facts, window: &GpuWindow) -> Option<&'a Gpu> {
 pub fn of(facts: &Facts, windows: &[GpuWindow]) -> Vec<Owned> {
     let given = given(facts);
     let works_itself = computes_itself(facts);
-    windows.iter().map(|window| one(facts, window, given.as_ref(), works_itself)).collect()
+    let mut all: Vec<Owned> = windows.iter().map(|window| one(facts, window, given.as_ref(), works_itself)).collect();
+    told_by_the_others(windows, &mut all);
+    all
+}
+
+/// Where NVML lists the server's processes on one GPU, its list is right, and one on which it lists nobody is not the server's.
+fn told_by_the_others(windows: &[GpuWindow], all: &mut [Owned]) {
+    let on = windows.iter().zip(all.iter()).find(|(_, one)| one.place == Place::On && one.others.is_some());
+    let Some(index) = on.map(|(window, _)| window.index) else { return };
+    let nobody = |one: &&mut Owned| one.place == Place::Unknown && one.others.as_ref().is_some_and(Vec::is_empty);
+    for one in all.iter_mut().filter(nobody) {
+        one.place = Place::Not;
+        one.because = format!("NVML lists the server's processes on GPU {index}, and none here");
+    }
 }
 
 fn one(facts: &Facts, window: &GpuWindow, given: Option<&Given>, works_itself: bool) -> Owned {

@@ -218,6 +218,30 @@ fn beside_the_work_of_others_a_server_that_computes_alone_on_the_cpu_is_idle() {
 }
 
 #[test]
+fn where_nvml_lists_the_server_elsewhere_a_gpu_without_processes_is_not_the_servers() {
+    let of_second = |facts: &Facts| {
+        let judged = judge(facts, &Fact::Known(true)).gpus.unwrap();
+        (judged[1].server.clone(), judged[1].server_because.clone())
+    };
+    let two = || vec![resting(0), resting(1)];
+    let elsewhere = ("not_on_it".into(), "NVML lists the server's processes on GPU 0, and none here".into());
+    assert_eq!(of_second(&facts(two(), &[0])), elsewhere);
+    assert_eq!(of_second(&facts(two(), &[0, 1])).0, "on_it");
+    assert_eq!(of_second(&facts(two(), &[])).0, "unknown", "its list may leave the server out");
+    let utilization_percent = Fact::Unknown(untold());
+    let other = WatchedProcess { pid: 99, memory_bytes: Fact::Known(1), utilization_percent, of_server: false };
+    let beside = GpuWindow { processes: Fact::Known(vec![other]), ..resting(1) };
+    let mut others = facts(vec![resting(0), beside], &[0]);
+    others.execution.server_cpu_ms = Fact::Known(1.0);
+    assert_eq!(of_second(&others).0, "unknown", "it may have handed its work to them");
+    let mut unread = facts(two(), &[0]);
+    if let Fact::Known(gpus) = &mut unread.nvml.gpus {
+        gpus[1].processes = Fact::Unknown(untold());
+    }
+    assert_eq!(of_second(&unread).0, "unknown");
+}
+
+#[test]
 fn a_server_that_does_little_by_any_word_leaves_it_open() {
     let mut judged = facts(vec![resting(0)], &[0]);
     judged.execution.server_cpu_ms = Fact::Known(1500.0);
