@@ -189,6 +189,16 @@ mod tests {
     use crate::snapshot::{Fact, Why};
 
     #[test]
+    fn ports_that_cannot_be_read_are_not_no_servers() {
+        let (mut found, mut said) = (Found::default(), Vec::new());
+        let refused = Unknown::new(Why::Denied, "/proc/self/net/tcp: permission denied");
+        assert_eq!(choose(Err(refused), &mut found, &mut said), None);
+        assert!(said[0].starts_with("which servers run here is not known (/proc/self/net/tcp: "), "{said:?}");
+        assert_eq!(choose(Ok(Vec::new()), &mut found, &mut said), None);
+        assert!(said[1].starts_with("no server was found"), "{said:?}");
+    }
+
+    #[test]
     fn an_interpreter_is_named_as_it_was_called() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
